@@ -1,0 +1,6 @@
+//! (being written)
+
+/// Runs the command line.
+pub fn run() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

@@ -1,0 +1,298 @@
+//! The durable inbox: what is committed here survives, and what is unsettled is delivered.
+//!
+//! One transaction settles what was delivered, judges what was offered and claims what is due, in
+//! this order. Admission is decided inside it, by a unique key and a compared mark, so it is right
+//! whatever else runs. Nothing outside the transaction is asked whether an event is new.
+
+// mod committer;
+// #[cfg(test)]
+// mod conformance;
+pub mod query;
+// pub mod sqlite;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+// pub use self::committer::{Claims, Committer, CommitterOptions, Refusal};
+use self::query::{
+    Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
+    UnreadableRow,
+};
+use crate::event::{Event, Key, Outcome, Seq};
+
+/// A sink's number in the store; its name is interned when the store learns of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SinkId(pub i64);
+
+/// One sink that wants an event, decided by routing before the event is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which sink.
+    pub sink: SinkId,
+    /// Whether it wants the event even when it turns out stale.
+    pub include_stale: bool,
+    /// Whether deliveries of one subject wait for one another.
+    pub in_order: bool,
+}
+
+/// An event offered to the inbox.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The event.
+    pub event: Arc<Event>,
+    /// Equal keys mean the same event; `None` means there is nothing to compare.
+    pub key: Option<Key>,
+    /// Whether an earlier event of the subject counts as stale behind this one: false for commands
+    /// and for an event time too far in the future.
+    pub moves_mark: bool,
+    /// The sinks that want it.
+    pub wanted: Arc<[Wanted]>,
+}
+
+/// What became of an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offered {
+    /// How it was judged.
+    pub outcome: Outcome,
+    /// Its position, or that of the first copy.
+    pub seq: Seq,
+    /// A duplicate whose body is not that of the first copy.
+    pub differs: bool,
+}
+
+/// The right to attempt one delivery until the lease ends. Consumed by settling it.
+#[derive(Debug)]
+pub struct Lease {
+    /// The event's position.
+    pub seq: Seq,
+    /// The sink it goes to.
+    pub sink: SinkId,
+    /// The event to deliver.
+    pub event: Arc<Event>,
+    /// Whether it was stored as stale.
+    pub stale: bool,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Whether an attempt before this one began and its end is unknown.
+    pub interrupted: bool,
+    /// Whether a person asked for it again.
+    pub replay: bool,
+    /// Another worker may take it after this.
+    pub expires_at: Timestamp,
+    /// What orders it: positive for a subject, negative for a delivery of its own.
+    lane: i64,
+    token: i64,
+}
+
+impl Lease {
+    /// How long the lease still lasts at `now`; zero once it has run out.
+    pub fn time_left(&self, now: Timestamp) -> Duration {
+        Duration::try_from(self.expires_at.duration_since(now)).unwrap_or_default()
+    }
+
+    /// Ends the lease with `settlement`.
+    pub fn settle(self, settlement: Settlement) -> Settled {
+        Settled {
+            seq: self.seq,
+            sink: self.sink,
+            lane: self.lane,
+            token: self.token,
+            attempt: self.attempt,
+            settlement,
+        }
+    }
+}
+
+/// A lease on its way back, with how the attempt ended.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// The event's position.
+    pub seq: Seq,
+    /// The sink it went to.
+    pub sink: SinkId,
+    /// How the attempt ended.
+    pub settlement: Settlement,
+    lane: i64,
+    token: i64,
+    attempt: u32,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// The sink took it.
+    Delivered,
+    /// Try again, no sooner than this.
+    RetryAt(Timestamp, String),
+    /// The attempt was not begun; it does not count.
+    Released,
+    /// Given up and kept for a person to look at, with the reason.
+    Dead(String),
+    /// Older than the sink wants.
+    Expired,
+}
+
+/// Claims on one sink's due deliveries.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// Which sink.
+    pub sink: SinkId,
+    /// At most so many.
+    pub slots: usize,
+    /// How long each lease lasts.
+    pub ttl: Duration,
+}
+
+/// One transaction's work.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Leases that end, applied first.
+    pub settled: Vec<Settled>,
+    /// Events to judge, in order of arrival.
+    pub offers: Vec<Offer>,
+    /// Sinks with free slots.
+    pub claims: Vec<Claim>,
+}
+
+/// What one committed transaction did.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// One answer for each offer, in order.
+    pub offered: Vec<Offered>,
+    /// The deliveries claimed.
+    pub leases: Vec<Lease>,
+    /// Leases that someone else held by the time they were settled; nothing was changed for them.
+    pub lost: Vec<(Seq, SinkId)>,
+    /// For each claim that found less than it asked for: when the next delivery falls due.
+    pub next_due: Vec<(SinkId, Option<Timestamp>)>,
+}
+
+/// A push that passed address and secret but could not be used as an event.
+#[derive(Debug, Clone)]
+pub struct Unreadable {
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Why it is here, in words.
+    pub reason: String,
+    /// The URL it came to.
+    pub route: crate::event::Route,
+    /// The judged client address.
+    pub source_ip: Option<std::net::IpAddr>,
+    /// The socket's other end.
+    pub peer_ip: Option<std::net::IpAddr>,
+    /// The bytes as they came.
+    pub body: bytes::Bytes,
+}
+
+/// The bounds of the unreadable box.
+#[derive(Debug, Clone, Copy)]
+pub struct UnreadableBounds {
+    /// At most so many bodies.
+    pub count: usize,
+    /// At most so many bytes of bodies.
+    pub bytes: u64,
+}
+
+/// What pruning may remove in one small transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct Prune {
+    /// The time now.
+    pub now: Timestamp,
+    /// Settled events are kept this long.
+    pub retention: Duration,
+    /// Under pressure: free at least this many bytes, as the design's order of loss allows.
+    pub wanted_bytes: u64,
+}
+
+/// What one step of pruning removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Settled events.
+    pub events: u64,
+    /// Dead letters given up for space.
+    pub dead: u64,
+    /// Waiting deliveries given up for space.
+    pub dropped: u64,
+    /// Keys and subjects past their age, and unreadable pushes past retention.
+    pub other: u64,
+    /// Whether another step would find more.
+    pub more: bool,
+}
+
+/// Room left for the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes the store takes, its log included.
+    pub store: u64,
+    /// Bytes free for it: the file system's, plus free pages inside the file, less what a cap takes.
+    pub free: u64,
+}
+
+/// A durable, de-duplicating store of events and their deliveries.
+///
+/// Implementations pass the conformance suite of this module.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// The number of the sink called `name`, known from now on.
+    async fn sink(&self, name: &str) -> Result<SinkId, InboxError>;
+    /// Commits one transaction: on `Ok`, and only then, all of it is on disk.
+    async fn commit(&self, batch: Arc<Batch>, now: Timestamp) -> Result<Committed, InboxError>;
+    /// Proves that a commit works, by committing next to nothing.
+    async fn probe(&self) -> Result<(), InboxError>;
+    /// Keeps a push that could not be used, dropping the oldest ones beyond the bounds.
+    async fn keep_unreadable(
+        &self,
+        unreadable: Unreadable,
+        bounds: UnreadableBounds,
+    ) -> Result<i64, InboxError>;
+    /// Removes an unreadable push; false when there was none.
+    async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError>;
+    /// Removes what is past its time, a small step at a time.
+    async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError>;
+    /// Room left.
+    async fn space(&self) -> Result<Space, InboxError>;
+
+    /// Numbers for metrics and status.
+    async fn counts(&self) -> Result<Counts, InboxError>;
+    /// One stored event with its body.
+    async fn event(&self, seq: Seq) -> Result<Option<(EventRow, bytes::Bytes)>, InboxError>;
+    /// Stored events, newest first.
+    async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError>;
+    /// Deliveries, newest first.
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError>;
+    /// Subjects, the most recently changed first.
+    async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError>;
+    /// Unreadable pushes without their bodies, newest first.
+    async fn unreadables(
+        &self,
+        cursor: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<UnreadableRow>, InboxError>;
+    /// One unreadable push with its body.
+    async fn unreadable(
+        &self,
+        id: i64,
+    ) -> Result<Option<(UnreadableRow, bytes::Bytes)>, InboxError>;
+    /// Flushes and closes. Nothing may be called after it.
+    async fn close(&self) -> Result<(), InboxError>;
+}
+
+/// Why the inbox did not do as asked, named for what the caller does next.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum InboxError {
+    /// No room: nothing was changed; refuse, and try a probe until there is.
+    #[error("the store has no room: {0}")]
+    Full(String),
+    /// The store's I/O cannot be trusted any more: acknowledge nothing and leave (exit 74).
+    #[error("the store's I/O failed: {0}")]
+    Broken(String),
+    /// This one request could not be carried out; others may.
+    #[error("the store refused: {0}")]
+    Refused(String),
+    /// The store is shut.
+    #[error("the store is closed")]
+    Closed,
+}

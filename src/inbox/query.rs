@@ -1,0 +1,203 @@
+//! What the inbox shows to people: rows, filters and pages. Serialised as the API gives them.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Origin, Outcome, Route, Seq, Subject};
+
+/// A page of a list, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A stored event without its body.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of `event::Event`, as stored")]
+pub struct EventRow {
+    pub seq: Seq,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    pub event_type: String,
+    /// Milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    pub outcome: Outcome,
+    pub command: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_ip: Option<IpAddr>,
+    pub received_at: Timestamp,
+    pub origin: Origin,
+    pub body_bytes: u64,
+}
+
+/// Which events to list. Everything given must match.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields of `EventRow`")]
+pub struct EventFilter {
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// At most so many rows; the caller has bounded it.
+    pub limit: usize,
+    pub event_id: Option<String>,
+    pub event_type: Option<String>,
+    pub subject: Option<Subject>,
+    pub outcome: Option<Outcome>,
+    pub route: Option<Route>,
+    /// Received at or after.
+    pub since: Option<Timestamp>,
+    /// Received before.
+    pub until: Option<Timestamp>,
+}
+
+/// The state of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the delivery states of the documentation")]
+pub enum DeliveryState {
+    Pending,
+    Leased,
+    Delivered,
+    Dead,
+    Superseded,
+    Expired,
+    Dropped,
+}
+
+/// One event on its way to one sink.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the columns of the delivery table")]
+pub struct DeliveryRow {
+    pub seq: Seq,
+    pub sink: String,
+    pub state: DeliveryState,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When the next attempt may begin; only while it waits at the head of its lane.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    pub replay: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    pub event_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The attempts kept of it, oldest first; only when one delivery's event was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<AttemptRow>,
+}
+
+/// One attempt that was kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the columns of the attempt table")]
+pub struct AttemptRow {
+    pub n: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began: Option<Timestamp>,
+    pub ended: Timestamp,
+    pub outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Which deliveries to list. Everything given must match.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields of `DeliveryRow`")]
+pub struct DeliveryFilter {
+    pub cursor: Option<String>,
+    pub limit: usize,
+    pub seq: Option<Seq>,
+    pub sink: Option<String>,
+    pub state: Option<DeliveryState>,
+    pub subject: Option<Subject>,
+    /// Of events received at or after.
+    pub since: Option<Timestamp>,
+}
+
+/// One incident or alert, per route.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the columns of the subject table")]
+pub struct SubjectRow {
+    pub subject: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The mark: the newest accepted event time, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_time: Option<i64>,
+    pub last_seq: Seq,
+    pub last_received_at: Timestamp,
+}
+
+/// Which subjects to list.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields of `SubjectRow`")]
+pub struct SubjectFilter {
+    pub cursor: Option<String>,
+    pub limit: usize,
+    pub subject: Option<Subject>,
+}
+
+/// A kept push that could not be used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of `Unreadable`")]
+pub struct UnreadableRow {
+    pub id: i64,
+    pub received_at: Timestamp,
+    pub reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_ip: Option<IpAddr>,
+    pub body_bytes: u64,
+}
+
+/// Numbers about the inbox.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Events stored.
+    pub events: u64,
+    /// The newest event's position.
+    pub last_seq: Option<Seq>,
+    /// Unreadable pushes kept.
+    pub unreadable: u64,
+    /// Per sink that ever had a delivery.
+    pub sinks: Vec<SinkCounts>,
+}
+
+/// Numbers about one sink's deliveries.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SinkCounts {
+    /// The sink's name.
+    pub sink: String,
+    /// Deliveries not settled.
+    pub pending: u64,
+    /// When the oldest of them was received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_pending_at: Option<Timestamp>,
+    /// Deliveries given up and kept.
+    pub dead: u64,
+}

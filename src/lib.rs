@@ -1,0 +1,22 @@
+//! Receives Flashduty webhooks, makes them durable, answers within the sender's second and hands
+//! them to the team's own tools.
+//!
+//! Read the modules in this order; each may use only those above it.
+
+pub mod clock;
+pub mod metrics;
+pub mod event;
+pub mod envelope;
+pub mod source;
+pub mod routing;
+pub mod inbox;
+pub mod sink;
+pub mod lifecycle;
+pub mod dispatch;
+pub mod listener;
+pub mod intake;
+pub mod admin;
+pub mod config;
+pub mod telemetry;
+pub mod app;
+pub mod cli;

@@ -1,0 +1,150 @@
+//! Starting and stopping: one value that every task is spawned on.
+//!
+//! A stop has two steps. *Draining*: readiness turns red and answers say `Connection: close`, but
+//! pushes are still taken. *Closing*: no new connection is accepted and what is in flight finishes.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Clones share one set of signals and one set of tracked tasks.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    drain: CancellationToken,
+    close: CancellationToken,
+    tasks: TaskTracker,
+    crashed: Arc<AtomicBool>,
+}
+
+impl Lifecycle {
+    /// Spawns a task that shutdown waits for.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.tasks.spawn(task)
+    }
+
+    /// Spawns a task the service cannot do without: if it fails, panics, or ends before draining
+    /// began, draining begins and [`Lifecycle::has_crashed`] turns true.
+    pub fn spawn_vital(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        let guard = CrashGuard {
+            lifecycle: self.clone(),
+            armed: true,
+        };
+        self.tasks.spawn(async move {
+            let mut guard = guard;
+            let result = task.await;
+            match result {
+                Ok(()) => guard.armed = !guard.lifecycle.is_draining(),
+                Err(error) => tracing::error!("{name} failed: {error:#}"),
+            }
+        });
+    }
+
+    /// Whether readiness is withdrawn.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
+    /// Resolves when draining begins.
+    pub async fn draining(&self) {
+        self.drain.cancelled().await;
+    }
+
+    /// Whether new connections and new work are no longer taken.
+    pub fn is_closing(&self) -> bool {
+        self.close.is_cancelled()
+    }
+
+    /// Resolves when closing begins.
+    pub async fn closing(&self) {
+        self.close.cancelled().await;
+    }
+
+    /// Begins draining.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Begins closing, which implies draining.
+    pub fn close(&self) {
+        self.drain.cancel();
+        self.close.cancel();
+        self.tasks.close();
+    }
+
+    /// Whether a vital task ended on its own.
+    pub fn has_crashed(&self) -> bool {
+        self.crashed.load(Ordering::Acquire)
+    }
+
+    /// Sleeps, but wakes at once when closing begins.
+    pub async fn sleep(&self, duration: Duration) {
+        let _slept = self
+            .close
+            .run_until_cancelled(tokio::time::sleep(duration))
+            .await;
+    }
+
+    /// Waits up to `grace` for every task; `false` means some were cut off.
+    pub async fn wait(&self, grace: Duration) -> bool {
+        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
+
+struct CrashGuard {
+    lifecycle: Lifecycle,
+    armed: bool,
+}
+
+impl Drop for CrashGuard {
+    fn drop(&mut self) {
+        if self.armed {
+            self.lifecycle.crashed.store(true, Ordering::Release);
+            self.lifecycle.drain();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_vital_task_that_panics_starts_the_drain() {
+        let lifecycle = Lifecycle::default();
+        lifecycle.spawn_vital("bad", async { panic!("boom") });
+        lifecycle.draining().await;
+        assert!(lifecycle.has_crashed());
+    }
+
+    #[tokio::test]
+    async fn a_vital_task_that_ends_after_draining_began_is_no_crash() {
+        let lifecycle = Lifecycle::default();
+        let waiting = lifecycle.clone();
+        lifecycle.spawn_vital("good", async move {
+            waiting.closing().await;
+            Ok(())
+        });
+        lifecycle.close();
+        assert!(lifecycle.wait(Duration::from_secs(1)).await);
+        assert!(!lifecycle.has_crashed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stuck_task_does_not_hold_shutdown_past_the_grace_period() {
+        let lifecycle = Lifecycle::default();
+        let _stuck = lifecycle.spawn(std::future::pending::<()>());
+        lifecycle.close();
+        assert!(!lifecycle.wait(Duration::from_secs(30)).await);
+    }
+}

@@ -1,0 +1,1 @@
+//! Which sinks want an event.
