@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod metrics;
 pub mod event;
+pub mod stdout;
 pub mod envelope;
 pub mod source;
 pub mod routing;

@@ -36,18 +36,33 @@ impl Lifecycle {
         name: &'static str,
         task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
-        let guard = CrashGuard {
-            lifecycle: self.clone(),
+        let _tracked = self.tasks.spawn(self.clone().guard(name, task));
+    }
+
+    /// Spawns a vital task that the others need to finish: [`Lifecycle::wait`] does not wait for
+    /// it, the caller does.
+    pub fn spawn_vital_last(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        #[expect(clippy::disallowed_methods, reason = "this is the lifecycle")]
+        tokio::spawn(self.clone().guard(name, task))
+    }
+
+    async fn guard(
+        self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        let mut guard = CrashGuard {
+            lifecycle: self,
             armed: true,
         };
-        self.tasks.spawn(async move {
-            let mut guard = guard;
-            let result = task.await;
-            match result {
-                Ok(()) => guard.armed = !guard.lifecycle.is_draining(),
-                Err(error) => tracing::error!("{name} failed: {error:#}"),
-            }
-        });
+        match task.await {
+            Ok(()) => guard.armed = !guard.lifecycle.is_draining(),
+            Err(error) => tracing::error!("{name} failed: {error:#}"),
+        }
     }
 
     /// Whether readiness is withdrawn.

@@ -4,11 +4,9 @@
 //! this order. Admission is decided inside it, by a unique key and a compared mark, so it is right
 //! whatever else runs. Nothing outside the transaction is asked whether an event is new.
 
-// mod committer;
-// #[cfg(test)]
-// mod conformance;
+mod committer;
 pub mod query;
-// pub mod sqlite;
+pub mod sqlite;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-// pub use self::committer::{Claims, Committer, CommitterOptions, Refusal};
+pub use self::committer::{Claims, Committer, CommitterOptions, Refusal};
 use self::query::{
     Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
     UnreadableRow,
@@ -196,35 +194,97 @@ pub struct UnreadableBounds {
     pub bytes: u64,
 }
 
-/// What pruning may remove in one small transaction.
-#[derive(Debug, Clone, Copy)]
+/// What one small step of pruning may remove, in the order in which loss hurts least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PruneWhat {
+    /// Keys, subjects and unreadable pushes past their age, in one slice of all.
+    Forgotten {
+        /// Which slice; any number, taken modulo the number of slices.
+        slice: u64,
+    },
+    /// Events whose last delivery settled before the retention.
+    Aged,
+    /// For room: settled events older than an hour.
+    Settled,
+    /// For room: dead letters, too.
+    Dead,
+    /// For room: waiting deliveries of these sinks, too.
+    Waiting {
+        /// Sinks that are parked or failing.
+        sinks: Vec<SinkId>,
+    },
+}
+
+/// One small step of pruning.
+#[derive(Debug, Clone)]
 pub struct Prune {
+    /// What may go.
+    pub what: PruneWhat,
     /// The time now.
     pub now: Timestamp,
     /// Settled events are kept this long.
     pub retention: Duration,
-    /// Under pressure: free at least this many bytes, as the design's order of loss allows.
+    /// Look at events behind this position only.
+    pub after: Seq,
+    /// Stop once bodies of so many bytes are gone; zero means no such bound.
     pub wanted_bytes: u64,
 }
 
+impl Prune {
+    /// History younger than this stays even when room is short.
+    pub const KEPT_FOR_SURE: Duration = Duration::from_secs(3600);
+    /// De-duplication reaches back at least this far: the sender's own history, and a day.
+    pub const REMEMBERED: Duration = Duration::from_secs(8 * 86_400);
+
+    /// Events received after this are not touched.
+    pub fn cutoff(&self) -> Timestamp {
+        let age = match self.what {
+            PruneWhat::Forgotten { .. } | PruneWhat::Aged => self.retention,
+            PruneWhat::Settled => self.retention.min(Self::KEPT_FOR_SURE),
+            PruneWhat::Dead | PruneWhat::Waiting { .. } => Duration::ZERO,
+        };
+        before(self.now, age)
+    }
+
+    /// Keys and subjects not seen since this are forgotten.
+    pub fn forget_before(&self) -> Timestamp {
+        before(self.now, self.retention.max(Self::REMEMBERED))
+    }
+
+    /// Whether `bytes` are all that was wanted.
+    pub fn enough(&self, bytes: u64) -> bool {
+        self.wanted_bytes != 0 && bytes >= self.wanted_bytes
+    }
+}
+
+fn before(now: Timestamp, age: Duration) -> Timestamp {
+    now.checked_sub(age).unwrap_or(Timestamp::MIN)
+}
+
 /// What one step of pruning removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Settled events.
+    /// Whole events.
     pub events: u64,
-    /// Dead letters given up for space.
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// Dead letters among them.
     pub dead: u64,
-    /// Waiting deliveries given up for space.
-    pub dropped: u64,
-    /// Keys and subjects past their age, and unreadable pushes past retention.
+    /// Waiting deliveries given up, by sink.
+    pub dropped: Vec<SinkId>,
+    /// Keys, subjects and unreadable pushes.
     pub other: u64,
-    /// Whether another step would find more.
-    pub more: bool,
+    /// Where the next step goes on; `None` when there is nothing behind.
+    pub next: Option<Seq>,
 }
 
 /// Room left for the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Space {
+    /// Bytes of the log that are not yet in the file; zero where there is no such log.
+    pub log: u64,
+    /// The longest that writing stood still for the log, since the start.
+    pub longest_stall: Duration,
     /// Bytes the store takes, its log included.
     pub store: u64,
     /// Bytes free for it: the file system's, plus free pages inside the file, less what a cap takes.
@@ -252,6 +312,9 @@ pub trait Inbox: Send + Sync {
     async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError>;
     /// Removes what is past its time, a small step at a time.
     async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError>;
+    /// Reads the whole store and says what is damaged; `None` when nothing is, or when it gave way
+    /// to load (the caller asks again another day).
+    async fn check(&self) -> Result<Option<String>, InboxError>;
     /// Room left.
     async fn space(&self) -> Result<Space, InboxError>;
 

@@ -1,1 +1,137 @@
-//! (being written)
+//! The public side: a push comes in, is made durable, and is answered in time.
+//!
+//! The source is judged before the body is read. 200 is answered only after the commit. An offer
+//! is never taken back: a client that hangs up after its last byte has still delivered its event.
+
+mod answer;
+mod body;
+pub mod health;
+pub mod problem;
+mod receive;
+mod refusals;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::routing::{get, post};
+use http::{HeaderName, HeaderValue};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{
+    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
+};
+
+pub use self::body::Budget;
+use self::health::Health;
+pub use self::refusals::Refusals;
+use crate::clock::Clock;
+use crate::envelope::EnvelopeRules;
+use crate::inbox::{Committer, Inbox, UnreadableBounds};
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+use crate::routing::Routing;
+use crate::source::SourceRules;
+
+/// What a push that cannot be acknowledged in time gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLate {
+    /// 503.
+    Answer,
+    /// A closed connection: the sender may try once more after an EOF.
+    Close,
+}
+
+/// Everything that decides about a push and may change by a reload.
+#[derive(Debug)]
+pub struct Rules {
+    /// Who may push.
+    pub source: SourceRules,
+    /// Where things stand in a body.
+    pub envelope: EnvelopeRules,
+    /// Who wants it.
+    pub routing: Routing,
+    /// The largest body, in bytes.
+    pub max_body: u64,
+    /// Memory that bodies over 64 KiB share, in bytes.
+    pub max_inflight: u64,
+    /// From the head's first byte to the answer.
+    pub ack_deadline: Duration,
+    /// What comes after it.
+    pub on_late: OnLate,
+    /// From the head to the body's last byte.
+    pub body_timeout: Duration,
+    /// An event time further in the future does not move its subject's mark.
+    pub max_clock_skew: Duration,
+    /// How much is kept of what cannot be used.
+    pub unreadable: UnreadableBounds,
+}
+
+/// What the handlers share.
+pub struct Intake {
+    /// Read anew for each push.
+    pub rules: Arc<ArcSwap<Rules>>,
+    /// Where events are offered.
+    pub committer: Committer,
+    /// Where unreadable pushes are kept.
+    pub inbox: Arc<dyn Inbox>,
+    /// Asked by the probes.
+    pub health: Arc<dyn Health>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// What follows up on a push after its handler is gone.
+    pub lifecycle: Lifecycle,
+    /// Memory for large bodies.
+    pub budget: Arc<Budget>,
+    /// Keeps refusals from filling the log.
+    pub refusals: Refusals,
+    /// Keeps the warning about an unlisted address to once in a while.
+    pub unlisted: Refusals,
+}
+
+/// The routes of the public listener; pushes come to `path` and `path/{tag}`.
+pub fn router(intake: Arc<Intake>, path: &str) -> Router {
+    let health = health::routes(Arc::clone(&intake.health));
+    let balancer = Router::new()
+        .route("/", get(health::readyz))
+        .with_state(Arc::clone(&intake.health));
+    let path = path.trim_end_matches('/');
+    let own = if path.is_empty() { "/" } else { path };
+    let pushes = Router::new()
+        .route(&format!("{path}/{{tag}}"), post(receive::receive_tagged))
+        .with_state(Arc::clone(&intake));
+    // A webhook at the root shares it with the probes of balancers.
+    let pushes = if own == "/" {
+        let root = Router::new()
+            .route("/", post(receive::receive))
+            .with_state(Arc::clone(&intake));
+        pushes.merge(root)
+    } else {
+        pushes.route(own, post(receive::receive).with_state(Arc::clone(&intake)))
+    };
+    let header = HeaderName::from_static("x-request-id");
+    Router::new()
+        .merge(pushes)
+        .merge(balancer)
+        .merge(health)
+        .fallback(receive::not_found)
+        .method_not_allowed_fallback(receive::method_not_allowed)
+        .with_state(intake)
+        .layer(CatchPanicLayer::custom(answer::panicked))
+        .layer(PropagateRequestIdLayer::new(header.clone()))
+        .layer(SetRequestIdLayer::new(header, RequestIds))
+}
+
+/// Version 7: sortable by time.
+#[derive(Clone, Copy)]
+struct RequestIds;
+
+impl MakeRequestId for RequestIds {
+    fn make_request_id<B>(&mut self, _request: &http::Request<B>) -> Option<RequestId> {
+        let mut text = uuid::Uuid::encode_buffer();
+        let text = uuid::Uuid::now_v7().as_hyphenated().encode_lower(&mut text);
+        HeaderValue::from_str(text).ok().map(RequestId::new)
+    }
+}

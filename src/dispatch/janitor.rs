@@ -1,0 +1,246 @@
+//! Keeps the store within its time and room, and its numbers in the metrics.
+//!
+//! When room is short, history goes first, then dead letters, then what waits for sinks that are
+//! parked or failing; only when nothing of that is left does the store fill up and intake refuse.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::clock::Clock;
+use crate::event::Seq;
+use crate::inbox::query::Counts;
+use crate::inbox::{Inbox, InboxError, Prune, PruneWhat, Pruned, SinkId, Space};
+use crate::lifecycle::Lifecycle;
+use crate::metrics::{DeliveryOutcome, Metrics};
+
+const TICK: Duration = Duration::from_secs(1);
+/// Between two steps intake has the writer for itself.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Ticks between two looks for what is past its retention, and between two slices of old keys.
+const AGED_EVERY: u64 = 10;
+const FORGET_EVERY: u64 = 20;
+/// Ticks after an unclean stop, and between two checks, of the whole store.
+const CHECK_FIRST: u64 = 30;
+const CHECK_EVERY: u64 = 86_400;
+
+/// What may change by a reload.
+#[derive(Debug, Clone, Copy)]
+pub struct JanitorOptions {
+    /// Settled events are kept this long.
+    pub retention: Duration,
+    /// Below this many free bytes history goes early.
+    pub min_free: u64,
+}
+
+/// Which sinks of the store take nothing now: parked or failing. Asked when room is short.
+pub type Neglected = Arc<dyn Fn() -> Vec<SinkId> + Send + Sync>;
+
+/// The task that prunes, checks and counts.
+pub struct Janitor {
+    /// The store.
+    pub inbox: Arc<dyn Inbox>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where numbers are shown.
+    pub metrics: Arc<Metrics>,
+    /// Read anew at each tick.
+    pub options: Arc<ArcSwap<JanitorOptions>>,
+    /// Whose waiting deliveries may be given up last.
+    pub neglected: Neglected,
+    /// Whether the process before this one did not close the store.
+    pub unclean: bool,
+    /// What an operator should know, for readiness and status.
+    pub warnings: Arc<Mutex<Vec<String>>>,
+}
+
+impl Janitor {
+    /// Runs until `lifecycle` closes.
+    pub async fn run(self, lifecycle: Lifecycle) -> anyhow::Result<()> {
+        let mut tick: u64 = 0;
+        while !lifecycle.is_closing() {
+            if let Err(error) = self.tend(tick, &lifecycle).await {
+                match error {
+                    InboxError::Full(_) | InboxError::Refused(_) => {
+                        tracing::warn!("cannot tend the store: {error}");
+                    }
+                    InboxError::Broken(_) | InboxError::Closed => return Err(error.into()),
+                }
+            }
+            tick += 1;
+            lifecycle.sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    async fn tend(&self, tick: u64, lifecycle: &Lifecycle) -> Result<(), InboxError> {
+        let space = self.measure().await?;
+        let low = space.free < self.options.load().min_free;
+        self.warn_if(low, &space);
+        if low {
+            self.make_room(lifecycle).await?;
+        }
+        if tick.is_multiple_of(AGED_EVERY) {
+            self.prune_all(PruneWhat::Aged, 0, lifecycle).await?;
+        }
+        if tick.is_multiple_of(FORGET_EVERY) {
+            let slice = tick / FORGET_EVERY;
+            self.step(PruneWhat::Forgotten { slice }, Seq(0), 0).await?;
+        }
+        let first = self.unclean && tick == CHECK_FIRST;
+        if first || (tick > 0 && tick.is_multiple_of(CHECK_EVERY)) {
+            self.check(lifecycle);
+        }
+        Ok(())
+    }
+
+    /// Shows room and counts in the metrics.
+    async fn measure(&self) -> Result<Space, InboxError> {
+        let space = self.inbox.space().await?;
+        let counts = self.inbox.counts().await?;
+        let metrics = &self.metrics;
+        metrics.store_bytes.set(signed(space.store));
+        metrics.store_free_bytes.set(signed(space.free));
+        metrics.inbox_events.set(signed(counts.events));
+        self.show_sinks(&counts);
+        Ok(space)
+    }
+
+    fn show_sinks(&self, counts: &Counts) {
+        let now = self.clock.now();
+        for sink in &counts.sinks {
+            let metrics = self.metrics.sink(&Arc::from(sink.sink.as_str()));
+            metrics.pending.set(signed(sink.pending));
+            let age = sink
+                .oldest_pending_at
+                .map_or(0.0, |at| now.duration_since(at).as_secs_f64());
+            metrics.oldest_pending.set(age.max(0.0));
+        }
+    }
+
+    fn warn_if(&self, low: bool, space: &Space) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.clear();
+        if low {
+            let min_free = self.options.load().min_free;
+            warnings.push(format!(
+                "low disk: {} bytes free for the store, store.min_free_disk is {min_free}; \
+                 history is pruned early",
+                space.free
+            ));
+        }
+    }
+
+    /// Removes, in the order in which loss hurts least, until a quarter more than the bound is free.
+    async fn make_room(&self, lifecycle: &Lifecycle) -> Result<(), InboxError> {
+        let order = [
+            PruneWhat::Settled,
+            PruneWhat::Dead,
+            PruneWhat::Waiting {
+                sinks: (self.neglected)(),
+            },
+        ];
+        for what in order {
+            let min_free = self.options.load().min_free;
+            let goal = min_free.saturating_add(min_free / 4);
+            let missing = goal.saturating_sub(self.inbox.space().await?.free);
+            if missing == 0 {
+                return Ok(());
+            }
+            self.prune_all(what, missing, lifecycle).await?;
+        }
+        Ok(())
+    }
+
+    async fn prune_all(
+        &self,
+        what: PruneWhat,
+        wanted_bytes: u64,
+        lifecycle: &Lifecycle,
+    ) -> Result<(), InboxError> {
+        let mut after = Some(Seq(0));
+        let mut freed = 0;
+        while let Some(seq) = after.filter(|_| !lifecycle.is_closing()) {
+            let left = wanted_bytes.saturating_sub(freed);
+            if wanted_bytes > 0 && left == 0 {
+                break;
+            }
+            let pruned = self.step(what.clone(), seq, left).await?;
+            freed += pruned.bytes;
+            after = pruned.next;
+            lifecycle.sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    async fn step(
+        &self,
+        what: PruneWhat,
+        after: Seq,
+        wanted_bytes: u64,
+    ) -> Result<Pruned, InboxError> {
+        let for_room = !matches!(what, PruneWhat::Aged | PruneWhat::Forgotten { .. });
+        let prune = Prune {
+            what,
+            now: self.clock.now(),
+            retention: self.options.load().retention,
+            after,
+            wanted_bytes,
+        };
+        let pruned = self.inbox.prune(prune).await?;
+        if pruned.events > 0 {
+            tracing::debug!(events = pruned.events, bytes = pruned.bytes, "pruned");
+        }
+        if for_room && pruned.dead > 0 {
+            tracing::error!(
+                dead = pruned.dead,
+                "dead letters were given up, because the disk is nearly full"
+            );
+        }
+        if !pruned.dropped.is_empty() {
+            self.report_dropped(&pruned).await?;
+        }
+        Ok(pruned)
+    }
+
+    async fn report_dropped(&self, pruned: &Pruned) -> Result<(), InboxError> {
+        tracing::error!(
+            deliveries = pruned.dropped.len(),
+            "waiting deliveries were given up, because the disk is nearly full"
+        );
+        for sink in self.inbox.counts().await?.sinks {
+            let id = self.inbox.sink(&sink.sink).await?;
+            let count = pruned
+                .dropped
+                .iter()
+                .filter(|dropped| **dropped == id)
+                .count();
+            if count > 0 {
+                let metrics = self.metrics.sink(&Arc::from(sink.sink.as_str()));
+                metrics.count(DeliveryOutcome::dropped, count as u64);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for damage in the background; what it finds is for a person.
+    fn check(&self, lifecycle: &Lifecycle) {
+        let inbox = Arc::clone(&self.inbox);
+        let _checking = lifecycle.spawn(async move {
+            match inbox.check().await {
+                Ok(None) => tracing::info!("no damage was found in the store"),
+                Ok(Some(damage)) => tracing::error!(
+                    "the store is damaged: {damage}; what is acknowledged from now on may be lost: \
+                     stop, keep a copy of the file, and start on a new one"
+                ),
+                Err(InboxError::Closed) => {}
+                Err(error) => tracing::error!("the store's check failed: {error}"),
+            }
+        });
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

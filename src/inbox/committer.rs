@@ -1,0 +1,607 @@
+//! Group commit: whoever waits shares one transaction, and so one sync.
+//!
+//! Settled leases ride with the next offers and free slots are claimed on the way, so that under
+//! load neither costs a transaction of its own. An offer is answered only after the commit it was
+//! in. A transaction that the store refuses is offered again one by one, so that one bad event
+//! cannot fail its neighbours.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Batch, Claim, Committed, Inbox, InboxError, Lease, Offer, Offered, Settled, Settlement, SinkId,
+};
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+
+/// Offers in one transaction.
+const MAX_OFFERS: usize = 512;
+/// Bytes of bodies in one transaction.
+const MAX_BYTES: usize = 16 << 20;
+/// Settled leases in one transaction.
+const MAX_SETTLED: usize = 4096;
+/// How long settled leases wait for offers to ride with.
+const LINGER: Duration = Duration::from_millis(10);
+/// How often a full store is tried again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Why an offer was not committed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refusal {
+    /// The store has no room.
+    #[error("the store has no room")]
+    Full,
+    /// The store cannot be trusted any more, or is shut.
+    #[error("the store has failed")]
+    Failed,
+    /// The store takes others, but not this one.
+    #[error("the store refused this event: {0}")]
+    Event(String),
+}
+
+/// Whether a push can be made durable now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreState {
+    /// The last commit worked.
+    Working,
+    /// Full; tried again every second.
+    Full(String),
+    /// Broken; the process is about to end.
+    Broken(String),
+}
+
+/// Settings of the group commit.
+#[derive(Clone)]
+pub struct CommitterOptions {
+    /// The store.
+    pub inbox: Arc<dyn Inbox>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where commits are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// One sink's free slots, shared by its dispatcher (which frees them) and the committer (which
+/// fills them).
+#[derive(Debug)]
+struct Slots {
+    sink: SinkId,
+    ttl: Duration,
+    free: AtomicUsize,
+    leases: mpsc::UnboundedSender<Vec<Lease>>,
+    /// When the sink next has something to claim, as far as the last commit could tell.
+    due: Mutex<Option<Timestamp>>,
+}
+
+/// A dispatcher's side of the committer: leases come in, free slots and settled leases go out.
+#[derive(Debug)]
+pub struct Claims {
+    leases: mpsc::UnboundedReceiver<Vec<Lease>>,
+    slots: Arc<Slots>,
+    committer: Committer,
+}
+
+impl Claims {
+    /// The next leases; `None` never, while the committer lives.
+    pub async fn next(&mut self) -> Option<Vec<Lease>> {
+        self.leases.recv().await
+    }
+
+    /// More leases that are here already.
+    pub fn more(&mut self) -> Option<Vec<Lease>> {
+        self.leases.try_recv().ok()
+    }
+
+    /// Frees `count` slots, so that as many deliveries may be claimed.
+    pub fn free(&self, count: usize) {
+        self.slots.free.fetch_add(count, Ordering::AcqRel);
+        self.committer.send(Message::Wake);
+    }
+
+    /// Takes back slots not in use; returns how many there were.
+    pub fn pause(&self) -> usize {
+        self.slots.free.swap(0, Ordering::AcqRel)
+    }
+
+    /// Hands settled leases in; they are committed with the next transaction.
+    pub fn settle(&self, settled: Vec<Settled>) {
+        self.committer.send(Message::Settled(settled));
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        let mut slots = self
+            .committer
+            .shared
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|other| !Arc::ptr_eq(other, &self.slots));
+        drop(slots);
+        self.leases.close();
+        while let Ok(leases) = self.leases.try_recv() {
+            let released = leases
+                .into_iter()
+                .map(|lease| lease.settle(Settlement::Released))
+                .collect();
+            self.settle(released);
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Message {
+    Offer(Offer, oneshot::Sender<Result<Offered, Refusal>>),
+    Settled(Vec<Settled>),
+    Wake,
+}
+
+#[derive(Debug)]
+struct Shared {
+    slots: Mutex<Vec<Arc<Slots>>>,
+    state: watch::Sender<StoreState>,
+    finish: CancellationToken,
+}
+
+/// The handle on the group commit; clones share it.
+#[derive(Debug, Clone)]
+pub struct Committer {
+    queue: mpsc::UnboundedSender<Message>,
+    shared: Arc<Shared>,
+}
+
+impl Committer {
+    /// Makes a committer and the task that runs it. The queue is bounded by the number of
+    /// connections: each waits for its answer before it can push again.
+    pub fn new(
+        options: CommitterOptions,
+    ) -> (Self, impl Future<Output = anyhow::Result<()>> + Send) {
+        let (queue, messages) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            slots: Mutex::default(),
+            state: watch::Sender::new(StoreState::Working),
+            finish: CancellationToken::new(),
+        });
+        let handle = Self {
+            queue,
+            shared: Arc::clone(&shared),
+        };
+        let task = Task {
+            options,
+            messages,
+            shared,
+            offers: Vec::new(),
+            answers: Vec::new(),
+            bytes: 0,
+            settled: Vec::new(),
+            ride_by: None,
+            again_at: None,
+        };
+        (handle, task.run())
+    }
+
+    /// Offers an event. The offer goes on whatever becomes of the receiver.
+    pub fn offer(&self, offer: Offer) -> oneshot::Receiver<Result<Offered, Refusal>> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Offer(offer, answer));
+        answered
+    }
+
+    /// Registers a sink's dispatcher with `slots` free slots; each lease lasts `ttl`.
+    pub fn register(&self, sink: SinkId, slots: usize, ttl: Duration) -> Claims {
+        let (leases, receive) = mpsc::unbounded_channel();
+        let slots = Arc::new(Slots {
+            sink,
+            ttl,
+            free: AtomicUsize::new(slots),
+            leases,
+            due: Mutex::new(Some(Timestamp::MIN)),
+        });
+        self.shared
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(&slots));
+        self.send(Message::Wake);
+        Claims {
+            leases: receive,
+            slots,
+            committer: self.clone(),
+        }
+    }
+
+    /// Whether a push can be made durable now.
+    pub fn state(&self) -> StoreState {
+        self.shared.state.borrow().clone()
+    }
+
+    /// Follows [`Committer::state`].
+    pub fn watch(&self) -> watch::Receiver<StoreState> {
+        self.shared.state.subscribe()
+    }
+
+    /// Looks for due deliveries again, now.
+    pub fn wake(&self) {
+        let slots = self
+            .shared
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for slots in slots.iter() {
+            *slots.due.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::MIN);
+        }
+        self.send(Message::Wake);
+    }
+
+    /// Commits what is left and ends the task. Nothing may be offered after it.
+    pub fn finish(&self) {
+        self.shared.finish.cancel();
+    }
+
+    fn send(&self, message: Message) {
+        // A committer that ended drops its queue: offers then see their answer's sender gone.
+        let _ended = self.queue.send(message);
+    }
+}
+
+struct Task {
+    options: CommitterOptions,
+    messages: mpsc::UnboundedReceiver<Message>,
+    shared: Arc<Shared>,
+    offers: Vec<Offer>,
+    answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
+    bytes: usize,
+    settled: Vec<Settled>,
+    /// When settled leases are committed even if no offer comes.
+    ride_by: Option<Instant>,
+    /// While the store is failing: when it is tried again.
+    again_at: Option<Instant>,
+}
+
+impl Task {
+    async fn run(mut self) -> anyhow::Result<()> {
+        loop {
+            if !self.gather().await {
+                // Closing, and nothing is left to commit.
+                return Ok(());
+            }
+            if self.again_at.is_some() {
+                self.refuse_all(&Refusal::Full);
+                self.try_again().await?;
+                continue;
+            }
+            let claims = self.claims();
+            if self.offers.is_empty() && self.settled.is_empty() && claims.is_empty() {
+                continue;
+            }
+            self.commit(claims).await?;
+        }
+    }
+
+    /// Waits until there is something to commit. False once the service closes and nothing is.
+    async fn gather(&mut self) -> bool {
+        let finish = self.shared.finish.clone();
+        loop {
+            while self.has_room()
+                && let Ok(message) = self.messages.try_recv()
+            {
+                self.take(message);
+            }
+            if !self.offers.is_empty() || self.is_time() {
+                // What is ready to run now gets a chance to join this transaction.
+                tokio::task::yield_now().await;
+                while self.has_room()
+                    && let Ok(message) = self.messages.try_recv()
+                {
+                    self.take(message);
+                }
+                return true;
+            }
+            let wake_at = self.wake_at();
+            tokio::select! {
+                message = self.messages.recv() => match message {
+                    Some(message) => self.take(message),
+                    None => return false,
+                },
+                () = tokio::time::sleep_until(wake_at) => {}
+                () = finish.cancelled() => {
+                    if self.messages.is_empty() && self.settled.is_empty() {
+                        return false;
+                    }
+                    self.ride_by = Some(Instant::now());
+                }
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.offers.len() < MAX_OFFERS && self.bytes < MAX_BYTES && self.settled.len() < MAX_SETTLED
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Offer(offer, answer) => {
+                self.bytes += offer.event.body.len();
+                self.offers.push(offer);
+                self.answers.push(answer);
+            }
+            Message::Settled(settled) => {
+                self.settled.extend(settled);
+                self.ride_by.get_or_insert_with(|| Instant::now() + LINGER);
+            }
+            Message::Wake => {}
+        }
+    }
+
+    fn is_time(&self) -> bool {
+        let now = Instant::now();
+        if let Some(again_at) = self.again_at {
+            return again_at <= now;
+        }
+        self.ride_by.is_some_and(|by| by <= now)
+            || self.settled.len() >= MAX_SETTLED
+            || !self.claims().is_empty()
+    }
+
+    /// The sinks that have both a free slot and something due.
+    fn claims(&self) -> Vec<Claim> {
+        let now = self.options.clock.now();
+        let slots = self
+            .shared
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let working = !self.offers.is_empty() || !self.settled.is_empty();
+        slots
+            .iter()
+            .filter_map(|slots| {
+                let free = slots.free.load(Ordering::Acquire);
+                let due = *slots.due.lock().unwrap_or_else(PoisonError::into_inner);
+                let wanted = free > 0 && (working || due.is_some_and(|due| due <= now));
+                wanted.then_some(Claim {
+                    sink: slots.sink,
+                    slots: free,
+                    ttl: slots.ttl,
+                })
+            })
+            .collect()
+    }
+
+    /// When to look again if no message comes.
+    fn wake_at(&self) -> Instant {
+        let now = self.options.clock.now();
+        let slots = self
+            .shared
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let next_due = slots
+            .iter()
+            .filter(|slots| slots.free.load(Ordering::Acquire) > 0)
+            .filter_map(|slots| *slots.due.lock().unwrap_or_else(PoisonError::into_inner))
+            .min()
+            .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
+        let idle = Duration::from_secs(1);
+        let due_in = next_due.unwrap_or(idle).min(idle);
+        let at = Instant::now() + due_in;
+        match self.again_at {
+            Some(again_at) => again_at,
+            None => self.ride_by.map_or(at, |by| by.min(at)),
+        }
+    }
+
+    async fn commit(&mut self, claims: Vec<Claim>) -> anyhow::Result<()> {
+        let batch = Arc::new(Batch {
+            settled: std::mem::take(&mut self.settled),
+            offers: std::mem::take(&mut self.offers),
+            claims,
+        });
+        let answers = std::mem::take(&mut self.answers);
+        self.bytes = 0;
+        self.ride_by = None;
+        match self.apply(&batch).await {
+            Ok(committed) => {
+                self.hand_out(committed, answers);
+                self.note_unclaimed(&batch);
+                Ok(())
+            }
+            Err(InboxError::Refused(reason)) => self.one_by_one(&batch, answers, &reason).await,
+            Err(error) => {
+                self.settled = batch.settled.clone();
+                let refusal = match error {
+                    InboxError::Full(_) => Refusal::Full,
+                    _ => Refusal::Failed,
+                };
+                answer_all(answers, &refusal);
+                self.fail(error)
+            }
+        }
+    }
+
+    async fn apply(&self, batch: &Arc<Batch>) -> Result<Committed, InboxError> {
+        let begun = Instant::now();
+        let now = self.options.clock.now();
+        let committed = self.options.inbox.commit(Arc::clone(batch), now).await?;
+        let metrics = &self.options.metrics;
+        metrics
+            .commit_seconds
+            .observe(begun.elapsed().as_secs_f64());
+        if !batch.offers.is_empty() {
+            #[expect(clippy::cast_precision_loss, reason = "at most 512")]
+            metrics.batch_events.observe(batch.offers.len() as f64);
+        }
+        for (seq, sink) in &committed.lost {
+            tracing::warn!(
+                seq = seq.0,
+                sink = sink.0,
+                "a lease had run out before it was settled"
+            );
+        }
+        Ok(committed)
+    }
+
+    fn hand_out(
+        &self,
+        committed: Committed,
+        answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
+    ) {
+        for (answer, offered) in answers.into_iter().zip(committed.offered) {
+            self.options.metrics.events(offered.outcome, 1);
+            // A client that hung up has still delivered its event.
+            let _heard = answer.send(Ok(offered));
+        }
+        let slots = self
+            .shared
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (sink, due) in committed.next_due {
+            for slots in slots.iter().filter(|slots| slots.sink == sink) {
+                *slots.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+            }
+        }
+        let mut leases = committed.leases;
+        for slots in slots.iter() {
+            let (mine, others): (Vec<_>, Vec<_>) = leases
+                .into_iter()
+                .partition(|lease| lease.sink == slots.sink);
+            leases = others;
+            if !mine.is_empty() {
+                let taken = mine.len();
+                let _free = slots
+                    .free
+                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
+                        Some(free.saturating_sub(taken))
+                    });
+                // A dispatcher that ended in this moment leaves its leases to run out.
+                let _taken = slots.leases.send(mine);
+            }
+        }
+    }
+
+    /// Sinks that had no free slot may have got deliveries that wait: to be claimed as soon as
+    /// there is one.
+    fn note_unclaimed(&self, batch: &Batch) {
+        let slots = self
+            .shared
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for slots in slots.iter() {
+            if !batch.claims.iter().any(|claim| claim.sink == slots.sink) {
+                *slots.due.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::MIN);
+            }
+        }
+    }
+
+    /// The store refused the batch: every part of it gets a transaction of its own.
+    async fn one_by_one(
+        &mut self,
+        batch: &Batch,
+        answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
+        reason: &str,
+    ) -> anyhow::Result<()> {
+        tracing::warn!(
+            offers = batch.offers.len(),
+            settled = batch.settled.len(),
+            "the store refused a transaction ({reason}); its parts are tried one by one"
+        );
+        for settled in &batch.settled {
+            let alone = Arc::new(Batch {
+                settled: vec![settled.clone()],
+                ..Batch::default()
+            });
+            match self.apply(&alone).await {
+                Ok(committed) => self.hand_out(committed, Vec::new()),
+                Err(InboxError::Refused(reason)) => tracing::error!(
+                    seq = settled.seq.0,
+                    "a delivery could not be settled and will be repeated: {reason}"
+                ),
+                Err(error) => self.fail(error)?,
+            }
+        }
+        for (offer, answer) in batch.offers.iter().zip(answers) {
+            let alone = Arc::new(Batch {
+                offers: vec![offer.clone()],
+                ..Batch::default()
+            });
+            match self.apply(&alone).await {
+                Ok(committed) => self.hand_out(committed, vec![answer]),
+                Err(InboxError::Refused(reason)) => {
+                    answer_all(vec![answer], &Refusal::Event(reason));
+                }
+                Err(InboxError::Full(what)) => {
+                    answer_all(vec![answer], &Refusal::Full);
+                    self.fail(InboxError::Full(what))?;
+                }
+                Err(error) => {
+                    answer_all(vec![answer], &Refusal::Failed);
+                    self.fail(error)?;
+                }
+            }
+        }
+        if batch.settled.is_empty() && batch.offers.is_empty() {
+            tokio::time::sleep(PROBE_EVERY).await;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: InboxError) -> anyhow::Result<()> {
+        match error {
+            InboxError::Full(what) => {
+                if self.again_at.is_none() {
+                    tracing::error!(
+                        "the store has no room, pushes are refused until there is: {what}"
+                    );
+                }
+                self.again_at = Some(Instant::now() + PROBE_EVERY);
+                self.ride_by = None;
+                self.shared.state.send_replace(StoreState::Full(what));
+                Ok(())
+            }
+            error => {
+                let what = error.to_string();
+                self.shared.state.send_replace(StoreState::Broken(what));
+                self.refuse_all(&Refusal::Failed);
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn try_again(&mut self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        if self.again_at.is_some_and(|at| at > now) {
+            return Ok(());
+        }
+        match self.options.inbox.probe().await {
+            Ok(()) => {
+                tracing::info!("the store has room again");
+                self.again_at = None;
+                self.ride_by = Some(now);
+                self.shared.state.send_replace(StoreState::Working);
+                Ok(())
+            }
+            Err(InboxError::Refused(what)) => self.fail(InboxError::Full(what)),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn refuse_all(&mut self, refusal: &Refusal) {
+        self.offers.clear();
+        self.bytes = 0;
+        answer_all(std::mem::take(&mut self.answers), refusal);
+    }
+}
+
+fn answer_all(answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>, refusal: &Refusal) {
+    for answer in answers {
+        let _heard = answer.send(Err(refusal.clone()));
+    }
+}

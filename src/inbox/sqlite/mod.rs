@@ -1,0 +1,363 @@
+//! The embedded store: one file, one writing thread, one process.
+//!
+//! A commit is synced before it returns (WAL, `synchronous=FULL`). A lock held from before opening
+//! until after closing keeps the file to one receiver.
+
+mod cache;
+mod check;
+mod error;
+mod lanes;
+mod open;
+mod place;
+mod prune;
+mod read;
+mod rows;
+mod transaction;
+mod unreadable;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+pub use self::open::{Location, OpenError};
+use self::place::StoreLock;
+use self::writer::{Job, Log, Writer};
+use super::query::{
+    Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
+    UnreadableRow,
+};
+use super::{
+    Batch, Committed, Inbox, InboxError, Prune, Pruned, Seq, SinkId, Space, Unreadable,
+    UnreadableBounds,
+};
+
+/// How the embedded store is opened.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// Where it is.
+    pub location: Location,
+    /// How long to wait for another process to let go of it.
+    pub lock_wait: Duration,
+    /// A cap on its size in bytes; zero means none.
+    pub max_size: u64,
+}
+
+type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The embedded store. Cheap to share; closed once.
+pub struct SqliteInbox {
+    options: SqliteOptions,
+    jobs: Mutex<Option<Sender<Job>>>,
+    reads: Mutex<Option<Sender<ReadJob>>>,
+    log: Arc<Log>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    lock: Mutex<Option<StoreLock>>,
+    unclean: bool,
+}
+
+impl SqliteInbox {
+    /// Passes the start gate and starts the store's threads. Blocks, at most for `lock_wait` and
+    /// the time the log takes to move into the file.
+    pub fn open(options: SqliteOptions) -> Result<Self, OpenError> {
+        let opened = open::open(&options.location, options.lock_wait)?;
+        let path = match &options.location {
+            Location::File(path) => Some(path.clone()),
+            Location::Memory => None,
+        };
+        let failed = |what: String| OpenError::Io {
+            path: path.clone().unwrap_or_else(|| PathBuf::from(":memory:")),
+            what,
+        };
+        let log = Arc::new(Log::default());
+        let mut writer = Writer::new(opened.writer, path.clone(), Arc::clone(&log))
+            .map_err(|error| failed(error.to_string()))?;
+        let mut threads = Vec::new();
+        let mut reads = None;
+        if let Some(path) = &path {
+            let connect = |made: rusqlite::Result<Connection>| {
+                made.map_err(|error| failed(error.to_string()))
+            };
+            let checkpointer = connect(open::connect(path))?;
+            let thread = writer
+                .start_checkpointer(checkpointer)
+                .map_err(|error| failed(error.to_string()))?;
+            threads.push(thread);
+            let reader = connect(open::connect_reader(path))?;
+            let (send, receive) = channel::<ReadJob>();
+            let thread = std::thread::Builder::new()
+                .name("store-read".to_owned())
+                .spawn(move || receive.iter().for_each(|job| job(&reader)))
+                .map_err(|error| failed(error.to_string()))?;
+            threads.push(thread);
+            reads = Some(send);
+        }
+        let (jobs, receive) = channel::<Job>();
+        let thread = std::thread::Builder::new()
+            .name("store-write".to_owned())
+            .spawn(move || writer.run(&receive))
+            .map_err(|error| failed(error.to_string()))?;
+        // The writer is joined first: its end lets the checkpointer go.
+        threads.insert(0, thread);
+        Ok(Self {
+            options,
+            jobs: Mutex::new(Some(jobs)),
+            reads: Mutex::new(reads),
+            log,
+            threads: Mutex::new(threads),
+            lock: Mutex::new(opened.lock),
+            unclean: opened.unclean,
+        })
+    }
+
+    /// Whether the process before this one did not close the store.
+    pub fn was_unclean(&self) -> bool {
+        self.unclean
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, InboxError> + Send + 'static,
+    ) -> Result<T, InboxError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            // Whoever asked may have gone; the work was done all the same.
+            let _heard = answer.send(work(writer));
+        });
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .ok_or(InboxError::Closed)?
+            .send(job)
+            .map_err(|_| InboxError::Closed)?;
+        answered.await.map_err(|_| InboxError::Closed)?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, InboxError> {
+        let reads = self
+            .reads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(reads) = reads else {
+            // A store in memory has one connection.
+            return self
+                .write(move |writer| {
+                    work(&writer.connection).map_err(|error| error::sort(&error, None))
+                })
+                .await;
+        };
+        let (answer, answered) = oneshot::channel();
+        let job: ReadJob = Box::new(move |connection| {
+            let _heard = answer.send(work(connection).map_err(|error| error::sort(&error, None)));
+        });
+        reads.send(job).map_err(|_| InboxError::Closed)?;
+        answered.await.map_err(|_| InboxError::Closed)?
+    }
+}
+
+#[async_trait]
+impl Inbox for SqliteInbox {
+    async fn sink(&self, name: &str) -> Result<SinkId, InboxError> {
+        let name = name.to_owned();
+        self.write(move |writer| {
+            writer.attempt(|writer| {
+                let id = writer.connection.query_row(
+                    "INSERT INTO sinks (name) VALUES (?1) ON CONFLICT DO UPDATE SET name = name \
+                     RETURNING id",
+                    [&name],
+                    |row| row.get(0).map(SinkId),
+                )?;
+                writer.cache.sink_added(id);
+                Ok(id)
+            })
+        })
+        .await
+    }
+
+    async fn commit(&self, batch: Arc<Batch>, now: Timestamp) -> Result<Committed, InboxError> {
+        self.write(move |writer| writer.attempt(|writer| transaction::commit(writer, &batch, now)))
+            .await
+    }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        self.write(|writer| {
+            writer.attempt(|writer| {
+                writer
+                    .connection
+                    .execute(
+                        "INSERT INTO meta (key, value) VALUES ('probe', 1) \
+                         ON CONFLICT DO UPDATE SET value = value + 1",
+                        [],
+                    )
+                    .map(|_one| ())
+            })
+        })
+        .await
+    }
+
+    async fn keep_unreadable(
+        &self,
+        unreadable: Unreadable,
+        bounds: UnreadableBounds,
+    ) -> Result<i64, InboxError> {
+        self.write(move |writer| {
+            writer.attempt(|writer| unreadable::keep(writer, &unreadable, bounds))
+        })
+        .await
+    }
+
+    async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError> {
+        self.write(move |writer| {
+            writer.attempt(|writer| {
+                let gone = writer
+                    .connection
+                    .execute("DELETE FROM unreadable WHERE id = ?1", [id])?;
+                Ok(gone == 1)
+            })
+        })
+        .await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError> {
+        self.write(move |writer| writer.attempt(|writer| prune::step(writer, &prune)))
+            .await
+    }
+
+    async fn check(&self) -> Result<Option<String>, InboxError> {
+        let Location::File(path) = &self.options.location else {
+            return Ok(None);
+        };
+        let (path, log) = (path.clone(), Arc::clone(&self.log));
+        let (answer, answered) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("store-check".to_owned())
+            .spawn(move || {
+                let _heard = answer.send(check::quick_check(&path, &log));
+            })
+            .map_err(|error| InboxError::Refused(error.to_string()))?;
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
+        answered
+            .await
+            .map_err(|_| InboxError::Closed)?
+            .map_err(|error| error::sort(&error, None))
+    }
+
+    async fn space(&self) -> Result<Space, InboxError> {
+        let pages = self
+            .read(|sql| {
+                let number = |pragma: &str| {
+                    sql.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, u64>(0))
+                };
+                Ok((
+                    number("page_size")?,
+                    number("page_count")?,
+                    number("freelist_count")?,
+                ))
+            })
+            .await?;
+        let (size, count, unused) = pages;
+        let mut space = Space {
+            store: size * count,
+            log: self.log.bytes_in_use(),
+            longest_stall: self.log.longest_stall(),
+            free: u64::MAX,
+        };
+        if let Location::File(path) = &self.options.location {
+            let free = place::free_bytes(open::folder_of(path))
+                .map_err(|error| InboxError::Refused(error.to_string()))?;
+            let log = std::fs::metadata(open::beside(path, "-wal")).map_or(0, |log| log.len());
+            space.store += log;
+            // What the log already takes on disk is used again from its beginning.
+            space.free = free + size * unused + log.saturating_sub(space.log);
+        }
+        if self.options.max_size > 0 {
+            let used = space.store.saturating_sub(size * unused);
+            space.free = space.free.min(self.options.max_size.saturating_sub(used));
+        }
+        Ok(space)
+    }
+
+    async fn counts(&self) -> Result<Counts, InboxError> {
+        self.read(read::counts).await
+    }
+
+    async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
+        self.read(move |sql| read::event(sql, seq)).await
+    }
+
+    async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
+        self.read(move |sql| read::events(sql, &filter)).await
+    }
+
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
+        self.read(move |sql| read::deliveries(sql, &filter)).await
+    }
+
+    async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
+        self.read(move |sql| read::subjects(sql, &filter)).await
+    }
+
+    async fn unreadables(
+        &self,
+        cursor: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<UnreadableRow>, InboxError> {
+        self.read(move |sql| read::unreadables(sql, cursor, limit))
+            .await
+    }
+
+    async fn unreadable(&self, id: i64) -> Result<Option<(UnreadableRow, Bytes)>, InboxError> {
+        self.read(move |sql| read::unreadable(sql, id)).await
+    }
+
+    async fn close(&self) -> Result<(), InboxError> {
+        self.log.closing.store(true, Ordering::Relaxed);
+        self.write(|writer| {
+            writer.closing = true;
+            Ok(())
+        })
+        .await?;
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.reads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // Closing the last connection moves the log into the file, which may take a moment.
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().all(|thread| thread.join().is_ok())
+        })
+        .await;
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match joined {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(InboxError::Broken(
+                "a thread of the store panicked".to_owned(),
+            )),
+        }
+    }
+}

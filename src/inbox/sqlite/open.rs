@@ -1,0 +1,314 @@
+//! The start gate: what must be true of the file before the first new commit.
+//!
+//! Its work does not grow with the number of stored events. Frames that a failed sync left in the
+//! log may be readable without being on disk; they are moved into the file, and both are synced,
+//! before anything is written behind them.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::place::{self, Ground, StoreLock};
+
+/// The first SQLite whose write-ahead log is free of the checkpoint race of 3.51.2 and before.
+const OLDEST_LIBRARY: i32 = 3_051_003;
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_inbox.sql")];
+/// "FDRi", written into the file's header so that a foreign database is recognised.
+const APPLICATION_ID: i32 = 0x4644_5269;
+
+/// Where the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A file; its log, shared memory and lock lie beside it.
+    File(PathBuf),
+    /// Memory: gone with the process.
+    Memory,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The system refuses the path.
+    #[error("cannot open the store {path}: {what} ({advice})", path = .path.display())]
+    Unopenable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        what: String,
+        /// Who owns what, and which command helps.
+        advice: String,
+    },
+    /// Another process has it.
+    #[error("the store is in use: {path} is locked by {holder}; stop it, or give each receiver a store of its own", path = .path.display())]
+    Held {
+        /// The lock's path.
+        path: PathBuf,
+        /// Who holds it.
+        holder: String,
+    },
+    /// Locks and syncs do not work there.
+    #[error("the store {path} is on {kind}, where locks and syncs cannot be relied on; use a local disk or a block volume", path = .path.display())]
+    NetworkFileSystem {
+        /// The store.
+        path: PathBuf,
+        /// The kind of file system.
+        kind: &'static str,
+    },
+    /// The file is something else, or from a later version.
+    #[error("the store {path} {what}", path = .path.display())]
+    Foreign {
+        /// The store.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// The library is too old to be trusted.
+    #[error("the SQLite library is {0}; 3.51.3 or later is needed")]
+    Library(&'static str),
+    /// Reading or writing failed.
+    #[error("the store's I/O failed while opening {path}: {what}", path = .path.display())]
+    Io {
+        /// The store.
+        path: PathBuf,
+        /// What failed.
+        what: String,
+    },
+}
+
+impl OpenError {
+    /// Whether it is a fault of the disk (exit 74), as against one of the set-up.
+    pub fn is_io(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
+}
+
+/// An opened store, before its threads run.
+pub(super) struct Opened {
+    pub(super) writer: Connection,
+    pub(super) lock: Option<StoreLock>,
+    /// Whether the last process did not close the store.
+    pub(super) unclean: bool,
+}
+
+pub(super) fn open(location: &Location, lock_wait: Duration) -> Result<Opened, OpenError> {
+    if rusqlite::version_number() < OLDEST_LIBRARY {
+        return Err(OpenError::Library(rusqlite::version()));
+    }
+    match location {
+        Location::Memory => {
+            let path = Path::new(":memory:");
+            let mut writer = Connection::open_in_memory().map_err(|error| broken(path, &error))?;
+            migrate(&mut writer, path)?;
+            Ok(Opened {
+                writer,
+                lock: None,
+                unclean: false,
+            })
+        }
+        Location::File(path) => open_file(path, lock_wait),
+    }
+}
+
+fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder).map_err(|error| place::unopenable(folder, &error))?;
+    match place::ground(folder).map_err(|error| place::unopenable(folder, &error))? {
+        Ground::Solid => {}
+        Ground::Passing(kind) => tracing::warn!(
+            "the store {} is on {kind}: the inbox disappears with the container or the machine",
+            path.display()
+        ),
+        Ground::Network(kind) => {
+            return Err(OpenError::NetworkFileSystem {
+                path: path.to_owned(),
+                kind,
+            });
+        }
+    }
+    let lock = StoreLock::take(&beside(path, ".lock"), lock_wait)?;
+    // Opened by hand first: the system's own error says more than SQLite's "unable to open".
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|error| place::unopenable(path, &error))?;
+    let unclean = std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let mut writer = connect(path).map_err(|error| broken(path, &error))?;
+    recognise(&writer, path)?;
+    set_pragmas(&writer, path)?;
+    // Frames already in the log become durable before anything new is written.
+    let (busy, _log, _done) = writer
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, i64>(2)?,
+            ))
+        })
+        .map_err(|error| broken(path, &error))?;
+    if busy != 0 {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+            what: "is being read by another process; close it (an open sqlite3 shell, a backup) \
+                   and start again"
+                .to_owned(),
+        });
+    }
+    file.sync_all()
+        .and_then(|()| place::sync_folder(folder))
+        .map_err(|error| OpenError::Io {
+            path: path.to_owned(),
+            what: error.to_string(),
+        })?;
+    migrate(&mut writer, path)?;
+    Ok(Opened {
+        writer,
+        lock: Some(lock),
+        unclean,
+    })
+}
+
+/// A connection for the writer or the checkpointer.
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+}
+
+/// A short-lived reader's connection.
+pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let reader = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    reader.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2000;")?;
+    Ok(reader)
+}
+
+/// The folder a file lies in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+/// The file `path` with `ending` appended to its name.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn recognise(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let number = |pragma: &str| {
+        connection
+            .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i32>(0))
+            .map_err(|error| broken(path, &error))
+    };
+    let foreign = |what: String| OpenError::Foreign {
+        path: path.to_owned(),
+        what,
+    };
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    let tables = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
+            row.get::<_, i64>(0)
+        })
+        .map_err(|error| broken(path, &error))?;
+    if application != APPLICATION_ID && tables > 0 {
+        return Err(foreign(
+            "is a database of another program; point store.url at a file of its own".to_owned(),
+        ));
+    }
+    let newest = i32::try_from(MIGRATIONS.len()).expect("few migrations");
+    if version > newest {
+        return Err(foreign(format!(
+            "was written by a later version (schema {version}, this program knows {newest}); \
+             run that version, or restore a copy from before the upgrade"
+        )));
+    }
+    Ok(())
+}
+
+fn set_pragmas(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let set = |pragma: &str, wanted: &str| {
+        let got: String = connection
+            .query_row(&format!("PRAGMA {pragma} = {wanted}"), [], |row| {
+                row.get::<_, rusqlite::types::Value>(0).map(shown)
+            })
+            .or_else(|error| match error {
+                rusqlite::Error::QueryReturnedNoRows => {
+                    connection.query_row(&format!("PRAGMA {pragma}"), [], |row| {
+                        row.get::<_, rusqlite::types::Value>(0).map(shown)
+                    })
+                }
+                other => Err(other),
+            })
+            .map_err(|error| broken(path, &error))?;
+        if got.eq_ignore_ascii_case(wanted) {
+            Ok(())
+        } else {
+            Err(OpenError::Foreign {
+                path: path.to_owned(),
+                what: format!("does not take PRAGMA {pragma} = {wanted}: it stays {got}"),
+            })
+        }
+    };
+    set("journal_mode", "wal")?;
+    // FULL (2): every commit syncs the log. Read back, because all promises rest on it.
+    set("synchronous", "2")?;
+    set("wal_autocheckpoint", "0")?;
+    set("temp_store", "2")?;
+    set("cache_size", "-16000")?;
+    set("busy_timeout", "5000")
+}
+
+fn shown(value: rusqlite::types::Value) -> String {
+    match value {
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text,
+        other => format!("{other:?}"),
+    }
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let run = |connection: &mut Connection| -> rusqlite::Result<()> {
+        let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let known = usize::try_from(version).unwrap_or_default();
+        for (number, sql) in MIGRATIONS.iter().enumerate().skip(known) {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", number + 1)?;
+            transaction.commit()?;
+        }
+        Ok(())
+    };
+    run(connection).map_err(|error| broken(path, &error))
+}
+
+fn broken(path: &Path, error: &rusqlite::Error) -> OpenError {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign {
+            path: path.to_owned(),
+            what: "is no SQLite database, or is damaged at its very beginning; move it away, or \
+                   restore a copy"
+                .to_owned(),
+        },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Foreign {
+            path: path.to_owned(),
+            what: format!("is locked by another program: {error}"),
+        },
+        _ => OpenError::Io {
+            path: path.to_owned(),
+            what: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,206 @@
+//! Removing what is past its time, and making room in the order in which loss hurts least.
+
+use rusqlite::{Connection, params};
+
+use super::rows::{STATE_DEAD, STATE_DROPPED, STATE_PENDING};
+use super::writer::Writer;
+use crate::inbox::{Prune, PruneWhat, Pruned, Seq, SinkId};
+
+/// Events looked at in one step: a step holds the writer for a few milliseconds.
+const STEP: i64 = 400;
+/// Keys and subjects are walked in this many slices.
+const SLICES: u64 = 4096;
+
+/// Runs one step as a transaction of its own.
+pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Pruned> {
+    let before = (writer.cache.last_seq, writer.cache.events);
+    let transaction = writer.connection.transaction()?;
+    let mut pruned = match prune.what {
+        PruneWhat::Forgotten { slice } => forget(&transaction, prune, slice)?,
+        _ => Pruned::default(),
+    };
+    if !matches!(prune.what, PruneWhat::Forgotten { .. }) {
+        let candidates = oldest(&transaction, prune.after)?;
+        pruned.next = (i64::try_from(candidates.len()) == Ok(STEP))
+            .then(|| candidates.last().map(|event| event.seq))
+            .flatten();
+        for candidate in candidates {
+            if !is_past(&candidate, prune) {
+                // Positions follow arrival: nothing behind it is older.
+                pruned.next = None;
+                break;
+            }
+            let Some(gone) = releasable(&transaction, &candidate, prune)? else {
+                continue;
+            };
+            for sink in &gone.dropped {
+                take_out(&transaction, candidate.seq, *sink, prune)?;
+                writer.cache.pending(*sink, -1);
+            }
+            pruned.dropped.extend(gone.dropped);
+            pruned.dead += gone.dead;
+            if gone.whole {
+                remove(&transaction, candidate.seq)?;
+                writer.cache.events -= 1;
+                pruned.events += 1;
+                pruned.bytes += candidate.bytes;
+            }
+            if prune.enough(pruned.bytes) {
+                pruned.next = None;
+                break;
+            }
+        }
+    }
+    writer.cache.store(&transaction, before)?;
+    transaction.commit()?;
+    Ok(pruned)
+}
+
+struct Candidate {
+    seq: Seq,
+    received: i64,
+    bytes: u64,
+}
+
+fn oldest(sql: &Connection, after: Seq) -> rusqlite::Result<Vec<Candidate>> {
+    sql.prepare_cached(
+        "SELECT seq, received, length(body) FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?
+    .query_map(params![after.0, STEP], |row| {
+        Ok(Candidate {
+            seq: Seq(row.get(0)?),
+            received: row.get(1)?,
+            bytes: row.get(2)?,
+        })
+    })?
+    .collect()
+}
+
+fn is_past(candidate: &Candidate, prune: &Prune) -> bool {
+    candidate.received < prune.cutoff().as_microsecond()
+}
+
+/// What may go of one event.
+struct Release {
+    /// Waiting deliveries to give up.
+    dropped: Vec<SinkId>,
+    /// Dead letters that go with it.
+    dead: u64,
+    /// Whether nothing of it is left to do.
+    whole: bool,
+}
+
+fn releasable(
+    sql: &Connection,
+    candidate: &Candidate,
+    prune: &Prune,
+) -> rusqlite::Result<Option<Release>> {
+    let mut release = Release {
+        dropped: Vec::new(),
+        dead: 0,
+        whole: true,
+    };
+    let mut deliveries =
+        sql.prepare_cached("SELECT sink, state, settled FROM deliveries WHERE seq = ?1")?;
+    let mut rows = deliveries.query([candidate.seq.0])?;
+    while let Some(row) = rows.next()? {
+        let (sink, state) = (SinkId(row.get(0)?), row.get::<_, i64>(1)?);
+        let settled: Option<i64> = row.get(2)?;
+        match (&prune.what, state) {
+            (PruneWhat::Waiting { sinks }, STATE_PENDING) if sinks.contains(&sink) => {
+                release.dropped.push(sink);
+            }
+            (_, STATE_PENDING) => release.whole = false,
+            (PruneWhat::Aged, _) => {
+                // Kept for the whole of its retention after the last delivery settled.
+                release.whole &= settled.is_none_or(|at| at < prune.cutoff().as_microsecond());
+                release.dead += u64::from(state == STATE_DEAD);
+            }
+            (PruneWhat::Dead, STATE_DEAD) => release.dead += 1,
+            (_, STATE_DEAD) => release.whole = false,
+            _ => {}
+        }
+    }
+    // History younger than an hour goes only together with what was given up for room.
+    let for_sure = prune
+        .now
+        .checked_sub(Prune::KEPT_FOR_SURE)
+        .unwrap_or(prune.now);
+    let young = candidate.received >= for_sure.as_microsecond();
+    if young && !matches!(prune.what, PruneWhat::Aged | PruneWhat::Settled) {
+        release.whole &= release.dead > 0 || !release.dropped.is_empty();
+    }
+    let touched = release.whole || !release.dropped.is_empty();
+    Ok(touched.then_some(release))
+}
+
+/// Gives up a waiting delivery and takes it out of its lane, wherever it stands in it.
+fn take_out(sql: &Connection, seq: Seq, sink: SinkId, prune: &Prune) -> rusqlite::Result<()> {
+    let now = prune.now.as_microsecond();
+    sql.prepare_cached(
+        "UPDATE deliveries SET state = ?3, settled = ?4 WHERE seq = ?1 AND sink = ?2",
+    )?
+    .execute(params![seq.0, sink.0, STATE_DROPPED, now])?;
+    let next: Option<i64> = sql
+        .prepare_cached("SELECT next FROM deliveries WHERE seq = ?1 AND sink = ?2")?
+        .query_row(params![seq.0, sink.0], |row| row.get(0))?;
+    let lane: i64 = sql
+        .prepare_cached("SELECT lane FROM events WHERE seq = ?1")?
+        .query_row([seq.0], |row| row.get(0))?;
+    for lane in [lane, -seq.0] {
+        match next {
+            Some(next) => sql
+                .prepare_cached(
+                    "UPDATE lanes SET head = ?4, leased = 0, available = ?5, token = NULL \
+                     WHERE sink = ?1 AND lane = ?2 AND head = ?3",
+                )?
+                .execute(params![sink.0, lane, seq.0, next, now])?,
+            None => sql
+                .prepare_cached("DELETE FROM lanes WHERE sink = ?1 AND lane = ?2 AND head = ?3")?
+                .execute(params![sink.0, lane, seq.0])?,
+        };
+    }
+    Ok(())
+}
+
+fn remove(sql: &Connection, seq: Seq) -> rusqlite::Result<()> {
+    for statement in [
+        "DELETE FROM attempts WHERE seq = ?1",
+        "DELETE FROM deliveries WHERE seq = ?1",
+        "DELETE FROM events WHERE seq = ?1",
+    ] {
+        sql.prepare_cached(statement)?.execute([seq.0])?;
+    }
+    Ok(())
+}
+
+/// Keys, subjects and unreadable pushes past their age, one slice of the whole a step.
+fn forget(sql: &Connection, prune: &Prune, slice: u64) -> rusqlite::Result<Pruned> {
+    let cutoff = prune.forget_before().as_microsecond();
+    let slice = slice % SLICES;
+    let width = (u64::MAX / SLICES) + 1;
+    let first = slice * width;
+    let last = first + (width - 1);
+    let mut low = [0_u8; 16];
+    let mut high = [0xFF_u8; 16];
+    low[..8].copy_from_slice(&first.to_be_bytes());
+    high[..8].copy_from_slice(&last.to_be_bytes());
+    let keys = sql
+        .prepare_cached("DELETE FROM keys WHERE key BETWEEN ?1 AND ?2 AND received < ?3")?
+        .execute(params![low, high, cutoff])?;
+    // Subject ids are 63 bits wide: half of the range of the keys' first eight bytes.
+    let id = |at: u64| i64::try_from(at / 2).unwrap_or(i64::MAX);
+    let subjects = sql
+        .prepare_cached(
+            "DELETE FROM subjects WHERE id BETWEEN ?1 AND ?2 AND last_received < ?3 \
+             AND NOT EXISTS (SELECT 1 FROM events WHERE seq = last_seq)",
+        )?
+        .execute(params![id(first), id(last), cutoff])?;
+    let unreadable = sql
+        .prepare_cached("DELETE FROM unreadable WHERE received < ?1")?
+        .execute([prune.cutoff().as_microsecond()])?;
+    Ok(Pruned {
+        other: u64::try_from(keys + subjects + unreadable).unwrap_or_default(),
+        ..Pruned::default()
+    })
+}

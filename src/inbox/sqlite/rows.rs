@@ -1,0 +1,146 @@
+//! How rows are written and read back: the numbers of the schema, and the event they make.
+
+use bytes::Bytes;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Connection, Row, params};
+
+use super::cache::Cache;
+use super::transaction::timestamp;
+use crate::event::{Event, Id, Origin, Outcome, Subject};
+use crate::inbox::Seq;
+use crate::inbox::query::{DeliveryState, EventRow};
+
+pub(super) const OUTCOME_ACCEPTED: i64 = 1;
+pub(super) const OUTCOME_STALE: i64 = 2;
+pub(super) const STATE_PENDING: i64 = 0;
+pub(super) const STATE_DELIVERED: i64 = 2;
+pub(super) const STATE_DEAD: i64 = 3;
+pub(super) const STATE_SUPERSEDED: i64 = 4;
+pub(super) const STATE_EXPIRED: i64 = 5;
+pub(super) const STATE_DROPPED: i64 = 6;
+
+/// The columns of [`event_row`], in its order; `e` is the event, `r` its route.
+pub(super) const EVENT_COLUMNS: &str = "e.seq, e.event_id, e.event_type, e.event_time, e.subject, \
+     e.outcome, e.command, r.tag, r.query, e.source_ip, e.peer_ip, e.received, e.origin, \
+     length(e.body)";
+
+pub(super) fn origin_number(origin: Origin) -> i64 {
+    match origin {
+        Origin::Push => 0,
+        Origin::Recovered => 1,
+        Origin::Replay => 2,
+    }
+}
+
+fn origin(number: i64) -> Origin {
+    match number {
+        1 => Origin::Recovered,
+        2 => Origin::Replay,
+        _ => Origin::Push,
+    }
+}
+
+pub(super) fn outcome_number(outcome: Outcome) -> i64 {
+    match outcome {
+        Outcome::Accepted => OUTCOME_ACCEPTED,
+        // Duplicates are not stored; asking for them finds nothing.
+        Outcome::Duplicate => 0,
+        Outcome::Stale => OUTCOME_STALE,
+    }
+}
+
+pub(super) fn state_number(state: DeliveryState) -> i64 {
+    match state {
+        DeliveryState::Pending | DeliveryState::Leased => STATE_PENDING,
+        DeliveryState::Delivered => STATE_DELIVERED,
+        DeliveryState::Dead => STATE_DEAD,
+        DeliveryState::Superseded => STATE_SUPERSEDED,
+        DeliveryState::Expired => STATE_EXPIRED,
+        DeliveryState::Dropped => STATE_DROPPED,
+    }
+}
+
+pub(super) fn state(number: i64, leased: bool) -> DeliveryState {
+    match number {
+        STATE_DELIVERED => DeliveryState::Delivered,
+        STATE_DEAD => DeliveryState::Dead,
+        STATE_SUPERSEDED => DeliveryState::Superseded,
+        STATE_EXPIRED => DeliveryState::Expired,
+        STATE_DROPPED => DeliveryState::Dropped,
+        _ if leased => DeliveryState::Leased,
+        _ => DeliveryState::Pending,
+    }
+}
+
+/// A text column that parses, or is absent.
+pub(super) struct Parsed<T>(pub(super) Option<T>);
+
+impl<T: std::str::FromStr> FromSql for Parsed<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value {
+            ValueRef::Null => Ok(Self(None)),
+            ValueRef::Text(text) => Ok(Self(
+                std::str::from_utf8(text)
+                    .ok()
+                    .and_then(|text| text.parse().ok()),
+            )),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
+    Ok(EventRow {
+        seq: Seq(row.get(0)?),
+        event_id: row.get(1)?,
+        event_type: row.get(2)?,
+        event_time: row.get(3)?,
+        subject: row.get(4)?,
+        outcome: if row.get::<_, i64>(5)? == OUTCOME_STALE {
+            Outcome::Stale
+        } else {
+            Outcome::Accepted
+        },
+        command: row.get(6)?,
+        tag: row.get(7)?,
+        query: row.get(8)?,
+        source_ip: row.get::<_, Parsed<_>>(9)?.0,
+        peer_ip: row.get::<_, Parsed<_>>(10)?.0,
+        received_at: timestamp(row.get(11)?),
+        origin: origin(row.get(12)?),
+        body_bytes: row.get(13)?,
+    })
+}
+
+/// Reads the event at `seq` back for delivery, and whether it was stored as stale.
+pub(super) fn load_event(
+    sql: &Connection,
+    cache: &Cache,
+    seq: Seq,
+) -> rusqlite::Result<(Event, bool)> {
+    sql.prepare_cached(
+        "SELECT event_id, event_type, event_time, subject, route, command, source_ip, peer_ip, \
+         received, origin, trace_parent, body, outcome FROM events WHERE seq = ?1",
+    )?
+    .query_row(params![seq.0], |row| {
+        let text = |column: usize| {
+            row.get_ref(column)
+                .map(|value| value.as_str_or_null().ok().flatten())
+        };
+        let event = Event {
+            event_id: text(0)?.map(Id::new),
+            event_type: Id::new(text(1)?.unwrap_or_default()),
+            event_time: row.get(2)?,
+            subject: text(3)?.and_then(Subject::parse),
+            route: cache.route(row.get(4)?),
+            command: row.get(5)?,
+            source_ip: row.get::<_, Parsed<_>>(6)?.0,
+            peer_ip: row.get::<_, Parsed<_>>(7)?.0,
+            received_at: timestamp(row.get(8)?),
+            origin: origin(row.get(9)?),
+            trace_parent: row.get(10)?,
+            body: Bytes::from(row.get::<_, Vec<u8>>(11)?),
+        };
+        Ok((event, row.get::<_, i64>(12)? == OUTCOME_STALE))
+    })
+}

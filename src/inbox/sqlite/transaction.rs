@@ -1,0 +1,378 @@
+//! One transaction: settle, claim, then judge what is offered. All of it is committed, or none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+use sha2::{Digest as _, Sha256};
+
+use super::cache::Cache;
+use super::rows::{OUTCOME_ACCEPTED, OUTCOME_STALE, origin_number};
+use super::writer::Writer;
+use crate::event::{Outcome, Subject};
+use crate::inbox::{Batch, Claim, Committed, Lease, Offer, Offered, Seq, SinkId, Wanted};
+
+/// A transaction under way, with what it has done so far.
+pub(super) struct Work<'a> {
+    pub(super) sql: &'a Transaction<'a>,
+    pub(super) cache: &'a mut Cache,
+    /// Microseconds since the Unix epoch.
+    pub(super) now: i64,
+    pub(super) leases: Vec<Lease>,
+    pub(super) lost: Vec<(Seq, SinkId)>,
+    tokens: &'a mut i64,
+    /// Slots that waiting deliveries left over, for deliveries made by this very transaction.
+    free: Vec<Claim>,
+}
+
+/// What is known of an event's subject before it is judged.
+struct Known {
+    lane: i64,
+    last_time: Option<i64>,
+    last_seq: Option<i64>,
+}
+
+/// Applies `batch` and commits it.
+pub(super) fn commit(
+    writer: &mut Writer,
+    batch: &Batch,
+    now: Timestamp,
+) -> rusqlite::Result<Committed> {
+    let before = (writer.cache.last_seq, writer.cache.events);
+    let transaction = writer
+        .connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut work = Work {
+        sql: &transaction,
+        cache: &mut writer.cache,
+        now: now.as_microsecond(),
+        leases: Vec::new(),
+        lost: Vec::new(),
+        tokens: &mut writer.tokens,
+        free: Vec::with_capacity(batch.claims.len()),
+    };
+    for settled in &batch.settled {
+        work.settle(settled)?;
+    }
+    for claim in &batch.claims {
+        let slots = work.claim(claim)?;
+        work.free.push(Claim { slots, ..*claim });
+    }
+    let mut offered = Vec::with_capacity(batch.offers.len());
+    for offer in &batch.offers {
+        offered.push(work.judge(offer)?);
+    }
+    let next_due = batch
+        .claims
+        .iter()
+        .map(|claim| Ok((claim.sink, work.next_due(claim.sink)?.map(timestamp))))
+        .collect::<rusqlite::Result<_>>()?;
+    let (leases, lost) = (work.leases, work.lost);
+    writer.cache.store(&transaction, before)?;
+    transaction.commit()?;
+    Ok(Committed {
+        offered,
+        leases,
+        lost,
+        next_due,
+    })
+}
+
+impl Work<'_> {
+    pub(super) fn next_token(&mut self) -> i64 {
+        *self.tokens += 1;
+        *self.tokens
+    }
+
+    pub(super) fn lease_end(&self, ttl: Duration) -> Timestamp {
+        let ttl = i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX);
+        timestamp(self.now.saturating_add(ttl))
+    }
+
+    /// Judges one offer as if it had a transaction of its own.
+    fn judge(&mut self, offer: &Offer) -> rusqlite::Result<Offered> {
+        let seq = Seq(self.cache.last_seq + 1);
+        if let Some(first) = self.first_of(offer, seq)? {
+            return Ok(Offered {
+                outcome: Outcome::Duplicate,
+                seq: first,
+                differs: self.differs(first, offer)?,
+            });
+        }
+        let route = self.cache.route_id(self.sql, &offer.event.route)?;
+        let known = match &offer.event.subject {
+            Some(subject) => self.known(route, subject)?,
+            None => Known {
+                lane: -seq.0,
+                last_time: None,
+                last_seq: None,
+            },
+        };
+        let overtaken = match (offer.event.event_time, known.last_time) {
+            (Some(time), Some(mark)) => time < mark,
+            _ => false,
+        };
+        let stale = overtaken && !offer.event.command;
+        self.cache.last_seq = seq.0;
+        self.cache.events += 1;
+        self.insert_event(offer, seq, (route, &known), stale)?;
+        self.update_subject(offer, seq, (route, &known), stale)?;
+        for wanted in offer.wanted.iter() {
+            if !stale || wanted.include_stale {
+                self.deliver(offer, seq, wanted, (known.lane, stale))?;
+            }
+        }
+        Ok(Offered {
+            outcome: if stale {
+                Outcome::Stale
+            } else {
+                Outcome::Accepted
+            },
+            seq,
+            differs: false,
+        })
+    }
+
+    /// Claims the offer's key for `seq`, or says which event has it.
+    fn first_of(&mut self, offer: &Offer, seq: Seq) -> rusqlite::Result<Option<Seq>> {
+        let Some(key) = offer.key else {
+            return Ok(None);
+        };
+        let new = self
+            .sql
+            .prepare_cached(
+                "INSERT INTO keys (key, seq, received) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![key.0, seq.0, self.now])?;
+        if new == 1 {
+            return Ok(None);
+        }
+        self.sql
+            .prepare_cached("SELECT seq FROM keys WHERE key = ?1")?
+            .query_row([key.0], |row| Ok(Some(Seq(row.get(0)?))))
+    }
+
+    fn differs(&self, first: Seq, offer: &Offer) -> rusqlite::Result<bool> {
+        self.sql
+            .prepare_cached("SELECT body <> ?2 FROM events WHERE seq = ?1")?
+            .query_row(params![first.0, offer.event.body.as_ref()], |row| {
+                row.get(0)
+            })
+            .optional()
+            // The first copy's body may be past its retention; there is nothing to compare then.
+            .map(|differs| differs.unwrap_or(false))
+    }
+
+    /// Finds the subject's row, or the place for a new one. Ids that collide move on by one.
+    fn known(&mut self, route: i64, subject: &Subject) -> rusqlite::Result<Known> {
+        let text = subject.to_string();
+        let mut id = subject_id(route, &text);
+        loop {
+            let found = self
+                .sql
+                .prepare_cached(
+                    "SELECT last_time, last_seq, route = ?2 AND subject = ?3 FROM subjects WHERE id = ?1",
+                )?
+                .query_row(params![id, route, text], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get::<_, bool>(2)?))
+                })
+                .optional()?;
+            match found {
+                None => {
+                    return Ok(Known {
+                        lane: id,
+                        last_time: None,
+                        last_seq: None,
+                    });
+                }
+                Some((last_time, last_seq, true)) => {
+                    return Ok(Known {
+                        lane: id,
+                        last_time,
+                        last_seq: Some(last_seq),
+                    });
+                }
+                Some((_, _, false)) => id = id % i64::MAX + 1,
+            }
+        }
+    }
+
+    fn insert_event(
+        &mut self,
+        offer: &Offer,
+        seq: Seq,
+        (route, known): (i64, &Known),
+        stale: bool,
+    ) -> rusqlite::Result<()> {
+        let event = &*offer.event;
+        self.sql
+            .prepare_cached(
+                "INSERT INTO events (seq, lane, previous, route, event_id, event_type, event_time, \
+                 subject, outcome, command, origin, source_ip, peer_ip, received, trace_parent, body) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+            )?
+            .execute(params![
+                seq.0,
+                known.lane,
+                known.last_seq,
+                route,
+                event.event_id.as_ref().map(crate::event::Id::as_str),
+                event.event_type.as_str(),
+                event.event_time,
+                event.subject.as_ref().map(Subject::to_string),
+                if stale { OUTCOME_STALE } else { OUTCOME_ACCEPTED },
+                event.command,
+                origin_number(event.origin),
+                event.source_ip.map(|ip| ip.to_string()),
+                event.peer_ip.map(|ip| ip.to_string()),
+                event.received_at.as_microsecond(),
+                event.trace_parent,
+                event.body.as_ref(),
+            ])
+            .map(|_one| ())
+    }
+
+    fn update_subject(
+        &mut self,
+        offer: &Offer,
+        seq: Seq,
+        (route, known): (i64, &Known),
+        stale: bool,
+    ) -> rusqlite::Result<()> {
+        let Some(subject) = &offer.event.subject else {
+            return Ok(());
+        };
+        let moved = offer
+            .event
+            .event_time
+            .filter(|_| offer.moves_mark && !stale);
+        let mark = Option::max(moved, known.last_time);
+        if known.last_seq.is_some() {
+            self.sql
+                .prepare_cached(
+                    "UPDATE subjects SET last_time = ?2, last_seq = ?3, last_received = ?4 WHERE id = ?1",
+                )?
+                .execute(params![known.lane, mark, seq.0, self.now])?;
+        } else {
+            self.sql
+                .prepare_cached(
+                    "INSERT INTO subjects (id, route, subject, last_time, last_seq, last_received) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute(params![
+                    known.lane,
+                    route,
+                    subject.to_string(),
+                    mark,
+                    seq.0,
+                    self.now
+                ])?;
+        }
+        Ok(())
+    }
+
+    /// Makes one delivery: leased at once while the sink has slots and the lane is free.
+    fn deliver(
+        &mut self,
+        offer: &Offer,
+        seq: Seq,
+        wanted: &Wanted,
+        (lane, stale): (i64, bool),
+    ) -> rusqlite::Result<()> {
+        let lane = if wanted.in_order { lane } else { -seq.0 };
+        let slot = self
+            .free
+            .iter_mut()
+            .find(|claim| claim.sink == wanted.sink && claim.slots > 0)
+            .map(|claim| (claim.ttl, &mut claim.slots));
+        let lease = slot.map(|(ttl, slots)| {
+            *slots -= 1;
+            ttl
+        });
+        let (token, expires_at) = match lease {
+            Some(ttl) => (Some(self.next_token()), self.lease_end(ttl)),
+            None => (None, timestamp(self.now)),
+        };
+        let first = self
+            .sql
+            .prepare_cached(
+                "INSERT INTO lanes (sink, lane, head, tail, leased, available, token) \
+                 VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                wanted.sink.0,
+                lane,
+                seq.0,
+                token.is_some(),
+                expires_at.as_microsecond(),
+                token
+            ])?
+            == 1;
+        let token = token.filter(|_| first);
+        if !first {
+            self.queue_behind(wanted.sink, lane, seq)?;
+            self.give_back(wanted.sink, lease.is_some());
+        }
+        self.sql
+            .prepare_cached(
+                "INSERT INTO deliveries (seq, sink, state, attempts) VALUES (?1, ?2, 0, ?3)",
+            )?
+            .execute(params![seq.0, wanted.sink.0, token.is_some()])?;
+        self.cache.pending(wanted.sink, 1);
+        if let Some(token) = token {
+            self.leases.push(Lease {
+                seq,
+                sink: wanted.sink,
+                event: Arc::clone(&offer.event),
+                stale,
+                attempt: 1,
+                interrupted: false,
+                replay: false,
+                expires_at,
+                lane,
+                token,
+            });
+        }
+        Ok(())
+    }
+
+    fn queue_behind(&mut self, sink: SinkId, lane: i64, seq: Seq) -> rusqlite::Result<()> {
+        self.sql
+            .prepare_cached(
+                "UPDATE deliveries SET next = ?3 WHERE sink = ?1 \
+                 AND seq = (SELECT tail FROM lanes WHERE sink = ?1 AND lane = ?2)",
+            )?
+            .execute(params![sink.0, lane, seq.0])?;
+        self.sql
+            .prepare_cached("UPDATE lanes SET tail = ?3 WHERE sink = ?1 AND lane = ?2")?
+            .execute(params![sink.0, lane, seq.0])
+            .map(|_one| ())
+    }
+
+    fn give_back(&mut self, sink: SinkId, taken: bool) {
+        if let Some(claim) = self.free.iter_mut().find(|claim| claim.sink == sink) {
+            claim.slots += usize::from(taken);
+        }
+    }
+}
+
+/// 63 bits of a digest; never zero.
+pub(super) fn subject_id(route: i64, subject: &str) -> i64 {
+    let digest = Sha256::new()
+        .chain_update(route.to_be_bytes())
+        .chain_update(subject.as_bytes())
+        .finalize();
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    (i64::from_be_bytes(bytes) & i64::MAX).max(1)
+}
+
+/// Microseconds as a time, clamped to what a timestamp can hold.
+pub(super) fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}

@@ -1,0 +1,71 @@
+//! What the sender, and whoever else asks, gets to see.
+
+use std::any::Any;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use http_body_util::Full;
+
+use super::problem::Problem;
+use crate::event::Id;
+use crate::inbox::Offered;
+use crate::listener::CloseWithoutAnswer;
+use crate::metrics::PushOutcome;
+
+/// 200, with what became of the event.
+pub(super) fn acknowledged(offered: &Offered, event_id: Option<&Id>) -> Response {
+    let outcome = offered.outcome.as_str();
+    let body = match event_id {
+        // Visible ASCII may hold quotes and backslashes; JSON takes care of them.
+        Some(id) => {
+            let id = serde_json::to_string(id).expect("a string");
+            format!("{{\"outcome\":\"{outcome}\",\"event_id\":{id},\"seq\":{}}}", offered.seq)
+        }
+        None => format!("{{\"outcome\":\"{outcome}\",\"event_id\":null,\"seq\":{}}}", offered.seq),
+    };
+    let mut response = Response::new(axum::body::Body::new(Full::new(Bytes::from(body))));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A refusal. Its connection is closed when bytes of the body may still be on their way.
+pub(super) fn refused(status: StatusCode, outcome: PushOutcome, detail: String) -> Response {
+    let mut response = Problem::new(status, detail)
+        .with_outcome(outcome.as_str())
+        .into_response();
+    if matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE
+    ) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// No answer at all, for a sender that tries once more after an EOF.
+pub(super) fn hung_up() -> Response {
+    let mut response = StatusCode::SERVICE_UNAVAILABLE.into_response();
+    response.extensions_mut().insert(CloseWithoutAnswer);
+    response
+}
+
+/// A handler that panicked: a defect of ours, told apart from all else.
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let what = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    tracing::error!("a request handler panicked: {what}");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the request ran into a defect of the receiver; its log has the details",
+    )
+    .into_response()
+}

@@ -1,0 +1,173 @@
+//! Reading a body within its bounds: size, time, and the memory that large ones share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+/// Bodies up to this size need no share of the budget: the number of connections bounds them.
+const FREE_OF_CHARGE: usize = 64 << 10;
+
+/// Memory that large bodies share.
+#[derive(Debug, Default)]
+pub struct Budget {
+    used: AtomicU64,
+}
+
+/// A body's part of the budget, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Share {
+    fn none(budget: &Arc<Budget>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            bytes: 0,
+        }
+    }
+
+    /// Grows to `bytes`, unless all shares would then exceed `limit`.
+    fn grow_to(&mut self, bytes: u64, limit: u64) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let used = self.budget.used.fetch_add(more, Ordering::Relaxed) + more;
+        self.bytes += more;
+        used <= limit
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The bounds of one body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) max_body: u64,
+    pub(super) max_inflight: u64,
+    pub(super) timeout: Duration,
+}
+
+/// Why there is no whole body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyError {
+    TooLarge,
+    TooSlow,
+    NoMemory,
+    Aborted,
+}
+
+/// Reads all of `body`. The share is held for as long as the bytes are.
+pub(super) async fn read(
+    mut body: Body,
+    bounds: Bounds,
+    budget: &Arc<Budget>,
+) -> Result<(Bytes, Share), BodyError> {
+    if body.size_hint().lower() > bounds.max_body {
+        return Err(BodyError::TooLarge);
+    }
+    tokio::time::timeout(bounds.timeout, collect(&mut body, bounds, budget))
+        .await
+        .unwrap_or(Err(BodyError::TooSlow))
+}
+
+async fn collect(
+    body: &mut Body,
+    bounds: Bounds,
+    budget: &Arc<Budget>,
+) -> Result<(Bytes, Share), BodyError> {
+    let mut share = Share::none(budget);
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::Aborted)?.into_data() else {
+            continue;
+        };
+        let length = bytes.len() + data.len();
+        if length as u64 > bounds.max_body {
+            return Err(BodyError::TooLarge);
+        }
+        if length > FREE_OF_CHARGE && !share.grow_to(length as u64, bounds.max_inflight) {
+            return Err(BodyError::NoMemory);
+        }
+        // Copied, so that the connection's read buffer is free again at once.
+        bytes.reserve_exact(needed(data.len(), body.size_hint().lower()));
+        bytes.extend_from_slice(&data);
+    }
+    Ok((Bytes::from(bytes), share))
+}
+
+/// Room for this frame and, while it is small, for all that was announced behind it.
+fn needed(frame: usize, announced: u64) -> usize {
+    let rest = usize::try_from(announced).unwrap_or(usize::MAX);
+    frame + rest.min(FREE_OF_CHARGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        max_body: 100 << 10,
+        max_inflight: 150 << 10,
+        timeout: Duration::from_secs(5),
+    };
+
+    async fn read_bytes(size: usize, budget: &Arc<Budget>) -> Result<(Bytes, Share), BodyError> {
+        read(Body::from(vec![b'x'; size]), BOUNDS, budget).await
+    }
+
+    #[tokio::test]
+    async fn a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_not() {
+        let budget = Arc::default();
+        let (bytes, _share) = read_bytes(100 << 10, &budget).await.unwrap();
+        assert_eq!(bytes.len(), 100 << 10);
+        let refused = read_bytes((100 << 10) + 1, &budget).await.unwrap_err();
+        assert_eq!(refused, BodyError::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn large_bodies_share_memory_and_small_ones_do_not_count() {
+        let budget: Arc<Budget> = Arc::default();
+        let held = read_bytes(100 << 10, &budget).await.unwrap();
+        assert_eq!(read_bytes(70 << 10, &budget).await.unwrap_err(), BodyError::NoMemory);
+        let _small = read_bytes(64 << 10, &budget).await.unwrap();
+        drop(held);
+        let _fits = read_bytes(70 << 10, &budget).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_memory_is_given_back() {
+        let budget: Arc<Budget> = Arc::default();
+        drop(read_bytes(100 << 10, &budget).await);
+        drop(read_bytes(101 << 10, &budget).await);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_half_way_is_given_up() {
+        let budget = Arc::default();
+        assert_eq!(read(Body::new(Endless), BOUNDS, &budget).await.unwrap_err(), BodyError::TooSlow);
+    }
+
+    struct Endless;
+
+    impl http_body::Body for Endless {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+}
