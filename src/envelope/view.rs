@@ -26,7 +26,7 @@ pub struct View<'a> {
     /// Who acted, when a human did.
     pub person: Option<Person<'a>>,
     /// Names and values in the order they came, each name once.
-    pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub labels: Labels<'a>,
     /// The page to open.
     pub detail_url: Option<Cow<'a, str>>,
     /// What is written below the title.
@@ -40,6 +40,9 @@ pub struct View<'a> {
     /// Unix seconds; absent while it is open.
     pub close_time: Option<i64>,
 }
+
+/// Names and values.
+pub type Labels<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// The operator of an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -154,7 +157,7 @@ impl<'a> Person<'a> {
 }
 
 /// Pairs in the order their names first came, each with the value that came last.
-fn labels(raw: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, serde_json::Error> {
+fn labels(raw: &str) -> Result<Labels<'_>, serde_json::Error> {
     let mut at = HashMap::new();
     let mut pairs: Vec<(Cow<'_, str>, Option<Cow<'_, str>>)> = Vec::new();
     json::members(raw, |name, value| {
