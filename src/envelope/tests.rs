@@ -323,6 +323,48 @@ fn an_id_that_is_shown_as_its_digest_is_found_by_both() {
 }
 
 #[test]
+fn an_empty_unfilled_odd_or_huge_id_gets_a_key_of_its_own_or_the_bodys() {
+    let huge = format!("\"{}\"", "x".repeat(1 << 20));
+    let key_of = |id: &str| {
+        let body = format!(r#"{{"event_type":"i_new","event_time":1775980860,"event_id":{id}}}"#);
+        let envelope = read(&body);
+        let key = envelope.key(&Route::default(), body.as_bytes()).unwrap();
+        (
+            envelope.event_id.is_some(),
+            envelope.placeholders.len(),
+            key,
+        )
+    };
+    let mut keys = Vec::new();
+    for (id, expected) in [
+        (r#""""#, (false, 0)),
+        (r#""{{event_id}}""#, (false, 1)),
+        ("null", (false, 0)),
+        (r#""\u0000""#, (true, 0)),
+        (r#""\u0000\u0000""#, (true, 0)),
+        (&huge, (true, 0)),
+        ("1", (true, 0)),
+    ] {
+        let (has_id, unfilled, key) = key_of(id);
+        assert_eq!((has_id, unfilled), expected);
+        assert_eq!(key_of(id).2, key, "equal pushes have equal keys");
+        assert!(!keys.contains(&key), "other pushes have other keys");
+        keys.push(key);
+    }
+}
+
+#[test]
+fn keys_stay_what_they_were_when_the_store_learnt_them() {
+    let key = |body: &str| {
+        let key = read(body).key(&route(Some("team-a"), Some("a=1")), body.as_bytes());
+        crate::event::hex(&key.unwrap().0)
+    };
+    insta::assert_snapshot!(key(r#"{"event_type":"i_new","event_id":"e"}"#), @"a4901c8fa67fb90f5fe64e57a9dbc178");
+    insta::assert_snapshot!(key(r#"{"event_type":"i_new","event_time":1,"incident":{"event_id":"e"}}"#), @"a4901c8fa67fb90faf001f573cc6b115");
+    insta::assert_snapshot!(key(r#"{"event_type":"i_new","event_time":1}"#), @"f19d3154ad5b9c2ef4bad00ef8be8736");
+}
+
+#[test]
 fn a_million_bytes_in_any_field_are_read_and_short_ids_come_out() {
     let long = "x".repeat(1 << 20);
     let body = format!(
