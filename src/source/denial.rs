@@ -103,7 +103,7 @@ impl fmt::Display for Denial<'_> {
         match *self {
             Self::ProxyNotTrusted { socket } => write!(
                 f,
-                "peer {socket} sent a PROXY header but is not in source.trusted_proxies; if it is your load balancer, add \"{socket}\" there"
+                "PROXY headers are required, and believed from source.trusted_proxies only, where peer {socket} is not; if it is your load balancer, add \"{socket}\" there"
             ),
             Self::SenderNotTrusted { peer, header } => write!(
                 f,
@@ -125,10 +125,7 @@ impl fmt::Display for Denial<'_> {
                 position,
                 element,
             } => {
-                write!(
-                    f,
-                    "element {position} of {header}, from the right: {element}"
-                )
+                write!(f, "{header}, element {position} from the right: {element}")
             }
             Self::OnlyProxies {
                 header,
@@ -136,7 +133,7 @@ impl fmt::Display for Denial<'_> {
                 count,
             } => write!(
                 f,
-                "all {count} addresses in {header} from peer {peer} are in source.trusted_proxies; either the outermost proxy does not add its client, or the client's network is trusted by mistake"
+                "{header} of peer {peer} names only addresses of source.trusted_proxies ({count}); either the outermost proxy does not add its client, or the client's network is trusted by mistake"
             ),
             Self::ProxyItself { proxy, local: true } => write!(
                 f,

@@ -10,7 +10,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::denial::Denial;
-use super::networks::Block;
+use super::networks::Within;
 use super::secrets::Match;
 
 /// Hears of each step as it is taken.
@@ -92,14 +92,17 @@ impl fmt::Display for Step<'_> {
                 block,
                 source,
             } => {
-                let block = Block(block);
+                let within = Within(block);
                 write!(
                     f,
-                    "{socket} is trusted ({block}), and its PROXY header names "
+                    "{socket} is trusted{within}, and its PROXY header names "
                 )?;
                 match source {
                     Some(source) => write!(f, "{source} as the source"),
-                    None => write!(f, "no source (LOCAL or UNKNOWN)"),
+                    None => write!(
+                        f,
+                        "no source (LOCAL or UNKNOWN), so it is itself the client"
+                    ),
                 }
             }
             Self::StartIsClient { start } => write!(
@@ -115,10 +118,10 @@ impl fmt::Display for Step<'_> {
                 block,
                 header,
             } => {
-                let block = Block(block);
+                let within = Within(block);
                 write!(
                     f,
-                    "{start} is trusted ({block}), so {header} is read from the right"
+                    "{start} is trusted{within}, so {header} is read from the right"
                 )
             }
             Self::Element {
@@ -126,10 +129,10 @@ impl fmt::Display for Step<'_> {
                 address,
                 block: Some(block),
             } => {
-                let block = Block(block);
+                let within = Within(block);
                 write!(
                     f,
-                    "element {position} from the right is {address}, trusted ({block})"
+                    "element {position} from the right is {address}, trusted{within}"
                 )
             }
             Self::Element {
@@ -141,7 +144,7 @@ impl fmt::Display for Step<'_> {
                 "element {position} from the right is {address}, not trusted: this is the client, and what stands left of it is not read"
             ),
             Self::Allowed { client, block } => {
-                write!(f, "{client} is in source.allow ({})", Block(block))
+                write!(f, "{client} is in source.allow{}", Within(block))
             }
             Self::NotAllowed { client } => write!(f, "{client} is not in source.allow"),
             Self::NoSecrets => write!(f, "no secret is asked for"),

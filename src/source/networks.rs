@@ -175,6 +175,18 @@ impl fmt::Display for Block<'_> {
     }
 }
 
+/// Names the block an address was found in, where that says more than the address.
+pub(super) struct Within<'n>(pub(super) &'n IpNet);
+
+impl fmt::Display for Within<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() {
+            return Ok(());
+        }
+        write!(f, " ({})", self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,8 +252,8 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        insta::assert_snapshot!(fail("10.0.0.300"), @"");
-        insta::assert_snapshot!(fail("10.0.0.1/8"), @"");
+        insta::assert_snapshot!(fail("10.0.0.300"), @r#""10.0.0.300" is no address: write one such as "203.0.113.7", a block such as "203.0.113.0/24" or "2001:db8::/32", or "private_ranges""#);
+        insta::assert_snapshot!(fail("10.0.0.1/8"), @r#""10.0.0.1/8" names an address inside its block: write "10.0.0.0/8" or "10.0.0.1""#);
         for word in [
             "",
             "fe80::1%eth0",
@@ -253,6 +265,6 @@ mod tests {
         ] {
             assert!(fail(word).contains(&format!("{word:?}")), "{word}");
         }
-        insta::assert_snapshot!(parse_allow(&words(&["private_ranges"])).unwrap_err().to_string(), @"");
+        insta::assert_snapshot!(parse_allow(&words(&["private_ranges"])).unwrap_err().to_string(), @r#""private_ranges" is known to source.trusted_proxies only: list the blocks, such as "10.0.0.0/8""#);
     }
 }

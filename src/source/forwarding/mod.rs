@@ -57,6 +57,9 @@ impl fmt::Display for Unreadable<'_> {
     /// The end of the text, escaped and short: a client may have chosen it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN_BYTES: usize = 48;
+        if self.text.is_empty() {
+            return self.fault.fmt(f);
+        }
         let cut = self.text.len().saturating_sub(SHOWN_BYTES);
         let ellipsis = if cut > 0 { "..." } else { "" };
         let tail = self.text[cut..].escape_ascii();
