@@ -1,0 +1,95 @@
+//! Between hyper and the router: marks where a request begins and where its answer ends.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::{HttpService, service_fn};
+use tower::Service as _;
+
+use super::door::Shared;
+use super::progress::Progress;
+use super::{CloseWithoutAnswer, RequestStart};
+use crate::source::Peer;
+
+/// Why a request gets no answer; hyper then drops the connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unanswered {
+    #[error("the connection had to make room for another one")]
+    Evicted,
+    #[error("the service asked to close without an answer")]
+    Asked,
+}
+
+/// The service of one connection.
+pub(super) fn service(
+    shared: Arc<Shared>,
+    progress: Arc<Progress>,
+    peer: Peer,
+) -> impl HttpService<
+    Incoming,
+    ResBody = Answer,
+    Error = Unanswered,
+    Future = impl Future<Output = Result<Response<Answer>, Unanswered>> + Send,
+> {
+    service_fn(move |request: Request<Incoming>| {
+        let shared = Arc::clone(&shared);
+        let progress = Arc::clone(&progress);
+        let began = progress.begin_request();
+        async move {
+            let mut request = request.map(Body::new);
+            let extensions = request.extensions_mut();
+            extensions.insert(RequestStart(began.ok_or(Unanswered::Evicted)?));
+            extensions.insert(peer);
+            let answer = shared.router.clone().call(request).await;
+            let mut answer = answer.unwrap_or_else(|never| match never {});
+            if answer.extensions().get::<CloseWithoutAnswer>().is_some() {
+                return Err(Unanswered::Asked);
+            }
+            if shared.lifecycle.is_draining() {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            Ok(answer.map(|body| Answer { body, progress }))
+        }
+    })
+}
+
+/// A body whose end is reported when hyper drops it, as it does at once after the last frame
+/// (or without asking for any, when there is none or the request was a HEAD).
+#[derive(Debug)]
+pub(super) struct Answer {
+    body: Body,
+    progress: Arc<Progress>,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.progress.answered();
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

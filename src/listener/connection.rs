@@ -1,0 +1,116 @@
+//! One connection, from its first byte to its end.
+
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::answer;
+use super::door::Shared;
+use super::progress::Progress;
+use super::proxied::{HeaderError, read_header};
+use super::wire::Wire;
+use crate::lifecycle::Lifecycle;
+use crate::source::Peer;
+
+/// Serves requests until the peer, a deadline or closing ends it.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    mut stream: TcpStream,
+    socket: IpAddr,
+    progress: Progress,
+) {
+    let (mut proxied, mut ahead) = (None, Bytes::new());
+    if shared.proxy_protocol {
+        let header = read_header(&mut stream, &progress);
+        match within(header, &progress, &shared.lifecycle).await {
+            Ok(Ok(read)) => (proxied, ahead) = read,
+            Ok(Err(error)) => return complain(&shared, socket, &error),
+            Err(Overdue) => {
+                return tracing::debug!(%socket, "no PROXY protocol header in time");
+            }
+        }
+    }
+    let peer = Peer::new(socket, proxied);
+    let progress = Arc::new(progress);
+    let wire = TokioIo::new(Wire::new(stream, ahead, Arc::clone(&progress)));
+    let service = answer::service(Arc::clone(&shared), Arc::clone(&progress), peer);
+    let connection = shared.http.serve_connection(wire, service);
+    match within(connection, &progress, &shared.lifecycle).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%socket, "connection ended: {error:?}"),
+        Err(Overdue) => tracing::debug!(%socket, "connection closed at its deadline"),
+    }
+}
+
+/// A deadline of [`Progress`] passed.
+struct Overdue;
+
+/// Runs `work` under the deadlines of `progress`, which `work` itself moves.
+///
+/// The timer is set anew only when a deadline comes nearer, and otherwise when it fires: with
+/// requests following each other that is once per `header_timeout`, not twice a request.
+async fn within<F: Future>(
+    work: F,
+    progress: &Progress,
+    lifecycle: &Lifecycle,
+) -> Result<F::Output, Overdue> {
+    let mut work = pin!(work);
+    let mut closing = pin!(lifecycle.closing());
+    let mut closed = false;
+    let mut alarm = pin!(tokio::time::sleep_until(
+        progress.due().unwrap_or_else(Instant::now)
+    ));
+    std::future::poll_fn(move |cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        if !closed && closing.as_mut().poll(cx).is_ready() {
+            closed = true;
+            progress.closing();
+        }
+        let Some(due) = progress.due() else {
+            return Poll::Pending;
+        };
+        if due < alarm.deadline() {
+            alarm.as_mut().reset(due);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if due <= Instant::now() {
+                return Poll::Ready(Err(Overdue));
+            }
+            alarm.as_mut().reset(due);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn complain(shared: &Shared, socket: IpAddr, error: &HeaderError) {
+    match error {
+        HeaderError::Closed { after_bytes: 0 } | HeaderError::Io(_) => {}
+        HeaderError::Closed { .. } | HeaderError::Refused(_) => {
+            if let Some(silenced) = shared.complaints.header.pass() {
+                tracing::warn!(
+                    peer_ip = %socket,
+                    silenced,
+                    cause = %cause(error),
+                    "connection refused: no PROXY protocol header, which \
+                     server.proxy_protocol requires"
+                );
+            }
+        }
+    }
+}
+
+fn cause(error: &HeaderError) -> String {
+    match error {
+        HeaderError::Refused(cause) => cause.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,107 @@
+//! The PROXY protocol in front of the first request.
+
+use super::client::GET;
+use super::*;
+
+const V1: &str = "PROXY TCP4 203.0.113.7 127.0.0.1 56324 8080\r\n";
+const PEER: &str = "GET /peer HTTP/1.1\r\n\r\n";
+
+/// Version 2, TCP over IPv4, from 203.0.113.7 port 56324 to 127.0.0.1 port 8080.
+fn v2() -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend([203, 0, 113, 7, 127, 0, 0, 1, 220, 4, 31, 144]);
+    header
+}
+
+fn required() -> ListenerOptions {
+    ListenerOptions {
+        proxy_protocol: true,
+        ..short_heads()
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_peer_names_the_source_of_its_connection() {
+    let server = Server::start(required());
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec();
+    for (header, peer) in [
+        (V1.as_bytes().to_vec(), "203.0.113.7 by 127.0.0.1"),
+        (v2(), "203.0.113.7 by 127.0.0.1"),
+        (b"PROXY UNKNOWN\r\n".to_vec(), "\r\n127.0.0.1"),
+        (local, "\r\n127.0.0.1"),
+    ] {
+        let mut client = server.client().await;
+        client.send([&header, PEER.as_bytes()].concat()).await;
+        for _ in 0..2 {
+            let answer = client.answer().await;
+            assert!(answer.ends_with(peer), "{header:?}: {answer}");
+            client.send(PEER).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_header_may_come_in_pieces_and_apart_from_the_request() {
+    let server = Server::start(ListenerOptions {
+        proxy_protocol: true,
+        ..options()
+    });
+    for header in [V1.as_bytes().to_vec(), v2()] {
+        let mut client = server.client().await;
+        for byte in header {
+            client.send([byte]).await;
+            tokio::task::yield_now().await;
+        }
+        assert!(client.stays_open(SHORT / 10).await);
+        let answer = client.ask(PEER).await;
+        assert!(answer.ends_with("203.0.113.7 by 127.0.0.1"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_untrusted_peer_is_closed_at_once_whatever_it_sends() {
+    let server = Server::start(ListenerOptions {
+        proxy_protocol: true,
+        ..options()
+    });
+    let mut client = server.stranger().await;
+    client.closed_silently().await;
+    assert_eq!(server.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_request_without_a_header_is_closed_without_an_answer() {
+    let server = Server::start(ListenerOptions {
+        proxy_protocol: true,
+        ..options()
+    });
+    for garbage in [
+        GET,
+        "PROXY TCP9 ",
+        "\r\n\r\n\0\r\nQUIX\n",
+        "PROXY TCP4 1.2.3\r\n",
+    ] {
+        let mut client = server.client().await;
+        client.send(garbage).await;
+        client.closed_silently().await;
+    }
+    assert_eq!(server.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_header_has_a_deadline_and_so_has_the_silence_behind_it() {
+    let server = Server::start(required());
+    for sent in ["", "PROXY TCP4 203.0", V1] {
+        let mut client = server.client().await;
+        client.send(sent).await;
+        client.closed_silently().await;
+    }
+}
+
+#[tokio::test]
+async fn without_the_option_a_header_is_no_request() {
+    let server = Server::start(short_heads());
+    let mut client = server.client().await;
+    client.send(V1).await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 400"));
+}

@@ -1,0 +1,113 @@
+//! The socket as hyper sees it: reports what happens on it to [`Progress`].
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::progress::Progress;
+
+/// Wraps any byte stream, so that TLS can sit below it.
+#[derive(Debug)]
+pub(super) struct Wire<S> {
+    stream: S,
+    /// Bytes that were read behind the PROXY protocol header.
+    ahead: Bytes,
+    progress: Arc<Progress>,
+    finished: bool,
+}
+
+impl<S> Wire<S> {
+    pub(super) fn new(stream: S, ahead: Bytes, progress: Arc<Progress>) -> Self {
+        Self {
+            stream,
+            ahead,
+            progress,
+            finished: false,
+        }
+    }
+
+    fn note_write(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &poll {
+            Poll::Ready(_) => self.progress.written(),
+            Poll::Pending => self.progress.blocked(),
+        }
+        poll
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.ahead.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        } else {
+            let take = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..take]);
+            self.ahead.advance(take);
+        }
+        // Some clients end a body with a line break that belongs to nothing (RFC 9112, 2.2).
+        if !buf.filled()[before..]
+            .iter()
+            .all(|byte| b"\r\n".contains(byte))
+        {
+            self.progress.arrived();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note_write(poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note_write(poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes once all it has is handed over.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.progress.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends our end, then reads and forgets until the peer's.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.finished {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.finished = true;
+            self.progress.ending();
+        }
+        let mut scratch = [0; 4096];
+        loop {
+            let mut forgotten = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut forgotten))?;
+            if forgotten.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
