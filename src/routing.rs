@@ -51,7 +51,11 @@ impl Routing {
         self.targets
             .iter()
             .map(|target| {
-                let stale = if target.include_stale { "stale ones, too" } else { "but no stale ones" };
+                let stale = if target.include_stale {
+                    "stale ones, too"
+                } else {
+                    "but no stale ones"
+                };
                 format!("sink {} takes every event, {stale}", target.name)
             })
             .collect()

@@ -5,6 +5,8 @@
 //! whatever else runs. Nothing outside the transaction is asked whether an event is new.
 
 mod committer;
+#[cfg(test)]
+mod conformance;
 pub mod query;
 pub mod sqlite;
 

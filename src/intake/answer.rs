@@ -21,9 +21,15 @@ pub(super) fn acknowledged(offered: &Offered, event_id: Option<&Id>) -> Response
         // Visible ASCII may hold quotes and backslashes; JSON takes care of them.
         Some(id) => {
             let id = serde_json::to_string(id).expect("a string");
-            format!("{{\"outcome\":\"{outcome}\",\"event_id\":{id},\"seq\":{}}}", offered.seq)
+            format!(
+                "{{\"outcome\":\"{outcome}\",\"event_id\":{id},\"seq\":{}}}",
+                offered.seq
+            )
         }
-        None => format!("{{\"outcome\":\"{outcome}\",\"event_id\":null,\"seq\":{}}}", offered.seq),
+        None => format!(
+            "{{\"outcome\":\"{outcome}\",\"event_id\":null,\"seq\":{}}}",
+            offered.seq
+        ),
     };
     let mut response = Response::new(axum::body::Body::new(Full::new(Bytes::from(body))));
     response

@@ -137,7 +137,10 @@ mod tests {
     async fn large_bodies_share_memory_and_small_ones_do_not_count() {
         let budget: Arc<Budget> = Arc::default();
         let held = read_bytes(100 << 10, &budget).await.unwrap();
-        assert_eq!(read_bytes(70 << 10, &budget).await.unwrap_err(), BodyError::NoMemory);
+        assert_eq!(
+            read_bytes(70 << 10, &budget).await.unwrap_err(),
+            BodyError::NoMemory
+        );
         let _small = read_bytes(64 << 10, &budget).await.unwrap();
         drop(held);
         let _fits = read_bytes(70 << 10, &budget).await.unwrap();
@@ -154,7 +157,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stops_half_way_is_given_up() {
         let budget = Arc::default();
-        assert_eq!(read(Body::new(Endless), BOUNDS, &budget).await.unwrap_err(), BodyError::TooSlow);
+        assert_eq!(
+            read(Body::new(Endless), BOUNDS, &budget).await.unwrap_err(),
+            BodyError::TooSlow
+        );
     }
 
     struct Endless;

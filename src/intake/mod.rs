@@ -93,32 +93,23 @@ pub struct Intake {
 
 /// The routes of the public listener; pushes come to `path` and `path/{tag}`.
 pub fn router(intake: Arc<Intake>, path: &str) -> Router {
-    let health = health::routes(Arc::clone(&intake.health));
+    let health = Arc::clone(&intake.health);
     let balancer = Router::new()
         .route("/", get(health::readyz))
-        .with_state(Arc::clone(&intake.health));
-    let path = path.trim_end_matches('/');
-    let own = if path.is_empty() { "/" } else { path };
+        .with_state(Arc::clone(&health));
+    let base = path.trim_end_matches('/');
+    let own = if base.is_empty() { "/" } else { base };
     let pushes = Router::new()
-        .route(&format!("{path}/{{tag}}"), post(receive::receive_tagged))
-        .with_state(Arc::clone(&intake));
-    // A webhook at the root shares it with the probes of balancers.
-    let pushes = if own == "/" {
-        let root = Router::new()
-            .route("/", post(receive::receive))
-            .with_state(Arc::clone(&intake));
-        pushes.merge(root)
-    } else {
-        pushes.route(own, post(receive::receive).with_state(Arc::clone(&intake)))
-    };
-    let header = HeaderName::from_static("x-request-id");
-    Router::new()
-        .merge(pushes)
-        .merge(balancer)
-        .merge(health)
+        .route(own, post(receive::receive))
+        .route(&format!("{base}/{{tag}}"), post(receive::receive_tagged))
         .fallback(receive::not_found)
+        .with_state(intake);
+    let header = HeaderName::from_static("x-request-id");
+    // A webhook at the root shares it with the probes of balancers.
+    pushes
+        .merge(balancer)
+        .merge(health::routes(health))
         .method_not_allowed_fallback(receive::method_not_allowed)
-        .with_state(intake)
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(PropagateRequestIdLayer::new(header.clone()))
         .layer(SetRequestIdLayer::new(header, RequestIds))

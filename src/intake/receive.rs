@@ -37,7 +37,9 @@ pub(super) async fn receive_tagged(
     Path(tag): Path<String>,
     request: Request,
 ) -> Response {
-    Push::begin(intake, &request, Some(tag.into())).answer(request).await
+    Push::begin(intake, &request, Some(tag.into()))
+        .answer(request)
+        .await
 }
 
 /// A path nobody serves. A push that went astray is told where to go.
@@ -79,7 +81,9 @@ struct About {
 impl Push {
     fn begin(intake: Arc<Intake>, request: &Request, tag: Option<Box<str>>) -> Self {
         let extensions = request.extensions();
-        let start = extensions.get::<RequestStart>().map_or_else(Instant::now, |start| start.0);
+        let start = extensions
+            .get::<RequestStart>()
+            .map_or_else(Instant::now, |start| start.0);
         let nowhere = Peer::new(IpAddr::from([0, 0, 0, 0]), None);
         let query = request.uri().query().filter(|query| !query.is_empty());
         Self {
@@ -107,7 +111,10 @@ impl Push {
             return self.refuse(StatusCode::NOT_FOUND, PushOutcome::invalid, detail);
         }
         let now = self.intake.clock.now();
-        self.intake.metrics.last_push.set(now.as_duration().as_secs_f64());
+        self.intake
+            .metrics
+            .last_push
+            .set(now.as_duration().as_secs_f64());
         let bounds = Bounds {
             max_body: self.rules.max_body,
             max_inflight: self.rules.max_inflight,
@@ -158,20 +165,28 @@ impl Push {
                 }
                 let detail = format!("the source {address} may not push here");
                 let outcome = PushOutcome::denied;
-                Some((outcome, answer::refused(StatusCode::FORBIDDEN, outcome, detail)))
+                Some((
+                    outcome,
+                    answer::refused(StatusCode::FORBIDDEN, outcome, detail),
+                ))
             }
             Decision::Unauthorized { header, missing } => {
                 let what = if missing { "is missing" } else { "is wrong" };
                 let detail = format!("the secret header {header} {what}");
                 self.log_refusal(PushOutcome::unauthorized, &detail);
                 let outcome = PushOutcome::unauthorized;
-                Some((outcome, answer::refused(StatusCode::UNAUTHORIZED, outcome, detail)))
+                Some((
+                    outcome,
+                    answer::refused(StatusCode::UNAUTHORIZED, outcome, detail),
+                ))
             }
         }
     }
 
     fn warn_unlisted(&self, what: &str) {
-        let Some(address) = self.source_ip else { return };
+        let Some(address) = self.source_ip else {
+            return;
+        };
         if self.intake.unlisted.admit(Some(address)).is_some() {
             tracing::warn!(
                 source_ip = %address,
@@ -193,7 +208,11 @@ impl Push {
         if !tag_is_good {
             return Some("a tag is 1 to 64 of A-Z a-z 0-9 . _ -".to_owned());
         }
-        let long = self.route.query.as_ref().is_some_and(|query| query.len() > MAX_QUERY);
+        let long = self
+            .route
+            .query
+            .as_ref()
+            .is_some_and(|query| query.len() > MAX_QUERY);
         long.then(|| format!("a query string has at most {MAX_QUERY} bytes"))
     }
 
@@ -202,12 +221,18 @@ impl Push {
             BodyError::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 PushOutcome::too_large,
-                format!("the body is over server.max_body, {} bytes", self.rules.max_body),
+                format!(
+                    "the body is over server.max_body, {} bytes",
+                    self.rules.max_body
+                ),
             ),
             BodyError::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
                 PushOutcome::timeout,
-                format!("the body was not complete after {:?}", self.rules.body_timeout),
+                format!(
+                    "the body was not complete after {:?}",
+                    self.rules.body_timeout
+                ),
             ),
             BodyError::NoMemory => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -227,7 +252,9 @@ impl Push {
         let coding = parts.headers.get(header::CONTENT_ENCODING);
         if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             let detail = "the body has a content encoding; send it as plain JSON".to_owned();
-            return self.keep(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail, body).await;
+            return self
+                .keep(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail, body)
+                .await;
         }
         let envelope = match self.rules.envelope.read(&body) {
             Ok(envelope) => envelope,
@@ -258,8 +285,7 @@ impl Push {
             subject: offer.event.subject.as_ref().map(ToString::to_string),
             body: offer.event.body.clone(),
         };
-        let deadline =
-            (self.start + self.rules.ack_deadline).max(Instant::now() + LEAST_WAIT);
+        let deadline = (self.start + self.rules.ack_deadline).max(Instant::now() + LEAST_WAIT);
         let committed = self.intake.committer.offer(offer);
         // Whatever becomes of this handler, the offer goes on, and somebody looks at its end.
         let mut waiting = Waiting {
@@ -277,12 +303,17 @@ impl Push {
             }
             Ok(Err(Refusal::Event(reason))) => {
                 let (_, about, _) = waiting.rest.take().expect("taken once");
-                self.keep(StatusCode::SERVICE_UNAVAILABLE, reason, about.body).await
+                self.keep(StatusCode::SERVICE_UNAVAILABLE, reason, about.body)
+                    .await
             }
             Ok(Err(refusal)) => {
                 waiting.rest = None;
                 let detail = format!("{refusal}; the push was not stored");
-                self.refuse(StatusCode::SERVICE_UNAVAILABLE, PushOutcome::overloaded, detail)
+                self.refuse(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    PushOutcome::overloaded,
+                    detail,
+                )
             }
             Err(_elapsed) => {
                 waiting.late = true;
@@ -344,7 +375,12 @@ impl Push {
             peer_ip: Some(self.peer.socket),
             body,
         };
-        match self.intake.inbox.keep_unreadable(unreadable, self.rules.unreadable).await {
+        match self
+            .intake
+            .inbox
+            .keep_unreadable(unreadable, self.rules.unreadable)
+            .await
+        {
             Ok(_id) => {
                 self.intake.metrics.unreadable.inc();
             }
@@ -385,7 +421,10 @@ impl Drop for Push {
             PushOutcome::aborted
         });
         self.intake.metrics.push(outcome);
-        self.intake.metrics.ack_seconds.observe(self.start.elapsed().as_secs_f64());
+        self.intake
+            .metrics
+            .ack_seconds
+            .observe(self.start.elapsed().as_secs_f64());
     }
 }
 
@@ -410,7 +449,11 @@ impl Drop for Waiting {
         let Some((committed, about, share)) = self.rest.take() else {
             return;
         };
-        let outcome = if self.late { PushOutcome::late } else { PushOutcome::aborted };
+        let outcome = if self.late {
+            PushOutcome::late
+        } else {
+            PushOutcome::aborted
+        };
         let _following = self.intake.lifecycle.spawn(async move {
             let committed = committed.await.unwrap_or(Err(Refusal::Failed));
             drop(share);
@@ -437,7 +480,10 @@ fn offer_of(push: &Push, envelope: Envelope, body: Bytes, trace_parent: Option<B
     if let Some(time) = envelope.event_time {
         let lag = received_at.as_millisecond().saturating_sub(time);
         #[expect(clippy::cast_precision_loss, reason = "a lag in seconds")]
-        push.intake.metrics.event_lag.observe(lag.max(0) as f64 / 1000.0);
+        push.intake
+            .metrics
+            .event_lag
+            .observe(lag.max(0) as f64 / 1000.0);
     }
     let skew = i64::try_from(push.rules.max_clock_skew.as_millis()).unwrap_or(i64::MAX);
     let latest = now.as_millisecond().saturating_add(skew);
@@ -466,6 +512,8 @@ fn offer_of(push: &Push, envelope: Envelope, body: Bytes, trace_parent: Option<B
 fn trace_parent(headers: &HeaderMap) -> Option<Box<str>> {
     let text = headers.get("traceparent")?.to_str().ok()?;
     let shaped = text.len() == 55
-        && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     shaped.then(|| text.into())
 }

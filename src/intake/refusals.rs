@@ -92,7 +92,11 @@ mod tests {
         assert_eq!(refusals.admit(ip("192.0.2.1")), Some(0));
         assert_eq!(refusals.admit(ip("192.0.2.1")), None);
         assert_eq!(refusals.admit(ip("192.0.2.1")), None);
-        assert_eq!(refusals.admit(ip("192.0.2.2")), Some(0), "another source is not affected");
+        assert_eq!(
+            refusals.admit(ip("192.0.2.2")),
+            Some(0),
+            "another source is not affected"
+        );
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(refusals.admit(ip("192.0.2.1")), Some(2));
     }

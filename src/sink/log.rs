@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
 use super::line::{LabelStyle, LineInput, write_event_line};
+use super::pretty::write_pretty_line;
 use super::{Sink, SinkError};
 use crate::clock::Clock;
 use crate::inbox::Lease;
@@ -63,13 +64,12 @@ impl LogSink {
                 event: &lease.event,
                 redelivered: lease.attempt > 1,
                 replay: lease.replay,
-                stale: lease.stale,
                 labels: &options.labels,
                 now,
             };
             match options.format {
                 Format::Json => write_event_line(&mut block.bytes, &input),
-                Format::Pretty => super::line::write_pretty_line(&mut block.bytes, &input),
+                Format::Pretty => write_pretty_line(&mut block.bytes, &input),
             }
             block.ends.push(block.bytes.len());
         }

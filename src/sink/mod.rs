@@ -2,6 +2,7 @@
 
 pub mod line;
 pub mod log;
+pub mod pretty;
 
 use async_trait::async_trait;
 

@@ -37,7 +37,14 @@ impl Visit for Fields {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         let finite = value.is_finite();
-        self.take(field, if finite { Value::Plain(value.to_string()) } else { Value::Text(value.to_string()) });
+        self.take(
+            field,
+            if finite {
+                Value::Plain(value.to_string())
+            } else {
+                Value::Text(value.to_string())
+            },
+        );
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -80,8 +87,11 @@ impl Fields {
         }
         if !truncated.is_empty() {
             let names = truncated.iter().take(8).map(|name| format!("\"{name}\""));
-            let _infallible =
-                write!(line, ",\"truncated\":[{}]", names.collect::<Vec<_>>().join(","));
+            let _infallible = write!(
+                line,
+                ",\"truncated\":[{}]",
+                names.collect::<Vec<_>>().join(",")
+            );
         }
         line.push('}');
     }

@@ -33,7 +33,9 @@ pub struct Telemetry {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter does not parse.
-    #[error("log.level {level:?} is no level and no filter ({what}); allowed: error, warn, info, debug, trace, or a filter such as \"info,flashduty_receiver=debug\"")]
+    #[error(
+        "log.level {level:?} is no level and no filter ({what}); allowed: error, warn, info, debug, trace, or a filter such as \"info,flashduty_receiver=debug\""
+    )]
     Filter {
         /// What was given.
         level: String,
@@ -71,7 +73,9 @@ impl Telemetry {
     /// Changes level and format.
     pub fn change(&self, level: &str, format: Format) -> Result<(), TelemetryError> {
         let filter = filter(level)?;
-        self.filter.reload(filter).map_err(|_| TelemetryError::Taken)?;
+        self.filter
+            .reload(filter)
+            .map_err(|_| TelemetryError::Taken)?;
         self.format.store(Arc::new(format));
         Ok(())
     }
@@ -79,10 +83,12 @@ impl Telemetry {
 
 /// Parses a level or a filter.
 pub fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::builder().parse(level).map_err(|error| TelemetryError::Filter {
-        level: level.to_owned(),
-        what: error.to_string(),
-    })
+    EnvFilter::builder()
+        .parse(level)
+        .map_err(|error| TelemetryError::Filter {
+            level: level.to_owned(),
+            what: error.to_string(),
+        })
 }
 
 struct Lines {
@@ -167,11 +173,18 @@ mod tests {
     #[tokio::test]
     async fn hostile_text_cannot_break_out_of_its_line() {
         let text = lines_of(Format::Json, || {
-            tracing::warn!(hint = "a\n{\"level\":\"ERROR\"}\u{1b}[31m\u{85}\u{2028}", "x\"y");
+            tracing::warn!(
+                hint = "a\n{\"level\":\"ERROR\"}\u{1b}[31m\u{85}\u{2028}",
+                "x\"y"
+            );
         })
         .await;
         assert_eq!(text.lines().count(), 1);
-        assert!(text.bytes().all(|byte| byte == b'\n' || (0x20..0x7F).contains(&byte)), "{text}");
+        assert!(
+            text.bytes()
+                .all(|byte| byte == b'\n' || (0x20..0x7F).contains(&byte)),
+            "{text}"
+        );
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["message"], "x\"y");
     }

@@ -174,7 +174,7 @@ impl Work<'_> {
                 .sql
                 .prepare_cached(
                     "SELECT lane, head FROM lanes WHERE sink = ?1 AND leased = ?2 AND available <= ?3 \
-                     ORDER BY available LIMIT ?4",
+                     ORDER BY available, head LIMIT ?4",
                 )?
                 .query_map(params![claim.sink.0, leased, self.now, limit(left)], |row| {
                     Ok((row.get(0)?, row.get(1)?))

@@ -12,6 +12,8 @@ mod place;
 mod prune;
 mod read;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod unreadable;
 mod writer;

@@ -72,7 +72,7 @@ CREATE TABLE lanes (
     PRIMARY KEY (sink, lane)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX lanes_by_time ON lanes (sink, leased, available);
+CREATE INDEX lanes_by_time ON lanes (sink, leased, available, head);
 
 -- state: 0 pending, 2 delivered, 3 dead, 4 superseded, 5 expired, 6 dropped.
 -- A leased delivery is a pending one at the head of a leased lane.

@@ -1,0 +1,265 @@
+//! The conformance suite on a file and in memory, and what only the embedded store must do.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::Outcome;
+use crate::inbox::conformance::{self, TTL, at, claim, event};
+use crate::inbox::{Claim, Settlement};
+
+fn options(location: Location) -> SqliteOptions {
+    SqliteOptions {
+        location,
+        lock_wait: Duration::ZERO,
+        max_size: 0,
+    }
+}
+
+fn open(folder: &std::path::Path) -> SqliteInbox {
+    SqliteInbox::open(options(Location::File(folder.join("inbox.db")))).unwrap()
+}
+
+mod on_a_file {
+    use super::*;
+
+    async fn make() -> Arc<SqliteInbox> {
+        // The folder goes with the test's process; the files are small.
+        let folder = tempfile::tempdir().unwrap().keep();
+        Arc::new(open(&folder))
+    }
+
+    conformance::every_property!(make);
+}
+
+mod in_memory {
+    use super::*;
+
+    async fn make() -> Arc<SqliteInbox> {
+        Arc::new(SqliteInbox::open(options(Location::Memory)).unwrap())
+    }
+
+    conformance::every_property!(make);
+}
+
+#[tokio::test]
+async fn what_was_leased_when_the_process_ended_is_found_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = open(folder.path());
+    let sink = inbox.sink("s").await.unwrap();
+    let batch = Batch {
+        offers: vec![event("a").to(sink).offer()],
+        claims: vec![Claim {
+            sink,
+            slots: 1,
+            ttl: TTL,
+        }],
+        ..Batch::default()
+    };
+    assert_eq!(
+        inbox
+            .commit(Arc::new(batch), at(0))
+            .await
+            .unwrap()
+            .leases
+            .len(),
+        1
+    );
+    inbox.close().await.unwrap();
+    let inbox = open(folder.path());
+    let lease = claim(&inbox, sink, 1, at(1)).await.leases.remove(0);
+    assert!(lease.interrupted, "its end is unknown");
+    assert_eq!(lease.attempt, 2);
+    inbox.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn positions_are_never_given_out_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = open(folder.path());
+    let offers = |id| Batch {
+        offers: vec![event(id).offer()],
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(offers("a")), at(0)).await.unwrap();
+    let prune = Prune {
+        what: crate::inbox::PruneWhat::Aged,
+        now: at(100),
+        retention: Duration::ZERO,
+        after: Seq(0),
+        wanted_bytes: 0,
+    };
+    assert_eq!(inbox.prune(prune).await.unwrap().events, 1);
+    inbox.close().await.unwrap();
+    let inbox = open(folder.path());
+    let offered = inbox
+        .commit(Arc::new(offers("b")), at(0))
+        .await
+        .unwrap()
+        .offered;
+    assert_eq!(offered[0].seq, Seq(2));
+    inbox.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_process_is_told_who_holds_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let _held = open(folder.path());
+    let again = SqliteInbox::open(options(Location::File(folder.path().join("inbox.db"))));
+    let error = again.err().unwrap().to_string();
+    assert!(
+        error.contains(&format!("process {}", std::process::id())),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_later_versions_store_and_a_foreign_database_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inbox.db");
+    open(folder.path()).close().await.unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let refused = |path: &std::path::Path| {
+        SqliteInbox::open(options(Location::File(path.to_owned())))
+            .err()
+            .unwrap()
+            .to_string()
+    };
+    assert!(refused(&path).contains("later version (schema 99"));
+    let other = folder.path().join("other.db");
+    Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE t (a)")
+        .unwrap();
+    assert!(refused(&other).contains("another program"));
+    let text = folder.path().join("text.db");
+    std::fs::write(
+        &text,
+        "this is no database, but a longer text than a header",
+    )
+    .unwrap();
+    assert!(
+        refused(&text).contains("no SQLite database"),
+        "{}",
+        refused(&text)
+    );
+}
+
+#[tokio::test]
+async fn a_store_written_and_closed_has_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = open(folder.path());
+    assert_eq!(inbox.check().await.unwrap(), None);
+    inbox.close().await.unwrap();
+    assert!(!open(folder.path()).was_unclean());
+}
+
+#[test]
+fn claims_search_by_index_whatever_waits() {
+    let connection = open::open(&Location::Memory, Duration::ZERO)
+        .unwrap()
+        .writer;
+    let plan = |sql: &str| -> String {
+        connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap()
+            .query_map([], |row| row.get::<_, String>(3))
+            .unwrap()
+            .collect::<rusqlite::Result<Vec<_>>>()
+            .unwrap()
+            .join("; ")
+    };
+    let claim = plan(
+        "SELECT lane, head FROM lanes WHERE sink = 1 AND leased = 0 AND available <= 5 ORDER BY available, head LIMIT 4",
+    );
+    assert!(
+        claim.contains("lanes_by_time") && !claim.contains("TEMP B-TREE"),
+        "{claim}"
+    );
+    let due = plan("SELECT min(available) FROM lanes WHERE sink = 1 AND leased = 0");
+    assert!(
+        due.contains("SEARCH lanes USING COVERING INDEX lanes_by_time"),
+        "{due}"
+    );
+}
+
+/// One subject's events, each with its time, offered in any order and any number of times.
+fn offered() -> impl Strategy<Value = Vec<(usize, i64)>> {
+    prop::collection::vec((0..12_usize, 0..6_i64), 1..40).prop_map(|offers| {
+        offers
+            .into_iter()
+            .map(|(id, time)| (id, time % 6 + (id as i64 % 3)))
+            .collect()
+    })
+}
+
+const IDS: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn accepted_events_are_in_time_order_and_none_is_accepted_twice(
+        offers in offered(),
+        cuts in prop::collection::vec(1..6_usize, 1..20),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let accepted = runtime.block_on(async {
+            let inbox = SqliteInbox::open(options(Location::Memory)).unwrap();
+            let mut rest = offers.as_slice();
+            let mut accepted = Vec::new();
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (now, later) = rest.split_at((*cut).min(rest.len()));
+                rest = later;
+                let batch = Batch {
+                    offers: now.iter().map(|(id, time)| event(IDS[*id]).time(*time).offer()).collect(),
+                    ..Batch::default()
+                };
+                let judged = inbox.commit(Arc::new(batch), at(0)).await.unwrap().offered;
+                for (offer, judged) in now.iter().zip(judged) {
+                    if judged.outcome == Outcome::Accepted {
+                        accepted.push(*offer);
+                    }
+                }
+            }
+            inbox.close().await.unwrap();
+            accepted
+        });
+        prop_assert!(accepted.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{accepted:?}");
+        let mut ids: Vec<usize> = accepted.iter().map(|offer| offer.0).collect();
+        ids.sort_unstable();
+        prop_assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "{accepted:?}");
+    }
+}
+
+#[tokio::test]
+async fn settling_a_lease_of_a_dropped_delivery_is_noticed() {
+    let inbox = SqliteInbox::open(options(Location::Memory)).unwrap();
+    let sink = inbox.sink("s").await.unwrap();
+    let batch = Batch {
+        offers: vec![event("a").to(sink).offer()],
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(batch), at(0)).await.unwrap();
+    let lease = claim(&inbox, sink, 1, at(0)).await.leases.remove(0);
+    let prune = Prune {
+        what: crate::inbox::PruneWhat::Waiting { sinks: vec![sink] },
+        now: at(1),
+        retention: Duration::from_secs(1000),
+        after: Seq(0),
+        wanted_bytes: 0,
+    };
+    inbox.prune(prune).await.unwrap();
+    let lost = conformance::settle(&inbox, lease, Settlement::Delivered, at(2))
+        .await
+        .lost;
+    assert_eq!(lost.len(), 1);
+    inbox.close().await.unwrap();
+}
