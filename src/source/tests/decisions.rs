@@ -98,86 +98,98 @@ fn a_peer_that_speaks_for_another_without_trust_is_told_apart_from_a_stranger() 
     assert_eq!(reason(&judgement), Some((Reason::NotAllowed, false)));
 }
 
+/// Name, socket, source in its PROXY header, whether it sends an `X-Forwarded-For` that names the
+/// sender, and the verdict.
+type Proxied = (
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    bool,
+    (&'static str, bool),
+);
+
+const PROXIED: [Proxied; 11] = [
+    (
+        "the sender",
+        "10.0.0.5",
+        Some(SENDER),
+        false,
+        (SENDER, true),
+    ),
+    (
+        "mapped",
+        "::ffff:10.0.0.5",
+        Some("::ffff:47.94.95.118"),
+        false,
+        (SENDER, true),
+    ),
+    (
+        "a stranger",
+        "10.0.0.5",
+        Some(STRANGER),
+        false,
+        (STRANGER, false),
+    ),
+    (
+        "a stranger who spoofs",
+        "10.0.0.5",
+        Some(STRANGER),
+        true,
+        (STRANGER, false),
+    ),
+    (
+        "a proxy in between",
+        "10.0.0.5",
+        Some("10.0.0.7"),
+        true,
+        (SENDER, true),
+    ),
+    (
+        "a silent proxy",
+        "10.0.0.5",
+        Some("10.0.0.7"),
+        false,
+        ("header_missing", false),
+    ),
+    ("no source", "10.0.0.5", None, false, ("10.0.0.5", false)),
+    (
+        "no source but a header",
+        "10.0.0.5",
+        None,
+        true,
+        ("10.0.0.5", false),
+    ),
+    (
+        "nobody",
+        "10.0.0.5",
+        Some("0.0.0.0"),
+        false,
+        ("header_unreadable", false),
+    ),
+    (
+        "a stranger's header",
+        STRANGER,
+        Some(SENDER),
+        false,
+        ("peer_not_trusted", false),
+    ),
+    (
+        "the sender's own",
+        SENDER,
+        Some(SENDER),
+        false,
+        ("peer_not_trusted", false),
+    ),
+];
+
 #[test]
 fn the_walk_begins_at_the_source_of_a_proxy_header() {
     let rules = rules(|options| options.proxy_protocol = true);
-    let none = headers::<&str>(&[]);
-    let forwarded = headers(&[("x-forwarded-for", SENDER)]);
-    let from = |socket: &str, source: Option<&str>| Peer::new(ip(socket), source.map(ip));
-    let cases = [
-        (
-            "the sender",
-            from("10.0.0.5", Some(SENDER)),
-            &none,
-            (SENDER, true),
-        ),
-        (
-            "mapped",
-            from("::ffff:10.0.0.5", Some("::ffff:47.94.95.118")),
-            &none,
-            (SENDER, true),
-        ),
-        (
-            "a stranger",
-            from("10.0.0.5", Some(STRANGER)),
-            &none,
-            (STRANGER, false),
-        ),
-        (
-            "a stranger who spoofs",
-            from("10.0.0.5", Some(STRANGER)),
-            &forwarded,
-            (STRANGER, false),
-        ),
-        (
-            "a proxy in between",
-            from("10.0.0.5", Some("10.0.0.7")),
-            &forwarded,
-            (SENDER, true),
-        ),
-        (
-            "a silent proxy",
-            from("10.0.0.5", Some("10.0.0.7")),
-            &none,
-            ("header_missing", false),
-        ),
-        (
-            "no source",
-            from("10.0.0.5", None),
-            &none,
-            ("10.0.0.5", false),
-        ),
-        (
-            "no source but a header",
-            from("10.0.0.5", None),
-            &forwarded,
-            ("10.0.0.5", false),
-        ),
-        (
-            "nobody",
-            from("10.0.0.5", Some("0.0.0.0")),
-            &none,
-            ("header_unreadable", false),
-        ),
-        (
-            "a stranger's header",
-            from(STRANGER, Some(SENDER)),
-            &none,
-            ("peer_not_trusted", false),
-        ),
-        (
-            "the sender's own",
-            from(SENDER, Some(SENDER)),
-            &none,
-            ("peer_not_trusted", false),
-        ),
-    ];
-    for (name, peer, headers, (client, allowed)) in cases {
-        assert_eq!(
-            verdict(&rules, &peer, headers),
-            (client.to_owned(), allowed),
-            "{name}"
-        );
+    for (name, socket, source, forwards, (client, allowed)) in PROXIED {
+        let line = [("x-forwarded-for", SENDER)];
+        let headers = headers(if forwards { &line[..] } else { &[] });
+        let found = verdict(&rules, &Peer::new(ip(socket), source.map(ip)), &headers);
+        assert_eq!(found, (client.to_owned(), allowed), "{name}");
     }
 }
 
