@@ -1,0 +1,153 @@
+//! What is wrong with a configuration, and where.
+//!
+//! One line a problem: place, key, value, what is wrong with it, and what is allowed. Secrets, and
+//! values of unknown keys (which may be misspelt secrets), are shown as `***`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::origins::Origins;
+use super::shape::Shape;
+
+/// Where a setting was made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Nowhere: it is built in.
+    Default,
+    /// In a file, as a whole.
+    File(Arc<PathBuf>),
+    /// In a line of a file; counted from 1.
+    Line(Arc<PathBuf>, usize),
+    /// In an environment variable.
+    Variable(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("built-in default"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Line(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands.
+    pub place: Place,
+    /// The dotted key, such as `source.allow[2]`; none when the file itself is the problem.
+    pub key: Option<String>,
+    /// The value as it may be shown.
+    pub value: Option<String>,
+    /// What is wrong with it.
+    pub what: String,
+    /// What is allowed instead.
+    pub allowed: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place)?;
+        if let Some(key) = &self.key {
+            f.write_str(key)?;
+            if let Some(value) = &self.value {
+                write!(f, " = {value}")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.what)?;
+        match &self.allowed {
+            Some(allowed) => write!(f, "; allowed: {allowed}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A configuration that cannot be used: all problems that were found, one a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", lines(.0))]
+pub struct ConfigError(Vec<Problem>);
+
+impl ConfigError {
+    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by(|a, b| a.place.cmp(&b.place));
+        Self(problems)
+    }
+
+    /// What was found, in the order of files and lines.
+    pub fn problems(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    lines.join("\n")
+}
+
+/// Collects problems, and knows where they stand.
+pub(super) struct Report<'a> {
+    origins: &'a Origins,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(origins: &'a Origins) -> Self {
+        Self {
+            origins,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Adds a problem; what is allowed comes from the schema.
+    pub(super) fn add(&mut self, key: &str, what: impl Into<String>) {
+        let allowed = Shape::at(key).and_then(Shape::allowed);
+        self.add_allowing(key, what, allowed);
+    }
+
+    /// Adds a problem of several keys together, which the schema knows nothing of.
+    pub(super) fn add_allowing(
+        &mut self,
+        key: &str,
+        what: impl Into<String>,
+        allowed: Option<String>,
+    ) {
+        let (place, value) = self.origins.find(key);
+        self.problems.push(Problem {
+            place,
+            key: Some(key.to_owned()),
+            value,
+            what: what.into(),
+            allowed,
+        });
+    }
+
+    /// Whether `key`, or something in it, is already known to be wrong.
+    pub(super) fn blames(&self, key: &str) -> bool {
+        self.problems
+            .iter()
+            .filter_map(|problem| problem.key.as_deref())
+            .any(|known| {
+                known
+                    .strip_prefix(key)
+                    .is_some_and(|tail| tail.is_empty() || tail.starts_with(['.', '[']))
+            })
+    }
+
+    /// The error, when there is anything to report.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        Err(self.into_error())
+    }
+
+    /// What was reported, as an error.
+    pub(super) fn into_error(self) -> ConfigError {
+        ConfigError::new(self.problems)
+    }
+}

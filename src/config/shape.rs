@@ -1,0 +1,179 @@
+//! What may stand at a key, asked of the configuration's JSON Schema.
+//!
+//! The schema is made from the types of the settings, so it is the one place that knows every key,
+//! its type and its range. Besides the standard words it carries `x-allowed` (what is allowed, for
+//! people), `x-kind` (`duration` or `size`) and `x-min` and `x-max` (the range of such a string).
+
+use std::sync::LazyLock;
+
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use super::Settings;
+
+static ROOT: LazyLock<Value> = LazyLock::new(|| {
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings
+        .into_generator()
+        .into_root_schema_for::<Settings>()
+        .into()
+});
+
+/// The JSON Schema of the configuration, draft 2020-12.
+pub fn schema() -> Value {
+    ROOT.clone()
+}
+
+/// One node of the schema.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape<'a>(&'a Value);
+
+impl Shape<'static> {
+    /// The whole configuration.
+    pub(super) fn root() -> Self {
+        Self(&ROOT)
+    }
+
+    /// What stands at a dotted key, such as `source.allow[2]`.
+    pub(super) fn at(key: &str) -> Option<Self> {
+        key.split('.').try_fold(Self::root(), |shape, part| {
+            let mut pieces = part.split('[');
+            let named = shape.key(pieces.next()?)?;
+            pieces.try_fold(named, |shape, _index| shape.item())
+        })
+    }
+}
+
+impl<'a> Shape<'a> {
+    /// What stands under `key` in a table of this shape.
+    pub(super) fn key(self, key: &str) -> Option<Self> {
+        let mut fallback = None;
+        for branch in self.branches() {
+            if let Some(known) = branch.get("properties").and_then(|keys| keys.get(key)) {
+                return Some(Self(known));
+            }
+            fallback = fallback.or_else(|| {
+                branch
+                    .get("additionalProperties")
+                    .filter(|any| any.is_object())
+            });
+        }
+        fallback.map(Self)
+    }
+
+    /// What stands in a list of this shape.
+    pub(super) fn item(self) -> Option<Self> {
+        self.branches()
+            .find_map(|branch| branch.get("items"))
+            .map(Self)
+    }
+
+    /// The keys a table of this shape knows; none where any key will do.
+    pub(super) fn keys(self) -> Vec<&'a str> {
+        let tables = self
+            .branches()
+            .filter_map(|branch| branch.get("properties")?.as_object());
+        tables
+            .flat_map(|table| table.keys().map(String::as_str))
+            .collect()
+    }
+
+    /// The words that are allowed as such.
+    pub(super) fn words(self) -> Vec<&'a str> {
+        let mut words = Vec::new();
+        for branch in self.branches() {
+            words.extend(branch.get("const").and_then(Value::as_str));
+            let list = branch.get("enum").and_then(Value::as_array);
+            words.extend(list.into_iter().flatten().filter_map(Value::as_str));
+        }
+        words
+    }
+
+    pub(super) fn is_list(self) -> bool {
+        self.has_type("array")
+    }
+
+    pub(super) fn is_integer(self) -> bool {
+        self.has_type("integer")
+    }
+
+    pub(super) fn is_boolean(self) -> bool {
+        self.has_type("boolean")
+    }
+
+    /// Whether what stands here, or in a list here, must never be shown.
+    pub(super) fn is_secret(self) -> bool {
+        self.branches()
+            .any(|branch| branch.get("writeOnly") == Some(&Value::Bool(true)))
+            || self.item().is_some_and(Self::is_secret)
+    }
+
+    /// `duration` or `size` for a string that has an order.
+    pub(super) fn kind(self) -> Option<&'a str> {
+        self.word("x-kind")
+    }
+
+    /// The ends of the range as they are written; an end that is not there is open.
+    pub(super) fn range(self) -> (Option<&'a str>, Option<&'a str>) {
+        (self.word("x-min"), self.word("x-max"))
+    }
+
+    /// The least and the greatest number.
+    pub(super) fn bounds(self) -> Option<(i64, i64)> {
+        let bound = |name| self.0.get(name)?.as_i64();
+        Some((bound("minimum")?, bound("maximum")?))
+    }
+
+    /// What is allowed here, in words.
+    pub(super) fn allowed(self) -> Option<String> {
+        let text = match self.word("x-allowed") {
+            Some(text) => text.to_owned(),
+            None => self.standard()?,
+        };
+        Some(match self.range() {
+            (Some(min), Some(max)) => format!("{text}, from \"{min}\" to \"{max}\""),
+            (Some(min), None) => format!("{text}, at least \"{min}\""),
+            (None, Some(max)) => format!("{text}, at most \"{max}\""),
+            (None, None) => text,
+        })
+    }
+
+    fn standard(self) -> Option<String> {
+        let words: Vec<String> = self
+            .words()
+            .iter()
+            .map(|word| format!("{word:?}"))
+            .collect();
+        if !words.is_empty() {
+            return Some(words.join(" or "));
+        }
+        if self.is_boolean() {
+            return Some("true or false".to_owned());
+        }
+        if let Some((min, max)) = self.bounds() {
+            return Some(format!("a whole number from {min} to {max}"));
+        }
+        self.has_type("object").then(|| "a table".to_owned())
+    }
+
+    fn has_type(self, name: &str) -> bool {
+        self.branches().any(|branch| match branch.get("type") {
+            Some(Value::String(one)) => one == name,
+            Some(Value::Array(several)) => several.iter().any(|one| one == name),
+            _ => false,
+        })
+    }
+
+    fn word(self, name: &str) -> Option<&'a str> {
+        self.0.get(name)?.as_str()
+    }
+
+    /// The node itself and its alternatives.
+    fn branches(self) -> impl Iterator<Item = &'a Value> {
+        let alternatives = ["anyOf", "oneOf"]
+            .into_iter()
+            .filter_map(|name| self.0.get(name)?.as_array());
+        std::iter::once(self.0).chain(alternatives.flatten())
+    }
+}
