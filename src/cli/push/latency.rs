@@ -21,7 +21,7 @@ pub struct Latencies {
 /// One line of the histogram for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bar {
-    /// Latencies above the bar before and up to this one.
+    /// Latencies above the bar before and up to this one, to within a bucket.
     pub upto: Duration,
     /// So many of them.
     pub count: u64,
@@ -95,7 +95,7 @@ impl Latencies {
             if left == 0 {
                 break;
             }
-            while upper_edge(bucket) > edge {
+            while lower_edge(bucket) > edge {
                 if count > 0 || !bars.is_empty() {
                     bars.push(Bar { upto: edge, count });
                 }
@@ -121,6 +121,14 @@ fn bucket_of(nanos: u64) -> usize {
         u64::from(shift + 1) * STEPS + (nanos >> shift) - STEPS
     };
     usize::try_from(bucket).expect("a few thousand buckets")
+}
+
+/// The smallest latency that falls into the bucket.
+fn lower_edge(bucket: usize) -> Duration {
+    match bucket.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(before) => upper_edge(before) + Duration::from_nanos(1),
+    }
 }
 
 /// The largest latency that falls into the bucket.

@@ -28,8 +28,9 @@ use super::printer::Printer;
 use crate::clock::{Clock as _, SystemClock};
 use crate::lifecycle::Lifecycle;
 
-/// The timer's error, and a little more: see [`Pace::spin`].
-const SPIN: Duration = Duration::from_micros(1200);
+/// The timer rounds up to a millisecond, and so does the wait for the sockets: a sleep may end two
+/// milliseconds late, and this is a little more. See [`Pace::spin`].
+const SPIN: Duration = Duration::from_micros(2200);
 
 /// What to push, where, how often.
 #[derive(Debug, Args)]

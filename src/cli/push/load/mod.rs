@@ -49,8 +49,7 @@ pub struct Pace {
     pub duration: Option<Duration>,
     /// So many a second; `None` for a closed loop.
     pub per_second: Option<f64>,
-    /// A timer is only good to a millisecond: the last stretch before a push is due is spent
-    /// polling the clock instead. Zero trusts the timer.
+    /// Timers are coarse: the last stretch before a push is due is spent polling the clock instead. Zero trusts the timer.
     pub spin: Duration,
 }
 
