@@ -1,1 +1,186 @@
-//! (being written)
+//! The admin listener: metrics, health, and a JSON API over the inbox for people and scripts.
+//!
+//! Metrics and health are open to whoever reaches the listener; everything else passes
+//! [`access`] first, also paths that do not exist. Bodies of events come from strangers: they leave
+//! here as bytes to download, never as something a browser would render.
+
+pub mod access;
+pub mod api;
+mod exposition;
+mod params;
+mod process;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use axum::Router;
+use axum::extract::State;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use self::api::Reoffered;
+use self::exposition::Exposition;
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::intake::health::{self, Health};
+use crate::intake::problem::Problem;
+use crate::metrics::Metrics;
+
+/// What the admin listener shows and does.
+pub struct Admin {
+    /// Read for the API; never written except through the hooks.
+    pub inbox: Arc<dyn Inbox>,
+    /// Printed by `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// Asked by the probes and by `status`.
+    pub health: Arc<dyn Health>,
+    /// What changing requests do.
+    pub hooks: Arc<dyn AdminHooks>,
+    /// `admin.token`; a reload may change it under the running listener.
+    pub token: Arc<ArcSwapOption<SecretString>>,
+    /// Where the listener is bound: a loopback address needs no token.
+    pub listen: SocketAddr,
+    /// Tells the time for `status`, and for `since` and `until`.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The few things the API can set going, supplied by the wiring.
+#[async_trait]
+pub trait AdminHooks: Send + Sync {
+    /// Re-reads the configuration. `Ok` says what was applied and what waits for a restart; `Err`
+    /// says what is wrong with it, and the old one stays in force.
+    async fn reload(&self) -> Result<String, String>;
+    /// Offers an unreadable push to the inbox again and, when it is taken, removes it from the box.
+    /// A problem says why it still cannot be used, or that it is not there (404).
+    async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem>;
+}
+
+/// What every handler sees.
+struct Shared {
+    admin: Admin,
+    exposition: Exposition,
+    started_at: Timestamp,
+}
+
+/// The whole admin listener.
+pub fn router(admin: Admin) -> Router {
+    let health = health::routes(Arc::clone(&admin.health));
+    let shared = Arc::new(Shared {
+        started_at: admin.clock.now(),
+        exposition: Exposition::new(),
+        admin,
+    });
+    let guarded = Router::new()
+        .route("/", get(index))
+        .nest("/api/v1", api::routes())
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(from_fn_with_state(Arc::clone(&shared), guard));
+    Router::new()
+        .route("/metrics", get(metrics))
+        .merge(guarded)
+        .with_state(shared)
+        .merge(health)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(map_response(harden))
+}
+
+async fn guard(
+    State(shared): State<Arc<Shared>>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let token = shared.admin.token.load();
+    let verdict = access::judge(
+        shared.admin.listen,
+        token.as_deref(),
+        request.method(),
+        request.uri(),
+        request.headers(),
+    );
+    match verdict {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    match shared.exposition.text(&shared.admin.metrics) {
+        Ok(text) => ([(CONTENT_TYPE, exposition::content_type(accept))], text).into_response(),
+        Err(error) => Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the metrics could not be printed: {error}"),
+        )
+        .into_response(),
+    }
+}
+
+async fn index() -> &'static str {
+    concat!(
+        "flashduty-receiver ",
+        env!("CARGO_PKG_VERSION"),
+        "\n\n",
+        "GET  /metrics                         for Prometheus\n",
+        "GET  /livez, /readyz                  for probes\n",
+        "GET  /api/v1/status                   readiness, warnings, counts\n",
+        "GET  /api/v1/events                   stored events, newest first\n",
+        "GET  /api/v1/events/{seq}             one of them, with its deliveries and attempts\n",
+        "GET  /api/v1/events/{seq}/body        the bytes as they came\n",
+        "GET  /api/v1/subjects                 incidents and alerts, last changed first\n",
+        "GET  /api/v1/subjects/{subject}       one of them, with its events\n",
+        "GET  /api/v1/deliveries               events on their way to sinks\n",
+        "GET  /api/v1/unreadable               pushes that could not be understood\n",
+        "GET  /api/v1/unreadable/{id}          one of them\n",
+        "GET  /api/v1/unreadable/{id}/body     the bytes as they came\n",
+        "POST /api/v1/unreadable/{id}/offer    offers it again\n",
+        "POST /api/v1/reload                   re-reads the configuration\n",
+    )
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    let detail = format!("nothing is served at {}; GET / lists what is", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let detail = format!(
+        "{} does not take {method}; the Allow header names what it takes",
+        uri.path()
+    );
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+/// Gives every answer the headers that keep a browser from making more of it than it is.
+async fn harden(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, HeaderValue); 5] = [
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+        ),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    response
+}

@@ -1,0 +1,369 @@
+//! The JSON API under `/api/v1/`: what the inbox holds, and the two things that can be set going.
+//!
+//! Every answer is JSON, a problem document, or the exact bytes of a body.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::{StatusCode, Uri};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::params::{MAX_LIMIT, Params, refused};
+use crate::event::{Outcome, Seq, Subject};
+use crate::inbox::query::{
+    Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, SubjectFilter,
+    SubjectRow, UnreadableRow,
+};
+use crate::inbox::{InboxError, Space};
+use crate::intake::problem::Problem;
+use crate::metrics::PushOutcome;
+
+/// `status`: the service at a glance.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The running version.
+    pub version: String,
+    /// When the admin listener was set up.
+    pub started_at: Timestamp,
+    /// The service's clock.
+    pub now: Timestamp,
+    /// Whether a push could be made durable now.
+    pub ready: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What a person should look at.
+    pub warnings: Vec<String>,
+    /// Requests to the webhook path since the start, by outcome.
+    pub pushes: BTreeMap<String, u64>,
+    /// What the inbox holds.
+    pub inbox: Counts,
+    /// Bytes the store takes.
+    pub store_bytes: u64,
+    /// Bytes left for it.
+    pub store_free_bytes: u64,
+}
+
+/// `events/{seq}`: an event with its way to every sink.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventDetail {
+    /// The event, its fields beside `deliveries`.
+    #[serde(flatten)]
+    pub event: EventRow,
+    /// One for each sink that wanted it, with the attempts kept.
+    pub deliveries: Vec<DeliveryRow>,
+}
+
+/// `subjects/{subject}`: an incident or alert on every route it came to.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SubjectDetail {
+    /// As asked for.
+    pub subject: String,
+    /// Its row on each route.
+    pub routes: Vec<SubjectRow>,
+    /// Its events, paged by `cursor` and `limit`.
+    pub events: Page<EventRow>,
+}
+
+/// `unreadable/{id}/offer`: what became of a push that was offered again; the shape of a push's own
+/// answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reoffered {
+    /// How it was judged.
+    pub outcome: Outcome,
+    /// The sender's id.
+    pub event_id: Option<String>,
+    /// Its position, or that of the first copy.
+    pub seq: Option<Seq>,
+}
+
+/// `reload`: the configuration was re-read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What was applied, and what waits for a restart.
+    pub message: String,
+}
+
+const OUTCOMES: [(&str, Outcome); 3] = [
+    ("accepted", Outcome::Accepted),
+    ("duplicate", Outcome::Duplicate),
+    ("stale", Outcome::Stale),
+];
+
+const STATES: [(&str, DeliveryState); 7] = [
+    ("pending", DeliveryState::Pending),
+    ("leased", DeliveryState::Leased),
+    ("delivered", DeliveryState::Delivered),
+    ("dead", DeliveryState::Dead),
+    ("superseded", DeliveryState::Superseded),
+    ("expired", DeliveryState::Expired),
+    ("dropped", DeliveryState::Dropped),
+];
+
+type Shown<T> = Result<Json<T>, Problem>;
+
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/status", get(status))
+        .route("/events", get(events))
+        .route("/events/{seq}", get(event))
+        .route("/events/{seq}/body", get(event_body))
+        .route("/subjects", get(subjects))
+        .route("/subjects/{subject}", get(subject))
+        .route("/deliveries", get(deliveries))
+        .route("/unreadable", get(unreadables))
+        .route("/unreadable/{id}", get(unreadable))
+        .route("/unreadable/{id}/body", get(unreadable_body))
+        .route("/unreadable/{id}/offer", post(offer_unreadable))
+        .route("/reload", post(reload))
+}
+
+async fn status(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Status> {
+    Params::read(&uri, &[])?;
+    let admin = &shared.admin;
+    let inbox = admin.inbox.counts().await.map_err(store_problem)?;
+    let Space { store, free } = admin.inbox.space().await.map_err(store_problem)?;
+    let readiness = admin.health.readiness();
+    let pushes = PushOutcome::ALL
+        .map(|outcome| (outcome.to_string(), admin.metrics.pushed(outcome)))
+        .into();
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: shared.started_at,
+        now: admin.clock.now(),
+        ready: readiness.ready,
+        reason: readiness.reason,
+        warnings: readiness.warnings,
+        pushes,
+        inbox,
+        store_bytes: store,
+        store_free_bytes: free,
+    }))
+}
+
+async fn events(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<EventRow>> {
+    let allowed = [
+        "cursor",
+        "limit",
+        "event_id",
+        "event_type",
+        "subject",
+        "outcome",
+        "route",
+        "since",
+        "until",
+    ];
+    let params = Params::read(&uri, &allowed)?;
+    let now = shared.admin.clock.now();
+    let filter = EventFilter {
+        cursor: params.text("cursor"),
+        limit: params.limit()?,
+        event_id: params.text("event_id"),
+        event_type: params.text("event_type"),
+        subject: params.subject()?,
+        outcome: params.word("outcome", &OUTCOMES)?,
+        route: params.route(),
+        since: params.time("since", now)?,
+        until: params.time("until", now)?,
+    };
+    let page = shared.admin.inbox.events(filter).await;
+    Ok(Json(page.map_err(|error| list_problem(error, &params))?))
+}
+
+async fn event(State(shared): State<Arc<Shared>>, Path(seq): Path<String>) -> Shown<EventDetail> {
+    let (event, _) = find_event(&shared, &seq).await?;
+    let filter = DeliveryFilter {
+        seq: Some(event.seq),
+        limit: MAX_LIMIT,
+        ..DeliveryFilter::default()
+    };
+    let deliveries = shared.admin.inbox.deliveries(filter).await;
+    let deliveries = deliveries.map_err(store_problem)?.items;
+    Ok(Json(EventDetail { event, deliveries }))
+}
+
+async fn event_body(
+    State(shared): State<Arc<Shared>>,
+    Path(seq): Path<String>,
+) -> Result<Response, Problem> {
+    let (event, body) = find_event(&shared, &seq).await?;
+    Ok(download(&format!("event-{}", event.seq), body))
+}
+
+async fn find_event(shared: &Shared, seq: &str) -> Result<(EventRow, Bytes), Problem> {
+    let seq = Seq(number("seq", seq)?);
+    let found = shared.admin.inbox.event(seq).await.map_err(store_problem)?;
+    found.ok_or_else(|| {
+        missing(format!(
+            "no event with seq {seq} is stored; it may be past store.retention"
+        ))
+    })
+}
+
+async fn subjects(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<SubjectRow>> {
+    let params = Params::read(&uri, &["cursor", "limit", "subject"])?;
+    let filter = SubjectFilter {
+        cursor: params.text("cursor"),
+        limit: params.limit()?,
+        subject: params.subject()?,
+    };
+    let page = shared.admin.inbox.subjects(filter).await;
+    Ok(Json(page.map_err(|error| list_problem(error, &params))?))
+}
+
+async fn subject(
+    State(shared): State<Arc<Shared>>,
+    Path(text): Path<String>,
+    uri: Uri,
+) -> Shown<SubjectDetail> {
+    let params = Params::read(&uri, &["cursor", "limit"])?;
+    let subject = Subject::parse(&text).ok_or_else(|| {
+        refused(format!(
+            "{text:?} is no subject; allowed: incident:<id> or alert:<id>"
+        ))
+    })?;
+    let filter = EventFilter {
+        cursor: params.text("cursor"),
+        limit: params.limit()?,
+        subject: Some(subject.clone()),
+        ..EventFilter::default()
+    };
+    let routes = SubjectFilter {
+        limit: MAX_LIMIT,
+        subject: Some(subject),
+        ..SubjectFilter::default()
+    };
+    let inbox = &shared.admin.inbox;
+    let routes = inbox.subjects(routes).await.map_err(store_problem)?.items;
+    let events = inbox.events(filter).await;
+    let events = events.map_err(|error| list_problem(error, &params))?;
+    if routes.is_empty() && events.items.is_empty() {
+        return Err(missing(format!("no event of {text} is stored")));
+    }
+    Ok(Json(SubjectDetail {
+        subject: text,
+        routes,
+        events,
+    }))
+}
+
+async fn deliveries(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<DeliveryRow>> {
+    let allowed = [
+        "cursor", "limit", "seq", "sink", "state", "subject", "since",
+    ];
+    let params = Params::read(&uri, &allowed)?;
+    let filter = DeliveryFilter {
+        cursor: params.text("cursor"),
+        limit: params.limit()?,
+        seq: params.parsed("seq", "a whole number")?.map(Seq),
+        sink: params.text("sink"),
+        state: params.word("state", &STATES)?,
+        subject: params.subject()?,
+        since: params.time("since", shared.admin.clock.now())?,
+    };
+    let page = shared.admin.inbox.deliveries(filter).await;
+    Ok(Json(page.map_err(|error| list_problem(error, &params))?))
+}
+
+async fn unreadables(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<UnreadableRow>> {
+    let params = Params::read(&uri, &["cursor", "limit"])?;
+    let cursor = params.parsed("cursor", "the next_cursor of the page before")?;
+    let page = shared
+        .admin
+        .inbox
+        .unreadables(cursor, params.limit()?)
+        .await;
+    Ok(Json(page.map_err(|error| list_problem(error, &params))?))
+}
+
+async fn unreadable(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Shown<UnreadableRow> {
+    let (row, _) = find_unreadable(&shared, &id).await?;
+    Ok(Json(row))
+}
+
+async fn unreadable_body(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let (row, body) = find_unreadable(&shared, &id).await?;
+    Ok(download(&format!("unreadable-{}", row.id), body))
+}
+
+async fn find_unreadable(shared: &Shared, id: &str) -> Result<(UnreadableRow, Bytes), Problem> {
+    let id = number("id", id)?;
+    let found = shared.admin.inbox.unreadable(id).await;
+    found
+        .map_err(store_problem)?
+        .ok_or_else(|| missing(format!("no unreadable push has the id {id}")))
+}
+
+async fn offer_unreadable(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Shown<Reoffered> {
+    let id = number("id", &id)?;
+    shared.admin.hooks.offer_unreadable(id).await.map(Json)
+}
+
+async fn reload(State(shared): State<Arc<Shared>>) -> Shown<Reloaded> {
+    match shared.admin.hooks.reload().await {
+        Ok(message) => Ok(Json(Reloaded { message })),
+        Err(reason) => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("the new configuration is refused and the old one stays in force: {reason}"),
+        )),
+    }
+}
+
+/// The exact bytes, to be saved rather than shown.
+fn download(name: &str, body: Bytes) -> Response {
+    let disposition = format!("attachment; filename=\"{name}.json\"");
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_DISPOSITION, disposition),
+    ];
+    (headers, body).into_response()
+}
+
+fn number(name: &str, text: &str) -> Result<i64, Problem> {
+    text.parse().map_err(|_not_a_number| {
+        refused(format!(
+            "the {name} in the path cannot be {text:?}; allowed: a whole number"
+        ))
+    })
+}
+
+fn missing(detail: String) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+/// What a list that the inbox refused deserves: with a cursor, it is the cursor that is wrong.
+fn list_problem(error: InboxError, params: &Params) -> Problem {
+    match (error, params.text("cursor")) {
+        (InboxError::Refused(reason), Some(cursor)) => refused(format!(
+            "the parameter cursor cannot be {cursor:?} ({reason}); allowed: the next_cursor of the page before"
+        )),
+        (error, _) => store_problem(error),
+    }
+}
+
+fn store_problem(error: InboxError) -> Problem {
+    let status = match error {
+        InboxError::Full(_) | InboxError::Broken(_) | InboxError::Closed => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        InboxError::Refused(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Problem::new(status, error.to_string())
+}

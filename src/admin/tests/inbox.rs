@@ -1,0 +1,247 @@
+//! An inbox of a few fixed rows that can be read, and told to fail.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::event::{Id, Origin, Outcome, Route, Seq, Subject};
+use crate::inbox::query::*;
+use crate::inbox::*;
+
+/// A body that no JSON writer would give back as it is.
+pub(super) const BODY: &[u8] =
+    b"\xef\xbb\xbf{ \"n\": 18446744073709551616,\r\n\"s\":\"\\u0000<script>\"}";
+
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_777_888_800 + seconds).unwrap()
+}
+
+/// Events 1 to `events`, each delivered to the log sink, and one unreadable push with the id 7.
+#[derive(Debug, Clone)]
+pub(super) struct FixedInbox {
+    pub(super) events: i64,
+    pub(super) failure: Option<InboxError>,
+}
+
+impl FixedInbox {
+    fn check(&self) -> Result<(), InboxError> {
+        self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    fn row(seq: i64) -> EventRow {
+        EventRow {
+            seq: Seq(seq),
+            event_id: Some(format!("e{seq}")),
+            event_type: if seq % 2 == 0 { "i_ack" } else { "i_new" }.to_owned(),
+            event_time: Some(1_777_888_800_000 + seq),
+            subject: Some("incident:664af0".to_owned()),
+            outcome: Outcome::Accepted,
+            command: false,
+            tag: Some("ops".to_owned()),
+            query: None,
+            source_ip: Some("47.94.95.118".parse().unwrap()),
+            peer_ip: Some("10.0.0.9".parse().unwrap()),
+            received_at: at(seq),
+            origin: Origin::Push,
+            body_bytes: BODY.len() as u64,
+        }
+    }
+
+    fn delivery(seq: i64) -> DeliveryRow {
+        let row = Self::row(seq);
+        DeliveryRow {
+            seq: row.seq,
+            sink: "log".to_owned(),
+            state: DeliveryState::Pending,
+            attempts: 1,
+            due_at: Some(at(60)),
+            last_error: Some("stdout is full".to_owned()),
+            replay: false,
+            settled_at: None,
+            event_id: row.event_id,
+            event_type: row.event_type,
+            subject: row.subject,
+            history: Vec::new(),
+        }
+    }
+
+    fn unreadable_row() -> UnreadableRow {
+        UnreadableRow {
+            id: 7,
+            received_at: at(0),
+            reason: "line 1, column 2: the body is not JSON".to_owned(),
+            tag: None,
+            query: Some("team=a".to_owned()),
+            source_ip: Some("47.94.95.118".parse().unwrap()),
+            peer_ip: None,
+            body_bytes: BODY.len() as u64,
+        }
+    }
+
+    /// The rows below `cursor`, newest first, `limit` of them.
+    fn page<T>(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+        row: impl Fn(i64) -> Option<T>,
+    ) -> Result<Page<T>, InboxError> {
+        let below = match cursor {
+            None => self.events + 1,
+            Some(text) => text
+                .parse()
+                .map_err(|_| InboxError::Refused("no such cursor".to_owned()))?,
+        };
+        let mut matching = (1..below).rev().filter_map(|seq| Some((seq, row(seq)?)));
+        let taken: Vec<_> = matching.by_ref().take(limit).collect();
+        let more = matching.next().is_some();
+        let next_cursor = taken
+            .last()
+            .filter(|_| more)
+            .map(|(seq, _)| seq.to_string());
+        let items = taken.into_iter().map(|(_, row)| row).collect();
+        Ok(Page { items, next_cursor })
+    }
+}
+
+#[async_trait]
+impl Inbox for FixedInbox {
+    async fn counts(&self) -> Result<Counts, InboxError> {
+        self.check()?;
+        Ok(Counts {
+            events: self.events.unsigned_abs(),
+            last_seq: Some(Seq(self.events)),
+            unreadable: 1,
+            sinks: vec![SinkCounts {
+                sink: "log".to_owned(),
+                pending: self.events.unsigned_abs(),
+                oldest_pending_at: Some(at(1)),
+                dead: 0,
+            }],
+        })
+    }
+
+    async fn space(&self) -> Result<Space, InboxError> {
+        Ok(Space {
+            store: 4096,
+            free: 1 << 30,
+        })
+    }
+
+    async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
+        self.check()?;
+        let there = (1..=self.events).contains(&seq.0);
+        Ok(there.then(|| (Self::row(seq.0), Bytes::from_static(BODY))))
+    }
+
+    async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
+        self.check()?;
+        self.page(filter.cursor.as_deref(), filter.limit, |seq| {
+            let row = Self::row(seq);
+            let route = Route {
+                tag: row.tag.as_deref().map(Into::into),
+                query: None,
+            };
+            let subject = filter.subject.as_ref().map(Subject::to_string);
+            let matches = filter
+                .event_type
+                .as_ref()
+                .is_none_or(|t| *t == row.event_type)
+                && (filter.event_id.is_none() || filter.event_id == row.event_id)
+                && filter.route.as_ref().is_none_or(|wanted| *wanted == route)
+                && filter.outcome.is_none_or(|wanted| wanted == row.outcome)
+                && filter.since.is_none_or(|since| row.received_at >= since)
+                && filter.until.is_none_or(|until| row.received_at < until)
+                && (subject.is_none() || subject == row.subject);
+            matches.then_some(row)
+        })
+    }
+
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
+        self.check()?;
+        self.page(filter.cursor.as_deref(), filter.limit, |seq| {
+            let mut row = Self::delivery(seq);
+            if filter.seq.is_some() {
+                row.history.push(AttemptRow {
+                    n: 1,
+                    began: Some(at(2)),
+                    ended: at(3),
+                    outcome: "retried".to_owned(),
+                    error: row.last_error.clone(),
+                });
+            }
+            let matches = filter.seq.is_none_or(|wanted| wanted == row.seq)
+                && filter
+                    .sink
+                    .as_ref()
+                    .is_none_or(|wanted| *wanted == row.sink)
+                && filter.state.is_none_or(|wanted| wanted == row.state);
+            matches.then_some(row)
+        })
+    }
+
+    async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
+        self.check()?;
+        let subject = Subject::Incident(Id::new("664af0"));
+        let wanted = filter.subject.is_none_or(|wanted| wanted == subject);
+        let row = SubjectRow {
+            subject: subject.to_string(),
+            tag: Some("ops".to_owned()),
+            query: None,
+            last_time: Some(1_777_888_800_003),
+            last_seq: Seq(self.events),
+            last_received_at: at(self.events),
+        };
+        Ok(Page {
+            items: wanted.then_some(row).into_iter().collect(),
+            next_cursor: None,
+        })
+    }
+
+    async fn unreadables(
+        &self,
+        cursor: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<UnreadableRow>, InboxError> {
+        self.check()?;
+        let shown = limit > 0 && cursor.is_none_or(|below| below > 7);
+        Ok(Page {
+            items: shown.then(Self::unreadable_row).into_iter().collect(),
+            next_cursor: None,
+        })
+    }
+
+    async fn unreadable(&self, id: i64) -> Result<Option<(UnreadableRow, Bytes)>, InboxError> {
+        self.check()?;
+        Ok((id == 7).then(|| (Self::unreadable_row(), Bytes::from_static(BODY))))
+    }
+
+    async fn sink(&self, _: &str) -> Result<SinkId, InboxError> {
+        Err(InboxError::Closed)
+    }
+
+    async fn commit(&self, _: Arc<Batch>, _: Timestamp) -> Result<Committed, InboxError> {
+        Err(InboxError::Closed)
+    }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        Err(InboxError::Closed)
+    }
+
+    async fn keep_unreadable(&self, _: Unreadable, _: UnreadableBounds) -> Result<i64, InboxError> {
+        Err(InboxError::Closed)
+    }
+
+    async fn drop_unreadable(&self, _: i64) -> Result<bool, InboxError> {
+        Err(InboxError::Closed)
+    }
+
+    async fn prune(&self, _: Prune) -> Result<Pruned, InboxError> {
+        Err(InboxError::Closed)
+    }
+
+    async fn close(&self) -> Result<(), InboxError> {
+        Ok(())
+    }
+}
