@@ -11,7 +11,7 @@ use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::target::Target;
+use crate::cli::target::Target;
 
 /// Answers are short; one this long is not from a receiver.
 const MAX_ANSWER: usize = 1 << 20;

@@ -8,7 +8,6 @@ pub mod latency;
 pub mod load;
 pub mod report;
 pub mod tally;
-pub mod target;
 pub mod template;
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -21,10 +20,10 @@ use http::{HeaderName, HeaderValue};
 
 use self::load::{Pace, Plan};
 use self::report::Report;
-use self::target::Target;
 use self::template::{Body, Template};
 use super::Exit;
 use super::printer::Printer;
+use super::target::Target;
 use crate::clock::{Clock as _, SystemClock};
 use crate::lifecycle::Lifecycle;
 
@@ -140,7 +139,7 @@ pub async fn run(args: PushArgs, printer: &mut Printer) -> anyhow::Result<Exit> 
 }
 
 fn plan(args: PushArgs) -> anyhow::Result<Plan<Target>> {
-    let target = Target::parse(&args.url)?;
+    let target = Target::parse(&args.url, "/webhook")?;
     let headers = args
         .headers
         .into_iter()

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::target::Target;
+use crate::cli::target::Target;
 use crate::cli::sample::Moment;
 
 const EVENT_ID: usize = 32;
@@ -272,7 +272,7 @@ mod tests {
     };
 
     fn request(body: &Body) -> String {
-        let target = Target::parse("http://127.0.0.1:8080/webhook?team=a").unwrap();
+        let target = Target::parse("http://127.0.0.1:8080/webhook?team=a", "/").unwrap();
         let header = (
             HeaderName::from_static("x-flashduty-token"),
             HeaderValue::from_static("s3cret"),

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::*;
-use crate::cli::push::target::Target;
+use crate::cli::target::Target;
 use crate::cli::push::template::Body;
 
 /// A server that answers each request after `answer_time`, but nobody during the stall.
@@ -93,7 +93,7 @@ async fn read_request(stream: &mut DuplexStream) -> Option<serde_json::Value> {
 }
 
 fn plan(server: &Server, pace: Pace) -> Plan<Server> {
-    let target = Target::parse("http://receiver/webhook").unwrap();
+    let target = Target::parse("http://receiver/webhook", "/").unwrap();
     let body: Body = Template::sample("i_ack", None).unwrap();
     Plan {
         dial: server.clone(),
