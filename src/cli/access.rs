@@ -14,8 +14,12 @@ use super::settings;
 /// Which receiver to ask.
 #[derive(Debug, Args)]
 pub struct AccessArgs {
-    #[arg(long, global = true, value_name = "URL",
-        help = "The admin listener to ask, such as http://127.0.0.1:9090; else the configuration's")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = "The admin listener to ask, such as http://127.0.0.1:9090; else the configuration's"
+    )]
     api: Option<String>,
     /// A file that holds the admin token; else the configuration's admin.token
     #[arg(long, global = true, value_name = "FILE")]
@@ -32,7 +36,9 @@ impl AccessArgs {
         if let Some(base) = &self.api {
             let api = Api::new(base, self.token()?.as_ref())?;
             if !api.is_up().await? {
-                bail!("nothing answers at {base}; is the receiver running, and is this its admin.listen?");
+                bail!(
+                    "nothing answers at {base}; is the receiver running, and is this its admin.listen?"
+                );
             }
             return Ok(Reader::Api(api));
         }

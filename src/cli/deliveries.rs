@@ -100,7 +100,14 @@ async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow:
     }
     let cells: Vec<_> = rows.iter().map(cells).collect();
     let headings = [
-        "SEQ", "SINK", "STATE", "ATTEMPTS", "DUE OR SETTLED", "TYPE", "SUBJECT", "LAST ERROR",
+        "SEQ",
+        "SINK",
+        "STATE",
+        "ATTEMPTS",
+        "DUE OR SETTLED",
+        "TYPE",
+        "SUBJECT",
+        "LAST ERROR",
     ];
     printer.table(headings, &cells)?;
     Ok(Exit::Done)

@@ -129,7 +129,10 @@ pub async fn play(base: &str, pause: Duration, printer: &mut Printer) -> anyhow:
     for (number, step) in PLAY.iter().enumerate() {
         let (status, said) = push(&target, step, began).await?;
         let answer = said.outcome.as_deref().unwrap_or("no outcome");
-        let seq = said.seq.map(|seq| format!(", seq {seq}")).unwrap_or_default();
+        let seq = said
+            .seq
+            .map(|seq| format!(", seq {seq}"))
+            .unwrap_or_default();
         printer.note(&format!(
             "{}. {} ({}): answered {status} {answer}{seq}\n   {}",
             number + 1,
@@ -220,7 +223,10 @@ mod tests {
             let (_, body) = text.split_once("\r\n\r\n").unwrap();
             bodies.push(serde_json::from_str(body).unwrap());
             let said = format!(r#"{{"outcome":"{outcome}","seq":null,"detail":"d"}}"#);
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", said.len());
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
+                said.len()
+            );
             stream.write_all((head + &said).as_bytes()).await.unwrap();
         }
         bodies
@@ -252,7 +258,10 @@ mod tests {
     async fn an_answer_the_play_does_not_expect_ends_it() {
         let (result, _) = played(vec![(503, "overloaded")]).await;
         let error = result.unwrap_err().to_string();
-        assert!(error.contains("503 overloaded instead of 200 accepted: d"), "{error}");
+        assert!(
+            error.contains("503 overloaded instead of 200 accepted: d"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -39,8 +39,11 @@ Examples:
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Of this type, such as i_ack
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        help = "Of this type, such as i_ack"
+    )]
     event_type: Option<String>,
     /// About this incident or alert: incident:ID or alert:ID
     #[arg(long, value_parser = filter::subject)]
@@ -163,6 +166,14 @@ pub fn route(tag: Option<&str>, query: Option<&str>) -> String {
     tag + &query
 }
 
+/// A route in a sentence: `route /ops?team=a`.
+pub fn route_in_words(tag: Option<&str>, query: Option<&str>) -> String {
+    match route(tag, query) {
+        bare if bare.is_empty() => "the route without tag and query".to_owned(),
+        route => format!("route {route}"),
+    }
+}
+
 async fn show_body(which: &str, reader: &Reader, printer: &mut Printer) -> anyhow::Result<Exit> {
     let found = find(which, reader).await?;
     let [event] = found.as_slice() else {
@@ -204,7 +215,10 @@ fn print(detail: &EventDetail, printer: &mut Printer) -> anyhow::Result<()> {
         ("event time", or_none(time)),
         ("subject", or_none(event.subject.clone())),
         ("outcome", event.outcome.as_str().to_owned()),
-        ("command", if event.command { "yes" } else { "no" }.to_owned()),
+        (
+            "command",
+            if event.command { "yes" } else { "no" }.to_owned(),
+        ),
         ("route", route(event.tag.as_deref(), event.query.as_deref())),
         ("received", format!("{:.6}", event.received_at)),
         ("client", or_none(event.source_ip.map(|ip| ip.to_string()))),

@@ -116,7 +116,7 @@ fn story(event: &EventRow) -> Vec<String> {
 }
 
 fn arrival(event: &EventRow) -> String {
-    let route = events::route(event.tag.as_deref(), event.query.as_deref());
+    let route = events::route_in_words(event.tag.as_deref(), event.query.as_deref());
     let at = format!("{:.3}", event.received_at);
     let how = match (event.origin, event.source_ip, event.peer_ip) {
         (Origin::Recovered, _, _) => "was fetched from the sender's history".to_owned(),
@@ -130,7 +130,7 @@ fn arrival(event: &EventRow) -> String {
         }
         (Origin::Push, None, _) => "was pushed; its client's address was not judged".to_owned(),
     };
-    format!("{how}, to the webhook path{route}, at {at}")
+    format!("{how}, to {route}, at {at}")
 }
 
 fn identity(event: &EventRow) -> String {
@@ -194,24 +194,26 @@ fn hypothetical(args: PushArgs, config: Option<&Path>) -> anyhow::Result<Vec<Str
         max_clock_skew: settings.admission.max_clock_skew,
         now: SystemClock.now(),
     };
-    let headers: HeaderMap = args.headers.into_iter().fold(
-        HeaderMap::new(),
-        |mut headers, (name, value)| {
-            headers.append(name, value);
-            headers
-        },
-    );
+    let headers: HeaderMap =
+        args.headers
+            .into_iter()
+            .fold(HeaderMap::new(), |mut headers, (name, value)| {
+                headers.append(name, value);
+                headers
+            });
     let route = Route {
         tag: args.tag.map(Into::into),
         query: args.query.filter(|query| !query.is_empty()).map(Into::into),
     };
-    let mut sentences =
-        hypothesis.judge(&Peer::new(peer, args.proxied), &headers, &route, &body);
+    let mut sentences = hypothesis.judge(&Peer::new(peer, args.proxied), &headers, &route, &body);
     if sentences.accepted {
         let sinks: Vec<_> = settings::sinks(settings);
         sentences.steps.push(match sinks.as_slice() {
             [] => "no sink is configured, so it is stored and goes nowhere".to_owned(),
-            sinks => format!("it is delivered to the sinks that want it, of: {}", sinks.join(", ")),
+            sinks => format!(
+                "it is delivered to the sinks that want it, of: {}",
+                sinks.join(", ")
+            ),
         });
     }
     Ok(sentences.steps)
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn a_stored_event_is_told_from_arrival_to_verdict() {
         insta::assert_snapshot!(story(&row()).join("\n"), @r"
-        was pushed by 47.94.95.118 through 10.0.3.7, which is trusted to say so; address and secret were right, to the webhook path/ops, at 2026-05-04T10:00:00.250Z
+        was pushed by 47.94.95.118 through 10.0.3.7, which is trusted to say so; address and secret were right, to route /ops, at 2026-05-04T10:00:00.250Z
         carried i_ack (a change of state), event id 8d6f4a2e, about incident:664af
         was judged accepted and stored at position 42, 0.250 s after the time it gives itself
         ");
@@ -266,6 +268,9 @@ mod tests {
         stale.peer_ip = stale.source_ip;
         let story = story(&stale).join("\n");
         assert!(story.contains("by 47.94.95.118 directly"), "{story}");
-        assert!(story.contains("a later event of its subject had been accepted"), "{story}");
+        assert!(
+            story.contains("a later event of its subject had been accepted"),
+            "{story}"
+        );
     }
 }

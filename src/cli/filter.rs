@@ -10,7 +10,10 @@ use crate::inbox::query::DeliveryState;
 
 /// How an event was judged; duplicates are not stored.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-#[expect(missing_docs, reason = "the outcomes of `event::Outcome` that are stored")]
+#[expect(
+    missing_docs,
+    reason = "the outcomes of `event::Outcome` that are stored"
+)]
 pub enum StoredOutcome {
     Accepted,
     Stale,

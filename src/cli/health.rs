@@ -20,9 +20,12 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// What to probe.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
-    #[arg(long, value_name = "URL",
+    #[arg(
+        long,
+        value_name = "URL",
         help = "The listener to probe, such as http://127.0.0.1:8080; else the configuration's \
-                admin.listen")]
+                admin.listen"
+    )]
     url: Option<String>,
     /// Ask only whether the process serves, not whether it can take a push now
     #[arg(long)]

@@ -40,13 +40,7 @@ pub struct Sentences {
 
 impl Hypothesis<'_> {
     /// Follows a push through the receiver, in the order in which the receiver judges.
-    pub fn judge(
-        &self,
-        peer: &Peer,
-        headers: &HeaderMap,
-        route: &Route,
-        body: &[u8],
-    ) -> Sentences {
+    pub fn judge(&self, peer: &Peer, headers: &HeaderMap, route: &Route, body: &[u8]) -> Sentences {
         let mut steps = self.source.explain(peer, headers);
         let status = match self.source.judge(peer, headers).decision {
             Decision::Allowed { .. } => None,
@@ -93,15 +87,15 @@ impl Hypothesis<'_> {
                 envelope.placeholders.join(", ")
             ));
         }
-        let shown = events::route(route.tag.as_deref(), route.query.as_deref());
+        let shown = events::route_in_words(route.tag.as_deref(), route.query.as_deref());
         let key = match (&envelope.event_id, envelope.key(route, body)) {
             (Some(id), Some(_)) if envelope.nested_id => format!(
                 "its id {id} stands inside the incident or alert, so id, type and time together \
-                 tell it from others: the same again on the webhook path{shown} is a duplicate"
+                 tell it from others: the same again on {shown} is a duplicate"
             ),
-            (Some(id), Some(_)) => format!(
-                "the same id {id} again on the webhook path{shown} is a duplicate"
-            ),
+            (Some(id), Some(_)) => {
+                format!("the same id {id} again on {shown} is a duplicate")
+            }
             (None, Some(_)) => "without an id its whole body stands for it: the same body again \
                                 is a duplicate"
                 .to_owned(),
@@ -160,7 +154,11 @@ fn status_of(unreadable: &Unreadable) -> u16 {
 }
 
 fn identity(envelope: &Envelope) -> String {
-    let kind = if envelope.command { "a command" } else { "a change of state" };
+    let kind = if envelope.command {
+        "a command"
+    } else {
+        "a change of state"
+    };
     let time = envelope.event_time.map(|millis| {
         Timestamp::from_millisecond(millis)
             .map_or_else(|_far| millis.to_string(), |time| format!("{time:.3}"))
@@ -184,7 +182,11 @@ mod tests {
     use crate::source::{ClientIpHeader, Enforce, SourceOptions};
 
     fn told(headers: &[(&'static str, &'static str)], body: &str) -> String {
-        let nets = |nets: &[&str]| nets.iter().map(|net| net.parse::<IpNet>().unwrap()).collect();
+        let nets = |nets: &[&str]| {
+            nets.iter()
+                .map(|net| net.parse::<IpNet>().unwrap())
+                .collect()
+        };
         let source = SourceRules::new(SourceOptions {
             allow: nets(&["47.94.95.118/32"]),
             enforce: Enforce::Address,
@@ -238,7 +240,10 @@ mod tests {
             r#"{"event_type":"i_custom","event_time":1777880000000,"incident":{"incident_id":"664af","event_id":"e1"}}"#,
         );
         assert!(text.contains("stands inside the incident"), "{text}");
-        assert!(text.contains("older than admission.command_max_age"), "{text}");
+        assert!(
+            text.contains("older than admission.command_max_age"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -247,17 +252,25 @@ mod tests {
             &GOOD,
             r#"{"event_id":"e","event_type":"i_ack","event_time":1777900000000,"incident":{"incident_id":"664af"}}"#,
         );
-        assert!(text.contains("further ahead than admission.max_clock_skew"), "{text}");
+        assert!(
+            text.contains("further ahead than admission.max_clock_skew"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_refusal_ends_the_story_where_the_receiver_would() {
         let stranger = told(&[("x-forwarded-for", "192.0.2.1")], "{}");
-        assert!(stranger.ends_with("it is answered 403, its body is not read, and nothing is stored"));
+        assert!(
+            stranger.ends_with("it is answered 403, its body is not read, and nothing is stored")
+        );
         let secretless = told(&[("x-forwarded-for", "47.94.95.118")], "{}");
         assert!(secretless.contains("it is answered 401"), "{secretless}");
         let broken = told(&GOOD, "{");
-        assert!(broken.contains("it is answered 400, and kept as unreadable"), "{broken}");
+        assert!(
+            broken.contains("it is answered 400, and kept as unreadable"),
+            "{broken}"
+        );
         let untyped = told(&GOOD, "{}");
         assert!(untyped.contains("it is answered 422"), "{untyped}");
         let large = told(&GOOD, &"x".repeat(2001));

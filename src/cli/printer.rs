@@ -8,6 +8,26 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+/// Why nothing more was printed.
+#[derive(Debug, thiserror::Error)]
+pub enum PrintError {
+    /// Whoever read the output has seen enough, as `head` does: stop, without complaint.
+    #[error("the output was closed")]
+    Closed,
+    /// It cannot be written.
+    #[error("cannot write the output")]
+    Failed(#[source] io::Error),
+}
+
+impl From<io::Error> for PrintError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
 /// Writes for people or, with `--json`, for scripts: one object a line.
 pub struct Printer {
     out: Box<dyn Write + Send>,
@@ -36,27 +56,30 @@ impl Printer {
     }
 
     /// A result, as one or more lines.
-    pub fn line(&mut self, text: &str) -> io::Result<()> {
+    pub fn line(&mut self, text: &str) -> Result<(), PrintError> {
         writeln!(self.out, "{}", Escaped(text).to_text())?;
-        self.out.flush()
+        self.out.flush()?;
+        Ok(())
     }
 
     /// A remark beside the result.
-    pub fn note(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.err, "{}", Escaped(text).to_text())
+    pub fn note(&mut self, text: &str) -> Result<(), PrintError> {
+        writeln!(self.err, "{}", Escaped(text).to_text())?;
+        Ok(())
     }
 
     /// A result as one line of JSON.
-    pub fn object<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let mut line = serde_json::to_vec(value)?;
+    pub fn object<T: Serialize>(&mut self, value: &T) -> Result<(), PrintError> {
+        let mut line = serde_json::to_vec(value).map_err(io::Error::from)?;
         line.push(b'\n');
         self.bytes(&line)
     }
 
     /// Exact bytes, and nothing else.
-    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), PrintError> {
         self.out.write_all(bytes)?;
-        self.out.flush()
+        self.out.flush()?;
+        Ok(())
     }
 
     /// Rows under their headings, in columns as wide as their widest cell.
@@ -64,7 +87,7 @@ impl Printer {
         &mut self,
         headings: [&str; N],
         rows: &[[String; N]],
-    ) -> io::Result<()> {
+    ) -> Result<(), PrintError> {
         let rows: Vec<[String; N]> = rows
             .iter()
             .map(|row| row.each_ref().map(|cell| Escaped(cell).to_cell()))

@@ -78,7 +78,10 @@ async fn list(limit: usize, reader: &Reader, printer: &mut Printer) -> anyhow::R
         return Ok(Exit::Done);
     }
     let cells: Vec<_> = rows.iter().map(cells).collect();
-    printer.table(["ID", "RECEIVED", "ROUTE", "FROM", "BYTES", "REASON"], &cells)?;
+    printer.table(
+        ["ID", "RECEIVED", "ROUTE", "FROM", "BYTES", "REASON"],
+        &cells,
+    )?;
     Ok(Exit::Done)
 }
 
@@ -93,12 +96,7 @@ fn cells(row: &UnreadableRow) -> [String; 6] {
     ]
 }
 
-async fn show(
-    id: i64,
-    body: bool,
-    reader: &Reader,
-    printer: &mut Printer,
-) -> anyhow::Result<Exit> {
+async fn show(id: i64, body: bool, reader: &Reader, printer: &mut Printer) -> anyhow::Result<Exit> {
     if body {
         match reader.unreadable_body(id).await? {
             Some(bytes) => printer.bytes(&bytes)?,

@@ -250,9 +250,9 @@ mod tests {
     fn args(line: &str) -> PushArgs {
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         let Some(crate::cli::Command::Push(args)) = cli.command else {
-            panic!("another command");
+            panic!("another command")
         };
-        args
+        *args
     }
 
     /// Answers one connection's requests with `answer` until it closes.

@@ -9,8 +9,8 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::cli::target::Target;
 use crate::cli::sample::Moment;
+use crate::cli::target::Target;
 
 const EVENT_ID: usize = 32;
 const EVENT_TIME: usize = 13;

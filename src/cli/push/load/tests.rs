@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::*;
-use crate::cli::target::Target;
 use crate::cli::push::template::Body;
+use crate::cli::target::Target;
 
 /// A server that answers each request after `answer_time`, but nobody during the stall.
 #[derive(Clone)]
