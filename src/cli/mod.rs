@@ -1,6 +1,193 @@
-//! (being written)
+//! The command line: what each command takes, which runs where, and the exit codes.
+//!
+//! Commands print through [`printer::Printer`] only and return how they ended; nothing below this
+//! file ends the process.
 
-/// Runs the command line.
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub mod access;
+pub mod api;
+pub mod check;
+pub mod deliveries;
+pub mod demo;
+pub mod events;
+pub mod explain;
+pub mod filter;
+pub mod health;
+pub mod hypothesis;
+pub mod printer;
+pub mod push;
+pub mod reader;
+pub mod request;
+pub mod sample;
+pub mod settings;
+pub mod target;
+pub mod unreadable;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+use self::printer::{PrintError, Printer};
+use self::reader::Reader;
+use crate::config::ConfigError;
+use crate::inbox::InboxError;
+
+/// Receives Flashduty webhooks, makes them durable, answers in time and hands them on.
+#[derive(Debug, Parser)]
+#[command(name = "flashduty-receiver", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// As given, or none.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "The configuration file; else the one $FLASHDUTY_CONFIG names"
+    )]
+    pub config: Option<PathBuf>,
+    /// Print for scripts: one JSON object a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do; serve when nothing is said
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+First steps:
+  flashduty-receiver demo              see it work, on a temporary inbox
+  flashduty-receiver check             the configuration as it would be used
+  flashduty-receiver                   serve
+  flashduty-receiver events            what came in, from the running receiver
+  flashduty-receiver explain EVENT_ID  what became of one event, and why
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 74 the store's I/O failed.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Receive pushes until told to stop (the default)
+    Serve,
+    /// Serve on loopback with a temporary inbox, and play a sample incident into it
+    Demo,
+    /// Check the configuration and print it as it would be used
+    #[command(after_help = check::CHECK_EXAMPLES)]
+    Check,
+    /// Play the sender: push one event, or a load with a latency table
+    #[command(after_help = push::EXAMPLES)]
+    Push(Box<push::PushArgs>),
+    /// Tell what became of an event and why, or what would become of a push
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::ExplainArgs),
+    /// List stored events, or show one
+    #[command(after_help = events::EXAMPLES)]
+    Events(events::EventsArgs),
+    /// List deliveries to sinks, or show those of one event
+    #[command(after_help = deliveries::EXAMPLES)]
+    Deliveries(deliveries::DeliveriesArgs),
+    /// List pushes that could not be read, show one, or offer it again
+    #[command(after_help = unreadable::EXAMPLES)]
+    Unreadable(unreadable::UnreadableArgs),
+    /// Print the configuration's JSON Schema
+    #[command(after_help = check::SCHEMA_EXAMPLES)]
+    Schema,
+    /// Ask a running receiver whether it can take a push, for container health checks
+    #[command(after_help = health::EXAMPLES)]
+    Health(health::HealthArgs),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: as asked.
+    Done,
+    /// 1: not as asked.
+    Failed,
+    /// 2: the arguments or the configuration are wrong.
+    Usage,
+    /// 74 (`EX_IOERR` of sysexits.h): the store's I/O failed.
+    StoreIo,
+}
+
+impl Exit {
+    /// How a command ended that ended with `error`.
+    pub fn of(error: &anyhow::Error) -> Self {
+        for cause in error.chain() {
+            if cause.is::<ConfigError>() {
+                return Self::Usage;
+            }
+            if let Some(InboxError::Broken(_)) = cause.downcast_ref() {
+                return Self::StoreIo;
+            }
+            if let Some(PrintError::Closed) = cause.downcast_ref() {
+                return Self::Done;
+            }
+        }
+        Self::Failed
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::StoreIo => 74,
+        })
+    }
+}
+
+/// Parses the arguments, runs the command and gives the exit code.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Also --help and --version: clap knows which stream and code belong to each.
+            let printed = error.print();
+            let usage = error.use_stderr() || printed.is_err();
+            return if usage { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let mut printer = Printer::standard(cli.json);
+    let exit = dispatch(cli, &mut printer).unwrap_or_else(|error| {
+        let exit = Exit::of(&error);
+        if exit != Exit::Done {
+            // Nowhere is left to say so when standard error is gone.
+            let _unsaid = printer.note(&format!("flashduty-receiver: {error:#}"));
+        }
+        exit
+    });
+    exit.into()
+}
+
+fn dispatch(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit> {
+    let config = cli.config.as_deref();
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve | Command::Demo => anyhow::bail!("not part of this build"),
+        Command::Check => check::check(config, printer),
+        Command::Schema => check::schema(printer),
+        Command::Push(args) => one_thread()?.block_on(push::run(*args, printer)),
+        Command::Explain(args) => one_thread()?.block_on(explain::run(args, config, printer)),
+        Command::Events(args) => one_thread()?.block_on(events::run(args, config, printer)),
+        Command::Deliveries(args) => one_thread()?.block_on(deliveries::run(args, config, printer)),
+        Command::Unreadable(args) => one_thread()?.block_on(unreadable::run(args, config, printer)),
+        Command::Health(args) => one_thread()?.block_on(health::run(args, config, printer)),
+    }
+}
+
+/// The runtime of every command but those that serve.
+fn one_thread() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Lets go of the inbox, whatever came of the command.
+async fn finish(reader: Reader, done: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    let closed = reader.close().await;
+    let exit = done?;
+    closed?;
+    Ok(exit)
 }

@@ -1,0 +1,100 @@
+//! How a command finds the inbox: named, or by the configuration of the receiver it belongs to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use secrecy::SecretString;
+
+use super::api::Api;
+use super::reader::Reader;
+use super::settings;
+
+/// Which receiver to ask.
+#[derive(Debug, Args)]
+pub struct AccessArgs {
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = "The admin listener to ask, such as http://127.0.0.1:9090; else the configuration's"
+    )]
+    api: Option<String>,
+    /// A file that holds the admin token; else the configuration's admin.token
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl AccessArgs {
+    /// The way to the inbox: the API of the receiver that answers, else the store itself, unless
+    /// somebody holds it.
+    ///
+    /// # Errors
+    /// When neither can be had, with what to do.
+    pub async fn open(&self, config: Option<&Path>) -> anyhow::Result<Reader> {
+        if let Some(base) = &self.api {
+            let api = Api::new(base, self.token()?.as_ref())?;
+            if !api.is_up().await? {
+                bail!(
+                    "nothing answers at {base}; is the receiver running, and is this its admin.listen?"
+                );
+            }
+            return Ok(Reader::Api(api));
+        }
+        let settings = settings::load(config)?.settings;
+        let base = format!("http://{}", within_reach(settings.admin.listen));
+        let token = match self.token()? {
+            Some(token) => Some(token),
+            None => settings.admin.token.clone(),
+        };
+        let api = Api::new(&base, token.as_ref())?;
+        if api.is_up().await? {
+            return Ok(Reader::Api(api));
+        }
+        let inbox = settings::open_store(&settings).await.with_context(|| {
+            format!("no receiver answers at {base} (admin.listen), and its store cannot be opened")
+        })?;
+        Ok(Reader::Store(inbox))
+    }
+
+    fn token(&self) -> anyhow::Result<Option<SecretString>> {
+        let Some(path) = &self.token_file else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("read --token-file {}", path.display()))?;
+        let token = text.strip_suffix('\n').unwrap_or(&text);
+        if token.is_empty() {
+            bail!("--token-file {} is empty", path.display());
+        }
+        Ok(Some(token.into()))
+    }
+}
+
+/// The address under which this machine reaches a listener: loopback when it listens everywhere.
+pub fn within_reach(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_over_loopback() {
+        for (listen, reached) in [
+            ("0.0.0.0:9090", "127.0.0.1:9090"),
+            ("[::]:9090", "[::1]:9090"),
+            ("10.0.0.5:9090", "10.0.0.5:9090"),
+        ] {
+            let listen: SocketAddr = listen.parse().unwrap();
+            assert_eq!(within_reach(listen).to_string(), reached);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The admin API of a running receiver, from the other side.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::Full;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::request::{self, RequestError};
+use super::target::Target;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the admin listener is, and what opens it.
+pub struct Api {
+    target: Target,
+    authorization: Option<HeaderValue>,
+}
+
+impl Api {
+    /// The API at `base`, such as `http://127.0.0.1:9090`.
+    ///
+    /// # Errors
+    /// When `base` is no such URL, or the token cannot stand in a header.
+    pub fn new(base: &str, token: Option<&SecretString>) -> anyhow::Result<Self> {
+        let target = Target::parse(base, "/")?;
+        if target.path != "/" {
+            bail!("{base}: name the admin listener alone, such as http://127.0.0.1:9090");
+        }
+        let authorization = token.map(|token| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+                .context("the token holds a line end or another control character")?;
+            value.set_sensitive(true);
+            anyhow::Ok(value)
+        });
+        Ok(Self {
+            target,
+            authorization: authorization.transpose()?,
+        })
+    }
+
+    /// Whether anything listens there.
+    ///
+    /// # Errors
+    /// When it does, but does not answer.
+    pub async fn is_up(&self) -> anyhow::Result<bool> {
+        let request = self.request(Method::GET, "/livez")?;
+        match request::send(&self.target, request, TIMEOUT).await {
+            Ok(_any) => Ok(true),
+            Err(RequestError::Unreachable { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// `GET` of JSON; `None` when there is no such thing.
+    ///
+    /// # Errors
+    /// When there is no answer, or a refusal, with what to do about it.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Option<T>> {
+        match self.ask(Method::GET, path).await? {
+            None => Ok(None),
+            Some(body) => decode(path, &body).map(Some),
+        }
+    }
+
+    /// `GET` of exact bytes; `None` when there is no such thing.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn bytes(&self, path: &str) -> anyhow::Result<Option<Bytes>> {
+        self.ask(Method::GET, path).await
+    }
+
+    /// `POST` without a body; `None` when there is no such thing.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Option<T>> {
+        match self.ask(Method::POST, path).await? {
+            None => Ok(None),
+            Some(body) => decode(path, &body).map(Some),
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Option<Bytes>> {
+        let request = self.request(method, path)?;
+        let reply = request::send(&self.target, request, TIMEOUT).await?;
+        match reply.status {
+            StatusCode::OK => Ok(Some(reply.body)),
+            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::UNAUTHORIZED if self.authorization.is_none() => Err(anyhow!(
+                "{} wants a token: give --token-file, or run with the configuration that has \
+                 admin.token ({})",
+                self.target.address,
+                detail(&reply.body)
+            )),
+            StatusCode::UNAUTHORIZED => Err(anyhow!(
+                "{} does not take this token; it wants the value of its admin.token ({})",
+                self.target.address,
+                detail(&reply.body)
+            )),
+            status => Err(anyhow!(
+                "{} answered {status}: {}",
+                self.target.address,
+                detail(&reply.body)
+            )),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> anyhow::Result<Request<Full<Bytes>>> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, &self.target.authority);
+        if let Some(value) = &self.authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        Ok(request.body(Full::default())?)
+    }
+}
+
+/// A path with a query, its values percent-encoded.
+#[derive(Debug)]
+pub struct Query(String);
+
+impl Query {
+    /// A path without a query, so far.
+    pub fn new(path: &str) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Adds `name=value` when there is a value.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
+        let Some(value) = value else { return self };
+        self.0.push(if self.0.contains('?') { '&' } else { '?' });
+        self.0.push_str(name);
+        self.0.push('=');
+        for byte in value.to_string().bytes() {
+            // RFC 3986, section 2.3: these stand for themselves.
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                self.0.push(char::from(byte));
+            } else {
+                // Writing to a String cannot fail.
+                let _infallible = write!(self.0, "%{byte:02X}");
+            }
+        }
+        self
+    }
+
+    /// The whole path and query.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a problem document (RFC 9457) says, or what there is instead.
+pub fn detail(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => problem.detail,
+        Err(_other) => String::from_utf8_lossy(body).chars().take(200).collect(),
+    }
+}
+
+fn decode<T: DeserializeOwned>(path: &str, body: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(body).with_context(|| {
+        format!("read the answer to {path}; is the receiver of another version than this command?")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_values_are_encoded_and_absent_ones_left_out() {
+        let query = Query::new("/api/v1/events")
+            .with("subject", Some("incident:a b&c=é"))
+            .with("cursor", None::<&str>)
+            .with("limit", Some(5));
+        assert_eq!(
+            query.as_str(),
+            "/api/v1/events?subject=incident%3Aa%20b%26c%3D%C3%A9&limit=5"
+        );
+    }
+
+    #[test]
+    fn a_base_with_a_path_is_refused() {
+        assert!(Api::new("http://127.0.0.1:9090/", None).is_ok());
+        assert!(Api::new("http://127.0.0.1:9090/api", None).is_err());
+    }
+
+    #[test]
+    fn a_refusal_says_its_detail_or_its_text() {
+        assert_eq!(detail(br#"{"status":400,"detail":"no"}"#), "no");
+        assert_eq!(detail(b"Bad Gateway"), "Bad Gateway");
+    }
+}

@@ -1,0 +1,192 @@
+//! `deliveries`: events on their way to sinks.
+
+use std::path::Path;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::access::AccessArgs;
+use super::filter::{self, State};
+use super::printer::Printer;
+use super::reader::{Reader, state_word};
+use super::{Exit, finish};
+use crate::event::{Seq, Subject};
+use crate::inbox::query::{DeliveryFilter, DeliveryRow};
+
+/// Which deliveries, and what of them.
+#[derive(Debug, Args)]
+pub struct DeliveriesArgs {
+    #[command(flatten)]
+    access: AccessArgs,
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+/// Shown below `deliveries --help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  What was given up and waits for a person:
+    flashduty-receiver deliveries --state dead
+  What one sink has not taken yet:
+    flashduty-receiver deliveries --sink log --state pending
+  Every attempt to deliver the event at position 42:
+    flashduty-receiver deliveries show 42";
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// To this sink
+    #[arg(long, value_name = "NAME")]
+    sink: Option<String>,
+    /// In this state
+    #[arg(long)]
+    state: Option<State>,
+    /// Of events about this incident or alert: incident:ID or alert:ID
+    #[arg(long, value_parser = filter::subject)]
+    subject: Option<Subject>,
+    /// Of events received since then: a time, or how long ago (90m, 7d)
+    #[arg(long, value_name = "TIME", value_parser = filter::moment)]
+    since: Option<Timestamp>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show the deliveries of one event, with the attempts that were kept
+    Show {
+        /// The event's position
+        seq: i64,
+        /// Only the one to this sink
+        #[arg(long, value_name = "NAME")]
+        sink: Option<String>,
+    },
+}
+
+/// Lists deliveries, or shows those of one event.
+///
+/// # Errors
+/// When the inbox cannot be read.
+pub async fn run(
+    args: DeliveriesArgs,
+    config: Option<&Path>,
+    printer: &mut Printer,
+) -> anyhow::Result<Exit> {
+    let reader = args.access.open(config).await?;
+    let done = match args.action {
+        None => list(args.list, &reader, printer).await,
+        Some(Action::Show { seq, sink }) => show(Seq(seq), sink, &reader, printer).await,
+    };
+    finish(reader, done).await
+}
+
+async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow::Result<Exit> {
+    let filter = DeliveryFilter {
+        sink: args.sink,
+        state: args.state.map(Into::into),
+        subject: args.subject,
+        since: args.since,
+        ..DeliveryFilter::default()
+    };
+    let rows = reader.deliveries(filter, args.limit).await?;
+    if printer.json() {
+        for row in &rows {
+            printer.object(row)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let cells: Vec<_> = rows.iter().map(cells).collect();
+    let headings = [
+        "SEQ",
+        "SINK",
+        "STATE",
+        "ATTEMPTS",
+        "DUE OR SETTLED",
+        "TYPE",
+        "SUBJECT",
+        "LAST ERROR",
+    ];
+    printer.table(headings, &cells)?;
+    Ok(Exit::Done)
+}
+
+fn cells(row: &DeliveryRow) -> [String; 8] {
+    let when = row.settled_at.or(row.due_at);
+    [
+        row.seq.to_string(),
+        row.sink.clone(),
+        state_word(row.state).to_owned(),
+        row.attempts.to_string(),
+        when.map(|at| format!("{at:.3}")).unwrap_or_default(),
+        row.event_type.clone(),
+        row.subject.clone().unwrap_or_default(),
+        row.last_error.clone().unwrap_or_default(),
+    ]
+}
+
+async fn show(
+    seq: Seq,
+    sink: Option<String>,
+    reader: &Reader,
+    printer: &mut Printer,
+) -> anyhow::Result<Exit> {
+    let Some(detail) = reader.event(seq).await? else {
+        bail!("no event is stored at position {seq}; it may be older than store.retention");
+    };
+    let mut rows = detail.deliveries;
+    rows.retain(|row| sink.as_ref().is_none_or(|sink| *sink == row.sink));
+    if printer.json() {
+        for row in &rows {
+            printer.object(row)?;
+        }
+    } else {
+        print_with_attempts(&rows, printer)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Deliveries of one event for people, a line each and a line for every attempt that was kept.
+pub fn print_with_attempts(rows: &[DeliveryRow], printer: &mut Printer) -> anyhow::Result<()> {
+    if rows.is_empty() {
+        printer.line("no sink wanted it")?;
+    }
+    for row in rows {
+        printer.line(&in_words(row))?;
+        for attempt in &row.history {
+            let began = attempt.began.map(|at| format!(", begun {at:.3}"));
+            let error = attempt.error.as_ref().map(|error| format!(": {error}"));
+            printer.line(&format!(
+                "  attempt {}{}, ended {:.3}: {}{}",
+                attempt.n,
+                began.unwrap_or_default(),
+                attempt.ended,
+                attempt.outcome,
+                error.unwrap_or_default(),
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn in_words(row: &DeliveryRow) -> String {
+    let attempts = match row.attempts {
+        1 => "1 attempt".to_owned(),
+        many => format!("{many} attempts"),
+    };
+    let mut text = format!("{}: {} after {attempts}", row.sink, state_word(row.state));
+    if row.replay {
+        text.push_str(", asked for again by a person");
+    }
+    if let Some(at) = row.settled_at {
+        text.push_str(&format!(", settled {at:.3}"));
+    } else if let Some(at) = row.due_at {
+        text.push_str(&format!(", due {at:.3}"));
+    }
+    if let Some(error) = &row.last_error {
+        text.push_str(&format!("; last error: {error}"));
+    }
+    text
+}

@@ -1,0 +1,233 @@
+//! `events`: what is stored.
+
+use std::path::Path;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::access::AccessArgs;
+use super::deliveries;
+use super::filter::{self, StoredOutcome};
+use super::printer::Printer;
+use super::reader::Reader;
+use super::{Exit, finish};
+use crate::admin::api::EventDetail;
+use crate::event::{Seq, Subject};
+use crate::inbox::query::{EventFilter, EventRow};
+
+/// Which events, and what of them.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    #[command(flatten)]
+    access: AccessArgs,
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+/// Shown below `events --help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  What came in lately:
+    flashduty-receiver events --since 1h
+  The story of one incident:
+    flashduty-receiver events --subject incident:664af0c5e1b2d3f4a5b6c7d8
+  The exact bytes of one push, by its event id or position:
+    flashduty-receiver events show 42 --body > push.json";
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        help = "Of this type, such as i_ack"
+    )]
+    event_type: Option<String>,
+    /// About this incident or alert: incident:ID or alert:ID
+    #[arg(long, value_parser = filter::subject)]
+    subject: Option<Subject>,
+    /// Judged so
+    #[arg(long)]
+    outcome: Option<StoredOutcome>,
+    /// Received since then: a time, or how long ago (90m, 7d)
+    #[arg(long, value_name = "TIME", value_parser = filter::moment)]
+    since: Option<Timestamp>,
+    /// Received before then
+    #[arg(long, value_name = "TIME", value_parser = filter::moment)]
+    until: Option<Timestamp>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show one event with its deliveries
+    Show {
+        /// Its event id, or its position (seq)
+        #[arg(value_name = "ID|SEQ")]
+        which: String,
+        /// Print the body's exact bytes, and nothing else
+        #[arg(long)]
+        body: bool,
+    },
+}
+
+/// Lists events, or shows one.
+///
+/// # Errors
+/// When the inbox cannot be read.
+pub async fn run(
+    args: EventsArgs,
+    config: Option<&Path>,
+    printer: &mut Printer,
+) -> anyhow::Result<Exit> {
+    let reader = args.access.open(config).await?;
+    let done = match args.action {
+        None => list(args.list, &reader, printer).await,
+        Some(Action::Show { which, body: true }) => show_body(&which, &reader, printer).await,
+        Some(Action::Show { which, body: false }) => show(&which, &reader, printer).await,
+    };
+    finish(reader, done).await
+}
+
+/// The events an id or a position stands for; several when one event came to several routes.
+///
+/// # Errors
+/// When there are none.
+pub async fn find(which: &str, reader: &Reader) -> anyhow::Result<Vec<EventDetail>> {
+    if let Ok(seq) = which.parse()
+        && let Some(event) = reader.event(Seq(seq)).await?
+    {
+        return Ok(vec![event]);
+    }
+    let filter = EventFilter {
+        event_id: Some(which.to_owned()),
+        ..EventFilter::default()
+    };
+    let mut found = Vec::new();
+    for row in reader.events(filter, 100).await? {
+        // Pruned between the two questions when it is not there.
+        found.extend(reader.event(row.seq).await?);
+    }
+    if found.is_empty() {
+        bail!(
+            "no stored event has the id or position {which}: it was refused (then the log has a \
+             line with target flashduty::push), never arrived, or is older than store.retention"
+        );
+    }
+    Ok(found)
+}
+
+async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow::Result<Exit> {
+    let filter = EventFilter {
+        event_type: args.event_type,
+        subject: args.subject,
+        outcome: args.outcome.map(Into::into),
+        since: args.since,
+        until: args.until,
+        ..EventFilter::default()
+    };
+    let rows = reader.events(filter, args.limit).await?;
+    if printer.json() {
+        for row in &rows {
+            printer.object(row)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let cells: Vec<_> = rows.iter().map(cells).collect();
+    let headings = [
+        "SEQ", "RECEIVED", "TYPE", "OUTCOME", "SUBJECT", "ROUTE", "FROM", "BYTES", "EVENT ID",
+    ];
+    printer.table(headings, &cells)?;
+    Ok(Exit::Done)
+}
+
+fn cells(row: &EventRow) -> [String; 9] {
+    [
+        row.seq.to_string(),
+        format!("{:.3}", row.received_at),
+        row.event_type.clone(),
+        row.outcome.as_str().to_owned(),
+        row.subject.clone().unwrap_or_default(),
+        route(row.tag.as_deref(), row.query.as_deref()),
+        row.source_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+        row.body_bytes.to_string(),
+        row.event_id.clone().unwrap_or_default(),
+    ]
+}
+
+/// A route as the end of its URL: `/ops?team=a`; empty for the bare path.
+pub fn route(tag: Option<&str>, query: Option<&str>) -> String {
+    let tag = tag.map(|tag| format!("/{tag}")).unwrap_or_default();
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    tag + &query
+}
+
+/// A route in a sentence: `route /ops?team=a`.
+pub fn route_in_words(tag: Option<&str>, query: Option<&str>) -> String {
+    match route(tag, query) {
+        bare if bare.is_empty() => "the route without tag and query".to_owned(),
+        route => format!("route {route}"),
+    }
+}
+
+async fn show_body(which: &str, reader: &Reader, printer: &mut Printer) -> anyhow::Result<Exit> {
+    let found = find(which, reader).await?;
+    let [event] = found.as_slice() else {
+        let seqs: Vec<_> = found.iter().map(|e| e.event.seq.to_string()).collect();
+        bail!(
+            "{which} came to several routes; say which by its position: {}",
+            seqs.join(", ")
+        );
+    };
+    let Some(body) = reader.event_body(event.event.seq).await? else {
+        bail!("the event was pruned just now");
+    };
+    printer.bytes(&body)?;
+    Ok(Exit::Done)
+}
+
+async fn show(which: &str, reader: &Reader, printer: &mut Printer) -> anyhow::Result<Exit> {
+    for detail in find(which, reader).await? {
+        if printer.json() {
+            printer.object(&detail)?;
+        } else {
+            print(&detail, printer)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn print(detail: &EventDetail, printer: &mut Printer) -> anyhow::Result<()> {
+    let event = &detail.event;
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+    let time = event.event_time.map(|millis| {
+        Timestamp::from_millisecond(millis)
+            .map_or_else(|_far| millis.to_string(), |time| format!("{time:.3}"))
+    });
+    for (name, value) in [
+        ("seq", event.seq.to_string()),
+        ("event id", or_none(event.event_id.clone())),
+        ("event type", event.event_type.clone()),
+        ("event time", or_none(time)),
+        ("subject", or_none(event.subject.clone())),
+        ("outcome", event.outcome.as_str().to_owned()),
+        (
+            "command",
+            if event.command { "yes" } else { "no" }.to_owned(),
+        ),
+        ("route", route(event.tag.as_deref(), event.query.as_deref())),
+        ("received", format!("{:.6}", event.received_at)),
+        ("client", or_none(event.source_ip.map(|ip| ip.to_string()))),
+        ("peer", or_none(event.peer_ip.map(|ip| ip.to_string()))),
+        ("origin", event.origin.as_str().to_owned()),
+        ("body", format!("{} bytes", event.body_bytes)),
+    ] {
+        printer.line(format!("{name:<12}{value}").trim_end())?;
+    }
+    printer.line("")?;
+    deliveries::print_with_attempts(&detail.deliveries, printer)
+}

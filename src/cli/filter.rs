@@ -1,0 +1,107 @@
+//! Arguments that choose rows, read strictly: a misspelt filter must not match everything.
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use jiff::{Span, SpanRelativeTo, Timestamp};
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::event::{Outcome, Subject};
+use crate::inbox::query::DeliveryState;
+
+/// How an event was judged; duplicates are not stored.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[expect(
+    missing_docs,
+    reason = "the outcomes of `event::Outcome` that are stored"
+)]
+pub enum StoredOutcome {
+    Accepted,
+    Stale,
+}
+
+impl From<StoredOutcome> for Outcome {
+    fn from(outcome: StoredOutcome) -> Self {
+        match outcome {
+            StoredOutcome::Accepted => Self::Accepted,
+            StoredOutcome::Stale => Self::Stale,
+        }
+    }
+}
+
+/// The state of a delivery.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[expect(missing_docs, reason = "the states of `DeliveryState`")]
+pub enum State {
+    Pending,
+    Leased,
+    Delivered,
+    Dead,
+    Superseded,
+    Expired,
+    Dropped,
+}
+
+impl From<State> for DeliveryState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Pending => Self::Pending,
+            State::Leased => Self::Leased,
+            State::Delivered => Self::Delivered,
+            State::Dead => Self::Dead,
+            State::Superseded => Self::Superseded,
+            State::Expired => Self::Expired,
+            State::Dropped => Self::Dropped,
+        }
+    }
+}
+
+/// Reads `incident:<id>` or `alert:<id>`.
+pub fn subject(text: &str) -> anyhow::Result<Subject> {
+    Subject::parse(text).context("write incident:ID or alert:ID")
+}
+
+/// Reads an RFC 3339 time, or how long ago: `90m`, `7d`.
+pub fn moment(text: &str) -> anyhow::Result<Timestamp> {
+    moment_before(text, SystemClock.now())
+}
+
+fn moment_before(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+    if let Ok(moment) = text.parse() {
+        return Ok(moment);
+    }
+    const FORM: &str = "write a time such as 2026-05-04T10:00:00Z, or how long ago, such as 90m";
+    let span: Span = text.parse().context(FORM)?;
+    let ago = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .context(FORM)?;
+    if ago.is_negative() {
+        bail!(FORM);
+    }
+    Ok(now.checked_sub(ago)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_or_as_long_ago_as_it_says() {
+        let now: Timestamp = "2026-05-04T10:00:00Z".parse().unwrap();
+        for (text, wanted) in [
+            ("2026-05-01T08:00:00+08:00", "2026-05-01T00:00:00Z"),
+            ("90m", "2026-05-04T08:30:00Z"),
+            ("7d", "2026-04-27T10:00:00Z"),
+        ] {
+            assert_eq!(moment_before(text, now).unwrap().to_string(), wanted);
+        }
+        for text in ["", "yesterday", "5", "-5m", "1mo"] {
+            assert!(moment_before(text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_subject_needs_its_kind() {
+        assert!(subject("incident:664af").is_ok());
+        assert!(subject("664af").is_err());
+    }
+}

@@ -1,0 +1,213 @@
+//! What the commands read from: a running receiver, or the store itself when nothing runs.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+
+use super::api::{Api, Query};
+use crate::admin::api::{EventDetail, Reoffered};
+use crate::event::{Outcome, Route, Seq};
+use crate::inbox::Inbox;
+use crate::inbox::query::{
+    DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, UnreadableRow,
+};
+
+/// The most rows the API gives at once.
+const PAGE: usize = 500;
+
+/// The way to the inbox.
+pub enum Reader {
+    /// Through the admin API.
+    Api(Api),
+    /// Directly, while this process holds the store's lock.
+    Store(Arc<dyn Inbox>),
+}
+
+impl Reader {
+    /// The newest `limit` events that match.
+    pub async fn events(
+        &self,
+        mut filter: EventFilter,
+        limit: usize,
+    ) -> anyhow::Result<Vec<EventRow>> {
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            filter.limit = (limit - rows.len()).min(PAGE);
+            let page = match self {
+                Self::Api(api) => found(api.get(events_query(&filter).as_str()).await?)?,
+                Self::Store(inbox) => inbox.events(filter.clone()).await?,
+            };
+            rows.extend(page.items);
+            match page.next_cursor {
+                None => break,
+                cursor => filter.cursor = cursor,
+            }
+        }
+        Ok(rows)
+    }
+
+    /// One event and its deliveries.
+    pub async fn event(&self, seq: Seq) -> anyhow::Result<Option<EventDetail>> {
+        match self {
+            Self::Api(api) => api.get(&format!("/api/v1/events/{seq}")).await,
+            Self::Store(inbox) => {
+                let Some((event, _body)) = inbox.event(seq).await? else {
+                    return Ok(None);
+                };
+                let filter = DeliveryFilter {
+                    seq: Some(seq),
+                    limit: PAGE,
+                    ..DeliveryFilter::default()
+                };
+                let deliveries = inbox.deliveries(filter).await?.items;
+                Ok(Some(EventDetail { event, deliveries }))
+            }
+        }
+    }
+
+    /// One event's bytes.
+    pub async fn event_body(&self, seq: Seq) -> anyhow::Result<Option<Bytes>> {
+        match self {
+            Self::Api(api) => api.bytes(&format!("/api/v1/events/{seq}/body")).await,
+            Self::Store(inbox) => Ok(inbox.event(seq).await?.map(|(_, body)| body)),
+        }
+    }
+
+    /// The newest `limit` deliveries that match.
+    pub async fn deliveries(
+        &self,
+        mut filter: DeliveryFilter,
+        limit: usize,
+    ) -> anyhow::Result<Vec<DeliveryRow>> {
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            filter.limit = (limit - rows.len()).min(PAGE);
+            let page = match self {
+                Self::Api(api) => found(api.get(deliveries_query(&filter).as_str()).await?)?,
+                Self::Store(inbox) => inbox.deliveries(filter.clone()).await?,
+            };
+            rows.extend(page.items);
+            match page.next_cursor {
+                None => break,
+                cursor => filter.cursor = cursor,
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The newest `limit` unreadable pushes.
+    pub async fn unreadables(&self, limit: usize) -> anyhow::Result<Vec<UnreadableRow>> {
+        let mut rows = Vec::new();
+        let mut cursor: Option<String> = None;
+        while rows.len() < limit {
+            let wanted = (limit - rows.len()).min(PAGE);
+            let page: Page<UnreadableRow> = match self {
+                Self::Api(api) => {
+                    let query = Query::new("/api/v1/unreadable")
+                        .with("cursor", cursor)
+                        .with("limit", Some(wanted));
+                    found(api.get(query.as_str()).await?)?
+                }
+                Self::Store(inbox) => {
+                    let cursor = cursor.map(|text| text.parse()).transpose();
+                    let cursor = cursor.context("read the store's own cursor")?;
+                    inbox.unreadables(cursor, wanted).await?
+                }
+            };
+            rows.extend(page.items);
+            match page.next_cursor {
+                None => break,
+                next => cursor = next,
+            }
+        }
+        Ok(rows)
+    }
+
+    /// One unreadable push.
+    pub async fn unreadable(&self, id: i64) -> anyhow::Result<Option<UnreadableRow>> {
+        match self {
+            Self::Api(api) => api.get(&format!("/api/v1/unreadable/{id}")).await,
+            Self::Store(inbox) => Ok(inbox.unreadable(id).await?.map(|(row, _)| row)),
+        }
+    }
+
+    /// One unreadable push's bytes.
+    pub async fn unreadable_body(&self, id: i64) -> anyhow::Result<Option<Bytes>> {
+        match self {
+            Self::Api(api) => api.bytes(&format!("/api/v1/unreadable/{id}/body")).await,
+            Self::Store(inbox) => Ok(inbox.unreadable(id).await?.map(|(_, body)| body)),
+        }
+    }
+
+    /// Offers an unreadable push to the inbox again.
+    ///
+    /// # Errors
+    /// Also when no receiver runs: judging and routing a push is the receiver's business.
+    pub async fn offer(&self, id: i64) -> anyhow::Result<Option<Reoffered>> {
+        match self {
+            Self::Api(api) => api.post(&format!("/api/v1/unreadable/{id}/offer")).await,
+            Self::Store(_) => bail!("no receiver runs; start it, then offer the push again"),
+        }
+    }
+
+    /// Lets go of the store, when it was opened.
+    pub async fn close(self) -> anyhow::Result<()> {
+        if let Self::Store(inbox) = self {
+            inbox.close().await?;
+        }
+        Ok(())
+    }
+}
+
+fn events_query(filter: &EventFilter) -> Query {
+    Query::new("/api/v1/events")
+        .with("cursor", filter.cursor.as_ref())
+        .with("limit", Some(filter.limit))
+        .with("event_id", filter.event_id.as_ref())
+        .with("event_type", filter.event_type.as_ref())
+        .with("subject", filter.subject.as_ref())
+        .with("outcome", filter.outcome.map(Outcome::as_str))
+        .with("route", filter.route.as_ref().map(route_end))
+        .with("since", filter.since)
+        .with("until", filter.until)
+}
+
+fn deliveries_query(filter: &DeliveryFilter) -> Query {
+    Query::new("/api/v1/deliveries")
+        .with("cursor", filter.cursor.as_ref())
+        .with("limit", Some(filter.limit))
+        .with("seq", filter.seq)
+        .with("sink", filter.sink.as_ref())
+        .with("state", filter.state.map(state_word))
+        .with("subject", filter.subject.as_ref())
+        .with("since", filter.since)
+}
+
+/// A route as the end of its URL: `tag?query`, either half left out when there is none.
+fn route_end(route: &Route) -> String {
+    let mut text = route.tag.as_deref().unwrap_or_default().to_owned();
+    if let Some(query) = &route.query {
+        text.push('?');
+        text.push_str(query);
+    }
+    text
+}
+
+/// The word for a delivery's state.
+pub fn state_word(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Pending => "pending",
+        DeliveryState::Leased => "leased",
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::Dead => "dead",
+        DeliveryState::Superseded => "superseded",
+        DeliveryState::Expired => "expired",
+        DeliveryState::Dropped => "dropped",
+    }
+}
+
+/// A list is always there; a 404 in its place comes from something else.
+fn found<T>(page: Option<T>) -> anyhow::Result<T> {
+    page.context("this is not the admin listener of a receiver: it knows no /api/v1")
+}

@@ -1,0 +1,98 @@
+//! One request over a connection of its own, for the commands that ask a running receiver.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::target::Target;
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// Nobody listens there; another way may be tried.
+    #[error("nothing answers at {address}")]
+    Unreachable {
+        /// What was connected to.
+        address: String,
+        /// Why that failed.
+        source: io::Error,
+    },
+    /// Somebody listens, but gave no usable answer.
+    #[error("{address} did not answer the request")]
+    Failed {
+        /// What was connected to.
+        address: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Neither came in time.
+    #[error("{address} did not answer within {}s", waited.as_secs_f64())]
+    TimedOut {
+        /// What was connected to.
+        address: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+}
+
+/// Sends `request`, whose URI is a path, to `target`, and reads the whole answer.
+///
+/// # Errors
+/// When there is no answer within `timeout`. An answer of any status is an answer.
+pub async fn send(
+    target: &Target,
+    request: Request<Full<Bytes>>,
+    timeout: Duration,
+) -> Result<Reply, RequestError> {
+    let address = || target.address.clone();
+    let exchange = async {
+        let stream = TcpStream::connect(&target.address)
+            .await
+            .map_err(|source| RequestError::Unreachable {
+                address: address(),
+                source,
+            })?;
+        exchange(stream, request)
+            .await
+            .map_err(|error| RequestError::Failed {
+                address: address(),
+                source: error.into(),
+            })
+    };
+    match tokio::time::timeout(timeout, exchange).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(RequestError::TimedOut {
+            address: address(),
+            waited: timeout,
+        }),
+    }
+}
+
+async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let reply = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        // Ends the connection, which would otherwise be kept for another request.
+        drop(sender);
+        Ok(Reply { status, body })
+    };
+    let (reply, _closed) = tokio::join!(reply, connection);
+    reply
+}
