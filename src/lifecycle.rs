@@ -85,6 +85,11 @@ impl Lifecycle {
         self.close.cancelled().await;
     }
 
+    /// Cancelled when closing begins; cancelling it stops nothing but its holder.
+    pub fn closing_token(&self) -> CancellationToken {
+        self.close.child_token()
+    }
+
     /// Begins draining.
     pub fn drain(&self) {
         self.drain.cancel();

@@ -23,11 +23,11 @@ For editors that complete and check TOML:
 /// When the receiver would not start with it.
 pub fn check(config: Option<&Path>, printer: &mut Printer) -> anyhow::Result<Exit> {
     let loaded = settings::load(config)?;
-    let (source, _envelope) = settings::rules(&loaded)?;
+    settings::rules(&loaded)?;
     for file in &loaded.files {
         printer.note(&format!("read {}", file.display()))?;
     }
-    for warning in loaded.warnings.iter().chain(&source.warnings()) {
+    for warning in &loaded.warnings {
         printer.note(&format!("warning: {warning}"))?;
     }
     let text = crate::config::describe(&loaded.settings);

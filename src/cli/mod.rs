@@ -18,6 +18,7 @@ pub mod push;
 pub mod reader;
 pub mod request;
 pub mod sample;
+pub mod serve;
 pub mod settings;
 pub mod target;
 pub mod unreadable;
@@ -35,6 +36,7 @@ use self::printer::{PrintError, Printer};
 use self::reader::Reader;
 use crate::config::ConfigError;
 use crate::inbox::InboxError;
+use crate::inbox::sqlite::OpenError;
 
 /// Receives Flashduty webhooks, makes them durable, answers in time and hands them on.
 #[derive(Debug, Parser)]
@@ -70,8 +72,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 74 the store's I/O
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Receive pushes until told to stop (the default)
+    #[command(after_help = serve::SERVE_EXAMPLES)]
     Serve,
     /// Serve on loopback with a temporary inbox, and play a sample incident into it
+    #[command(after_help = serve::DEMO_EXAMPLES)]
     Demo,
     /// Check the configuration and print it as it would be used
     #[command(after_help = check::CHECK_EXAMPLES)]
@@ -122,6 +126,9 @@ impl Exit {
             if let Some(InboxError::Broken(_)) = cause.downcast_ref() {
                 return Self::StoreIo;
             }
+            if cause.downcast_ref().is_some_and(OpenError::is_io) {
+                return Self::StoreIo;
+            }
             if let Some(PrintError::Closed) = cause.downcast_ref() {
                 return Self::Done;
             }
@@ -167,7 +174,8 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit> {
     let config = cli.config.as_deref();
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve | Command::Demo => anyhow::bail!("not part of this build"),
+        Command::Serve => serve::serve(config),
+        Command::Demo => serve::demo(printer),
         Command::Check => check::check(config, printer),
         Command::Schema => check::schema(printer),
         Command::Push(args) => one_thread()?.block_on(push::run(*args, printer)),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
+use crate::app;
 use crate::config::{self, ConfigSource, Loaded, Settings};
 use crate::envelope::EnvelopeRules;
 use crate::inbox::Inbox;
+use crate::inbox::sqlite::{Location, SqliteInbox};
 use crate::source::SourceRules;
 
 /// Loads what the receiver would be started with.
@@ -24,7 +26,7 @@ pub fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
 /// # Errors
 /// When they contradict themselves: a [`config::ConfigError`] with file and line.
 pub fn rules(loaded: &Loaded) -> anyhow::Result<(SourceRules, EnvelopeRules)> {
-    let source = SourceRules::new(loaded.settings.source_options())
+    let source = SourceRules::new(loaded.settings.source.options())
         .map_err(|error| loaded.problem(error.key(), &error.to_string()))?;
     let envelope = EnvelopeRules::new(loaded.settings.envelope_options())
         .map_err(|error| loaded.problem(error.key, &error.to_string()))?;
@@ -37,10 +39,22 @@ pub fn sinks(settings: &Settings) -> Vec<&str> {
     on.map(|(name, _)| name.as_str()).collect()
 }
 
-/// Opens the store for a command, when no receiver holds it.
+/// Opens the store for a command, when no receiver holds it. Nothing is made: a store that is not
+/// there is an error.
 ///
 /// # Errors
-/// When somebody does, or there is none.
-pub async fn open_store(_settings: &Settings) -> anyhow::Result<Arc<dyn Inbox>> {
-    bail!("start the receiver, or name its admin listener with --api")
+/// When somebody holds it, or there is none.
+pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Inbox>> {
+    let mut options = app::store_options(settings);
+    options.lock_wait = std::time::Duration::ZERO;
+    match &options.location {
+        Location::File(path) if path.exists() => {}
+        Location::File(path) => bail!(
+            "and there is no store at {}: start the receiver, or name its admin listener with --api",
+            path.display()
+        ),
+        Location::Memory => bail!("and a store in memory is gone with its receiver"),
+    }
+    let opened = tokio::task::spawn_blocking(move || SqliteInbox::open(options)).await?;
+    Ok(Arc::new(opened?))
 }

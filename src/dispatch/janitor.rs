@@ -6,8 +6,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-
 use crate::clock::Clock;
 use crate::event::Seq;
 use crate::inbox::query::Counts;
@@ -25,7 +23,7 @@ const FORGET_EVERY: u64 = 20;
 const CHECK_FIRST: u64 = 30;
 const CHECK_EVERY: u64 = 86_400;
 
-/// What may change by a reload.
+/// When and how much the janitor prunes.
 #[derive(Debug, Clone, Copy)]
 pub struct JanitorOptions {
     /// Settled events are kept this long.
@@ -45,8 +43,8 @@ pub struct Janitor {
     pub clock: Arc<dyn Clock>,
     /// Where numbers are shown.
     pub metrics: Arc<Metrics>,
-    /// Read anew at each tick.
-    pub options: Arc<ArcSwap<JanitorOptions>>,
+    /// When and how much it prunes.
+    pub options: JanitorOptions,
     /// Whose waiting deliveries may be given up last.
     pub neglected: Neglected,
     /// Whether the process before this one did not close the store.
@@ -76,7 +74,7 @@ impl Janitor {
 
     async fn tend(&self, tick: u64, lifecycle: &Lifecycle) -> Result<(), InboxError> {
         let space = self.measure().await?;
-        let low = space.free < self.options.load().min_free;
+        let low = space.free < self.options.min_free;
         self.warn_if(low, &space);
         if low {
             self.make_room(lifecycle).await?;
@@ -123,7 +121,7 @@ impl Janitor {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.clear();
         if low {
-            let min_free = self.options.load().min_free;
+            let min_free = self.options.min_free;
             warnings.push(format!(
                 "low disk: {} bytes free for the store, store.min_free_disk is {min_free}; \
                  history is pruned early",
@@ -142,7 +140,7 @@ impl Janitor {
             },
         ];
         for what in order {
-            let min_free = self.options.load().min_free;
+            let min_free = self.options.min_free;
             let goal = min_free.saturating_add(min_free / 4);
             let missing = goal.saturating_sub(self.inbox.space().await?.free);
             if missing == 0 {
@@ -184,7 +182,7 @@ impl Janitor {
         let prune = Prune {
             what,
             now: self.clock.now(),
-            retention: self.options.load().retention,
+            retention: self.options.retention,
             after,
             wanted_bytes,
         };

@@ -9,14 +9,16 @@ mod janitor;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
 pub use self::backoff::Retry;
-pub use self::janitor::{Janitor, JanitorOptions};
+pub use self::janitor::{Janitor, JanitorOptions, Neglected};
 use crate::clock::Clock;
 use crate::inbox::{Claims, Committer, Lease, Settled, Settlement, SinkId};
-use crate::lifecycle::Lifecycle;
 use crate::metrics::{DeliveryOutcome, SinkMetrics};
 use crate::sink::{Sink, SinkError};
-use jiff::Timestamp;
 
 /// A sink that takes nothing for this long is shown as paused.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
@@ -32,12 +34,19 @@ pub struct DispatchOptions {
     pub slots: usize,
     /// How long a lease lasts.
     pub lease: Duration,
-    /// A command older than this is not delivered any more.
-    pub command_max_age: Duration,
-    /// An event older than this is not delivered any more.
-    pub max_age: Option<Duration>,
+    /// What is too old to be delivered; read anew at each attempt.
+    pub ages: Arc<ArcSwap<Ages>>,
     /// When a failed delivery is tried again.
     pub retry: Retry,
+}
+
+/// What is too old to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ages {
+    /// A command older than this.
+    pub command: Duration,
+    /// Any event older than this.
+    pub event: Option<Duration>,
 }
 
 /// Delivers one sink's events.
@@ -67,9 +76,9 @@ impl Dispatcher {
         }
     }
 
-    /// Runs until `lifecycle` closes. A block whose delivery has begun then keeps its leases and is
+    /// Runs until `stop`. A block whose delivery has begun then keeps its leases and is
     /// found again by the next process; what was not begun is given back.
-    pub async fn run(self, committer: Committer, lifecycle: Lifecycle) -> anyhow::Result<()> {
+    pub async fn run(self, committer: Committer, stop: CancellationToken) -> anyhow::Result<()> {
         let mut claims =
             committer.register(self.options.sink, self.options.slots, self.options.lease);
         let mut waiting: Vec<Lease> = Vec::new();
@@ -81,7 +90,7 @@ impl Dispatcher {
                 tokio::select! {
                     biased;
                     leases = claims.next() => waiting.extend(leases.into_iter().flatten()),
-                    () = lifecycle.closing() => break,
+                    () = stop.cancelled() => break,
                 }
                 continue;
             }
@@ -93,10 +102,10 @@ impl Dispatcher {
                     // Nothing more can be delivered: leases stay, and no more are taken.
                     self.metrics.paused.set(1);
                     claims.pause();
-                    lifecycle.closing().await;
+                    stop.cancelled().await;
                     break;
                 },
-                () = lifecycle.closing() => break,
+                () = stop.cancelled() => break,
             }
         }
         // What was not begun does not count as an attempt.
@@ -196,9 +205,10 @@ impl Dispatcher {
         if lease.replay {
             return None;
         }
-        let limit = match (command, self.options.max_age) {
-            (true, Some(max)) => Some(max.min(self.options.command_max_age)),
-            (true, None) => Some(self.options.command_max_age),
+        let ages = self.options.ages.load();
+        let limit = match (command, ages.event) {
+            (true, Some(max)) => Some(max.min(ages.command)),
+            (true, None) => Some(ages.command),
             (false, max) => max,
         };
         let born = lease

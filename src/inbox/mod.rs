@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use self::committer::{Claims, Committer, CommitterOptions, Refusal};
+pub use self::committer::{Claims, Committer, CommitterOptions, Refusal, StoreState};
 use self::query::{
     Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
     UnreadableRow,

@@ -1,0 +1,75 @@
+//! Whether a push could be made durable now.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::inbox::{Committer, StoreState};
+use crate::intake::health::{Health, Readiness};
+use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
+
+/// Readiness of the whole service: red only while draining or while the store takes nothing.
+pub(super) struct ServiceHealth {
+    lifecycle: Lifecycle,
+    committer: Committer,
+    metrics: Arc<Metrics>,
+    warnings: Arc<Mutex<Vec<String>>>,
+}
+
+impl ServiceHealth {
+    pub(super) fn new(
+        lifecycle: &Lifecycle,
+        committer: &Committer,
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            lifecycle: lifecycle.clone(),
+            committer: committer.clone(),
+            metrics: Arc::clone(metrics),
+            warnings: Arc::default(),
+        })
+    }
+
+    pub(super) fn shared(self: &Arc<Self>) -> Arc<dyn Health> {
+        Arc::<Self>::clone(self) as Arc<dyn Health>
+    }
+
+    /// Where the janitor says what an operator should know.
+    pub(super) fn warnings(&self) -> Arc<Mutex<Vec<String>>> {
+        Arc::clone(&self.warnings)
+    }
+
+    /// Keeps `flashduty_ready` true to [`Health::readiness`].
+    pub(super) async fn show_in_metrics(self: Arc<Self>) {
+        let mut store = self.committer.watch();
+        loop {
+            self.metrics.ready.set(i64::from(self.readiness().ready));
+            tokio::select! {
+                changed = store.changed() => if changed.is_err() {
+                    break;
+                },
+                () = self.lifecycle.draining() => break,
+            }
+        }
+        self.metrics.ready.set(0);
+    }
+}
+
+impl Health for ServiceHealth {
+    fn readiness(&self) -> Readiness {
+        if self.lifecycle.is_draining() {
+            return Readiness::unready("the service is draining");
+        }
+        match self.committer.state() {
+            StoreState::Working => Readiness {
+                warnings: self
+                    .warnings
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone(),
+                ..Readiness::ready()
+            },
+            StoreState::Full(_) => Readiness::unready("the store has no room"),
+            StoreState::Broken(_) => Readiness::unready("the store has failed"),
+        }
+    }
+}

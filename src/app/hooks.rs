@@ -1,0 +1,112 @@
+//! What the admin API can set going.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::StatusCode;
+
+use super::Live;
+use crate::admin::AdminHooks;
+use crate::admin::api::Reoffered;
+use crate::clock::Clock;
+use crate::event::{Event, Origin, Route};
+use crate::inbox::query::UnreadableRow;
+use crate::inbox::{Committer, Inbox, InboxError, Offer};
+use crate::intake::problem::Problem;
+
+pub(super) struct Hooks {
+    pub(super) live: Arc<Live>,
+    pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) committer: Committer,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl AdminHooks for Hooks {
+    async fn reload(&self) -> Result<String, String> {
+        self.live.reload().await
+    }
+
+    async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem> {
+        let found = self
+            .inbox
+            .unreadable(id)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let Some((row, body)) = found else {
+            let detail = format!("no unreadable push has the id {id}");
+            return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+        };
+        let offer = self.offer_of(row, body)?;
+        let event_id = offer.event.event_id.as_ref().map(ToString::to_string);
+        let offered = self.committer.offer(offer).await;
+        let offered = match offered {
+            Ok(Ok(offered)) => offered,
+            Ok(Err(refusal)) => {
+                return Err(Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    refusal.to_string(),
+                ));
+            }
+            Err(_) => return Err(unavailable(&InboxError::Closed)),
+        };
+        self.inbox
+            .drop_unreadable(id)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        tracing::info!(
+            unreadable = id,
+            seq = offered.seq.0,
+            outcome = offered.outcome.as_str(),
+            "an unreadable push was offered again"
+        );
+        Ok(Reoffered {
+            outcome: offered.outcome,
+            event_id,
+            seq: Some(offered.seq),
+        })
+    }
+}
+
+impl Hooks {
+    fn offer_of(&self, row: UnreadableRow, body: bytes::Bytes) -> Result<Offer, Problem> {
+        let rules = self.live.rules().load_full();
+        let envelope = rules.envelope.read(&body).map_err(|error| {
+            Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("it still cannot be used: {error}"),
+            )
+        })?;
+        let route = Route {
+            tag: row.tag.map(Into::into),
+            query: row.query.map(Into::into),
+        };
+        let latest =
+            self.clock.now().as_millisecond().saturating_add(
+                i64::try_from(rules.max_clock_skew.as_millis()).unwrap_or(i64::MAX),
+            );
+        Ok(Offer {
+            key: envelope.key(&route, &body),
+            moves_mark: !envelope.command && envelope.event_time.is_some_and(|time| time <= latest),
+            wanted: rules.routing.wanted(),
+            event: Arc::new(Event {
+                event_id: envelope.event_id,
+                event_type: envelope.event_type,
+                event_time: envelope.event_time,
+                subject: envelope.subject,
+                route,
+                command: envelope.command,
+                source_ip: row.source_ip,
+                peer_ip: row.peer_ip,
+                received_at: row.received_at,
+                origin: Origin::Replay,
+                trace_parent: None,
+                body,
+            }),
+        })
+    }
+}
+
+fn unavailable(error: &InboxError) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}

@@ -1,0 +1,185 @@
+//! The configuration in force, and how a new one takes its place.
+//!
+//! A configuration that does not load is refused and the old one stays. What cannot change under
+//! a running service keeps its old value, and that is said.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use secrecy::SecretString;
+use tokio::sync::Mutex;
+
+use super::sinks::Sinks;
+use super::wiring;
+use crate::config::watch::FileWatch;
+use crate::config::{self, ConfigSource, Loaded, Settings};
+use crate::dispatch::Neglected;
+use crate::intake::Rules;
+use crate::lifecycle::Lifecycle;
+use crate::listener::ListenerOptions;
+use crate::metrics::Metrics;
+use crate::telemetry::Telemetry;
+
+/// What is in force now.
+pub struct Live {
+    source: ConfigSource,
+    settings: ArcSwap<Settings>,
+    rules: Arc<ArcSwap<Rules>>,
+    listener: Arc<ArcSwap<ListenerOptions>>,
+    admin: Arc<ArcSwap<ListenerOptions>>,
+    admin_token: Arc<ArcSwapOption<SecretString>>,
+    watched: ArcSwap<Vec<std::path::PathBuf>>,
+    sinks: Sinks,
+    telemetry: Option<Telemetry>,
+    metrics: Arc<Metrics>,
+    lifecycle: ArcSwapOption<Lifecycle>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+}
+
+impl Live {
+    pub(super) async fn new(
+        loaded: Loaded,
+        source: ConfigSource,
+        sinks: Sinks,
+        telemetry: Option<Telemetry>,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let routing = sinks.routing(&loaded.settings).await?;
+        let rules = wiring::rules(&loaded, routing)?;
+        for file in &loaded.files {
+            tracing::info!("configuration read from {}", file.display());
+        }
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let settings = loaded.settings;
+        Ok(Self {
+            source,
+            rules: Arc::new(ArcSwap::from_pointee(rules)),
+            listener: Arc::new(ArcSwap::from_pointee(wiring::listener_options(&settings))),
+            admin: Arc::new(ArcSwap::from_pointee(wiring::admin_options(&settings))),
+            admin_token: Arc::new(ArcSwapOption::from_pointee(settings.admin.token.clone())),
+            watched: ArcSwap::from_pointee(loaded.watched),
+            settings: ArcSwap::from_pointee(settings),
+            sinks,
+            telemetry,
+            metrics,
+            lifecycle: ArcSwapOption::empty(),
+            reloading: Mutex::default(),
+        })
+    }
+
+    /// Starts the sinks.
+    pub(super) fn start(&self, lifecycle: &Lifecycle) {
+        self.lifecycle.store(Some(Arc::new(lifecycle.clone())));
+        self.sinks.apply(&self.settings.load(), lifecycle);
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Shared with the handlers, which read it anew for each push.
+    pub(super) fn rules(&self) -> Arc<ArcSwap<Rules>> {
+        Arc::clone(&self.rules)
+    }
+
+    pub(super) fn listener_options(&self) -> Arc<ArcSwap<ListenerOptions>> {
+        Arc::clone(&self.listener)
+    }
+
+    pub(super) fn admin_options(&self) -> Arc<ArcSwap<ListenerOptions>> {
+        Arc::clone(&self.admin)
+    }
+
+    pub(super) fn admin_token(&self) -> Arc<ArcSwapOption<SecretString>> {
+        Arc::clone(&self.admin_token)
+    }
+
+    pub(super) fn neglected(&self) -> Neglected {
+        let rules = self.rules();
+        self.sinks
+            .neglected(move |sink| rules.load().routing.knows(sink))
+    }
+
+    /// Reads the configuration again. Either way the log says what came of it.
+    pub async fn reload(&self) -> Result<String, String> {
+        let _alone = self.reloading.lock().await;
+        let result = self.try_reload().await;
+        self.metrics.reloaded(result.is_ok());
+        match result {
+            Ok(kept) if kept.is_empty() => {
+                tracing::info!("the configuration was read again and is in force");
+                Ok("the configuration was read again and is in force".to_owned())
+            }
+            Ok(kept) => {
+                let told = format!(
+                    "the configuration was read again; {} keep their old values until a restart",
+                    kept.join(", ")
+                );
+                tracing::warn!("{told}");
+                Ok(told)
+            }
+            Err(error) => {
+                tracing::error!("the new configuration was refused, the old one stays: {error:#}");
+                Err(format!("{error:#}"))
+            }
+        }
+    }
+
+    async fn try_reload(&self) -> anyhow::Result<Vec<&'static str>> {
+        let source = self.source.clone();
+        let mut loaded = tokio::task::spawn_blocking(move || config::load(&source)).await??;
+        let merged = config::merge_reload(&self.settings.load(), loaded.settings);
+        loaded.settings = merged.settings;
+        let routing = self.sinks.routing(&loaded.settings).await?;
+        let rules = wiring::rules(&loaded, routing)?;
+        let settings = &loaded.settings;
+        if let Some(telemetry) = &self.telemetry {
+            telemetry
+                .change(&settings.log.level, wiring::format(settings))
+                .map_err(|error| loaded.problem("log.level", error.to_string()))?;
+        }
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        // From here on nothing can fail.
+        if let Some(lifecycle) = &*self.lifecycle.load() {
+            self.sinks.apply(settings, lifecycle);
+        }
+        self.rules.store(Arc::new(rules));
+        self.listener
+            .store(Arc::new(wiring::listener_options(settings)));
+        self.admin.store(Arc::new(wiring::admin_options(settings)));
+        self.admin_token
+            .store(settings.admin.token.clone().map(Arc::new));
+        self.watched.store(Arc::new(loaded.watched));
+        self.settings.store(Arc::new(loaded.settings));
+        Ok(merged.kept)
+    }
+
+    /// Reloads whenever a configuration or secret file changes, until closing.
+    pub(super) async fn watch(self: Arc<Self>, lifecycle: Lifecycle) {
+        let watch = FileWatch::new(self.watched.load().to_vec());
+        let mut watch = match watch {
+            Ok(watch) => watch,
+            Err(error) => {
+                tracing::warn!("configuration files are not watched, SIGHUP reloads them: {error}");
+                return;
+            }
+        };
+        loop {
+            tokio::select! {
+                () = watch.changed() => {}
+                () = lifecycle.closing() => return,
+            }
+            if self.reload().await.is_ok()
+                && let Err(error) = watch.set(self.watched.load().to_vec())
+            {
+                tracing::warn!("not all configuration files are watched: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The one place where parts are put together.
+//!
+//! [`App::build`] opens the store and binds the sockets, so that every bad set-up fails there.
+//! [`App::run`] serves until it is told to stop, then drains: readiness turns red while pushes are
+//! still taken, then no more are accepted, then what is in flight finishes, then the store closes.
+
+mod health;
+mod hooks;
+mod live;
+mod sinks;
+mod wiring;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::mpsc;
+
+use self::health::ServiceHealth;
+pub use self::live::Live;
+use self::sinks::Sinks;
+use crate::admin::{self, Admin};
+use crate::clock::Clock;
+use crate::config::{ConfigSource, Loaded, StoreUrl};
+use crate::dispatch::{Janitor, JanitorOptions};
+use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::inbox::{Committer, CommitterOptions, Inbox, InboxError, StoreState};
+use crate::intake::{self, Intake, Refusals};
+use crate::lifecycle::Lifecycle;
+use crate::listener::{Gate, Listener, ListenerMetrics, Serving};
+use crate::metrics::Metrics;
+use crate::stdout::Stdout;
+use crate::telemetry::Telemetry;
+
+/// After a broken store nothing is waited for longer than this.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+/// How long the last lines of the log may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// What the operator tells a running service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Drain and end. Said twice, it hurries.
+    Terminate,
+    /// End without the drain delay.
+    Interrupt,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// What a service is built from, apart from its configuration.
+pub struct Surroundings {
+    /// Where the configuration came from, to be read again.
+    pub source: ConfigSource,
+    /// The log's thread.
+    pub stdout: Stdout,
+    /// Where numbers are counted.
+    pub metrics: Arc<Metrics>,
+    /// The log's filter; absent where a test keeps its own.
+    pub telemetry: Option<Telemetry>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A built service: the store open, the sockets bound, nothing served yet.
+pub struct App {
+    public: Listener,
+    admin: Listener,
+    inbox: Arc<SqliteInbox>,
+    live: Arc<Live>,
+    committer: Committer,
+    committing: std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    stdout: Stdout,
+}
+
+impl App {
+    /// Opens the store and binds both listeners.
+    ///
+    /// # Errors
+    /// A [`crate::config::ConfigError`] with file and line where the configuration is to blame, an
+    /// [`crate::inbox::sqlite::OpenError`] for the store.
+    pub async fn build(loaded: Loaded, surroundings: Surroundings) -> anyhow::Result<Self> {
+        let Surroundings {
+            source,
+            stdout,
+            metrics,
+            telemetry,
+            clock,
+        } = surroundings;
+        let settings = &loaded.settings;
+        // Bound first: a port that is taken is said at once, not after the wait for the store.
+        let public = bind(&loaded, "server.listen", settings.server.listen)?;
+        let admin = bind(&loaded, "admin.listen", settings.admin.listen)?;
+        let inbox = Arc::new(open_store(&loaded).await?);
+        let (committer, committing) = Committer::new(CommitterOptions {
+            inbox: Arc::clone(&inbox) as Arc<dyn Inbox>,
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+        });
+        let sinks = Sinks::new(
+            Arc::clone(&inbox) as Arc<dyn Inbox>,
+            committer.clone(),
+            stdout.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+        );
+        let live = Live::new(loaded, source, sinks, telemetry, Arc::clone(&metrics)).await?;
+        Ok(Self {
+            public,
+            admin,
+            inbox,
+            live: Arc::new(live),
+            committer,
+            committing: Box::pin(committing),
+            metrics,
+            clock,
+            stdout,
+        })
+    }
+
+    /// The public listener's address, for those who bound port 0.
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public.local_addr()
+    }
+
+    /// The admin listener's address.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr()
+    }
+
+    /// Serves until `signals` says to stop, or a vital task ends; then drains.
+    ///
+    /// # Errors
+    /// [`InboxError::Broken`] when the store's I/O failed; else when a vital task ended early.
+    pub async fn run(self, signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
+        let lifecycle = Lifecycle::default();
+        let committing = lifecycle.spawn_vital_last("the group commit", self.committing);
+        let health = ServiceHealth::new(&lifecycle, &self.committer, &self.metrics);
+        let _gauge = lifecycle.spawn(Arc::clone(&health).show_in_metrics());
+        self.live.start(&lifecycle);
+        let running = Running {
+            health,
+            live: self.live,
+            inbox: self.inbox,
+            committer: self.committer,
+            metrics: self.metrics,
+            clock: self.clock,
+            lifecycle,
+        };
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            listen = %self.public.local_addr(),
+            admin = %self.admin.local_addr(),
+            path = running.live.settings().server.path,
+            "ready for pushes"
+        );
+        running.serve_public(self.public);
+        running.serve_admin(self.admin);
+        running.tend();
+        running.until_stopped(signals).await;
+        let result = running.wind_up(committing).await;
+        self.stdout.flush(LAST_LINES).await;
+        result
+    }
+}
+
+/// A service that runs.
+struct Running {
+    health: Arc<ServiceHealth>,
+    live: Arc<Live>,
+    inbox: Arc<SqliteInbox>,
+    committer: Committer,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    lifecycle: Lifecycle,
+}
+
+impl Running {
+    fn inbox(&self) -> Arc<dyn Inbox> {
+        Arc::clone(&self.inbox) as Arc<dyn Inbox>
+    }
+
+    fn serve_public(&self, listener: Listener) {
+        let intake = Arc::new(Intake {
+            rules: self.live.rules(),
+            committer: self.committer.clone(),
+            inbox: self.inbox(),
+            health: self.health.shared(),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            lifecycle: self.lifecycle.clone(),
+            budget: Arc::default(),
+            refusals: Refusals::new(5, Duration::from_secs(10)),
+            unlisted: Refusals::new(1, Duration::from_secs(60)),
+        });
+        let (standing, trusted) = (self.live.rules(), self.live.rules());
+        let serving = Serving {
+            router: intake::router(intake, &self.live.settings().server.path),
+            options: self.live.listener_options(),
+            gate: Gate {
+                standing: Arc::new(move |ip| standing.load().source.standing(ip)),
+                trusted: Arc::new(move |ip| trusted.load().source.trusts(ip)),
+            },
+            metrics: ListenerMetrics::public(&self.metrics),
+        };
+        let run = listener.run(serving, self.lifecycle.clone());
+        self.lifecycle.spawn_vital("the public listener", run);
+    }
+
+    fn serve_admin(&self, listener: Listener) {
+        let router = admin::router(Admin {
+            inbox: self.inbox(),
+            metrics: Arc::clone(&self.metrics),
+            health: self.health.shared(),
+            hooks: Arc::new(hooks::Hooks {
+                live: Arc::clone(&self.live),
+                inbox: self.inbox(),
+                committer: self.committer.clone(),
+                clock: Arc::clone(&self.clock),
+            }),
+            token: self.live.admin_token(),
+            listen: listener.local_addr(),
+            clock: Arc::clone(&self.clock),
+        });
+        let serving = Serving {
+            router,
+            options: self.live.admin_options(),
+            gate: Gate::open(),
+            metrics: ListenerMetrics::default(),
+        };
+        let run = listener.run(serving, self.lifecycle.clone());
+        self.lifecycle.spawn_vital("the admin listener", run);
+    }
+
+    fn tend(&self) {
+        let store = &self.live.settings().store;
+        let janitor = Janitor {
+            inbox: self.inbox(),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            options: JanitorOptions {
+                retention: store.retention,
+                min_free: store.min_free_disk,
+            },
+            neglected: self.live.neglected(),
+            unclean: self.inbox.was_unclean(),
+            warnings: self.health.warnings(),
+        };
+        let run = janitor.run(self.lifecycle.clone());
+        self.lifecycle.spawn_vital("the janitor", run);
+        let watching = Arc::clone(&self.live).watch(self.lifecycle.clone());
+        let _watching = self.lifecycle.spawn(watching);
+    }
+
+    /// Returns once nothing more is accepted.
+    async fn until_stopped(&self, mut signals: mpsc::Receiver<Signal>) {
+        let delay = loop {
+            tokio::select! {
+                signal = signals.recv() => match signal {
+                    Some(Signal::Reload) => {
+                        // Said in the log, by itself, what came of it.
+                        let _told = self.live.reload().await;
+                    }
+                    Some(Signal::Terminate) => break self.live.settings().server.drain_delay,
+                    Some(Signal::Interrupt) | None => break Duration::ZERO,
+                },
+                () = self.lifecycle.draining() => break Duration::ZERO,
+            }
+        };
+        self.lifecycle.drain();
+        tracing::info!("draining: not ready any more, still taking pushes for {delay:?}");
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = hurried(&mut signals) => {}
+            () = self.broken() => {}
+        }
+        self.lifecycle.close();
+        let grace = self.live.settings().server.drain_timeout + LAST_MOMENT;
+        tokio::select! {
+            finished = self.lifecycle.wait(grace) => if !finished {
+                tracing::warn!("some work was cut off after {grace:?}");
+            },
+            () = hurried(&mut signals) => tracing::warn!("hurried: work in flight was cut off"),
+            () = self.broken() => {}
+        }
+    }
+
+    async fn broken(&self) {
+        let mut state = self.committer.watch();
+        let broken = state
+            .wait_for(|state| matches!(state, StoreState::Broken(_)))
+            .await;
+        if broken.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Commits what is left and closes the store; never skipped.
+    async fn wind_up(self, committing: tokio::task::JoinHandle<()>) -> anyhow::Result<()> {
+        self.committer.finish();
+        // A panic in it has been counted as a crash.
+        let _ended = committing.await;
+        if let StoreState::Broken(what) = self.committer.state() {
+            tracing::error!("the store's I/O failed, nothing more is acknowledged: {what}");
+            let _closed = tokio::time::timeout(LAST_MOMENT, self.inbox.close()).await;
+            return Err(InboxError::Broken(what).into());
+        }
+        self.inbox.close().await.context("cannot close the store")?;
+        anyhow::ensure!(
+            !self.lifecycle.has_crashed(),
+            "a vital task ended early; see the log"
+        );
+        tracing::info!("stopped; everything acknowledged is in the store");
+        Ok(())
+    }
+}
+
+async fn hurried(signals: &mut mpsc::Receiver<Signal>) {
+    loop {
+        match signals.recv().await {
+            Some(Signal::Reload) => {}
+            Some(Signal::Terminate | Signal::Interrupt) => return,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn bind(loaded: &Loaded, key: &str, address: SocketAddr) -> anyhow::Result<Listener> {
+    Ok(Listener::bind(address).map_err(|error| loaded.problem(key, error.to_string()))?)
+}
+
+async fn open_store(loaded: &Loaded) -> anyhow::Result<SqliteInbox> {
+    let options = store_options(&loaded.settings);
+    // Waiting for the lock and moving the log into the file take their time.
+    let opened = tokio::task::spawn_blocking(move || SqliteInbox::open(options)).await?;
+    Ok(opened?)
+}
+
+/// How the configured store is opened.
+pub fn store_options(settings: &crate::config::Settings) -> SqliteOptions {
+    let location = match &settings.store.url {
+        StoreUrl::File(path) => Location::File(path.clone()),
+        StoreUrl::Memory => Location::Memory,
+    };
+    SqliteOptions {
+        location,
+        lock_wait: settings.store.lock_wait,
+        max_size: settings.store.max_size,
+    }
+}
