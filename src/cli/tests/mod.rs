@@ -1,6 +1,7 @@
 //! The command line as its users see it.
 
 mod receiver;
+mod store;
 
 use clap::CommandFactory as _;
 
