@@ -50,10 +50,10 @@ pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Inbox>> {
     match &options.location {
         Location::File(path) if path.exists() => {}
         Location::File(path) => bail!(
-            "and there is no store at {}: start the receiver, or name its admin listener with --api",
+            "there is no store at {}: start the receiver, or name its admin listener with --api",
             path.display()
         ),
-        Location::Memory => bail!("and a store in memory is gone with its receiver"),
+        Location::Memory => bail!("a store in memory is gone with its receiver"),
     }
     let opened = tokio::task::spawn_blocking(move || SqliteInbox::open(options)).await?;
     Ok(Arc::new(opened?))

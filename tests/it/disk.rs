@@ -1,0 +1,1 @@
+//! Writes and syncs that fail: nothing is acknowledged that is not there.

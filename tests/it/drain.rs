@@ -1,0 +1,1 @@
+//! Stopping and reloading under load fails no push.

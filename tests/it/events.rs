@@ -1,0 +1,1 @@
+//! Every kind of event is taken, stored byte for byte and shown.

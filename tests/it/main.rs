@@ -1,0 +1,24 @@
+//! End-to-end tests: the real binary, real sockets, real faults.
+//!
+//! Counts are small by default; `make soak` runs the same tests with the full ones.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed set-up should fail the test"
+)]
+
+mod http;
+mod receiver;
+
+mod admission;
+mod crash;
+mod disk;
+mod drain;
+mod events;
+mod output;
+mod refusals;
+mod room;
+mod slow;
+mod smoke;
+mod tidy;

@@ -1,0 +1,1 @@
+//! Stdout that nobody reads, or that is closed, holds up nothing but itself.

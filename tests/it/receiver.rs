@@ -1,0 +1,264 @@
+//! The real binary under test: started, asked, signalled, killed, and its log read.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::http::{Answer, Client};
+
+/// Long enough for a busy machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `small` by default, `full` under `make soak`.
+pub(crate) fn count(small: usize, full: usize) -> usize {
+    if std::env::var_os("FLASHDUTY_SOAK").is_some() {
+        full
+    } else {
+        small
+    }
+}
+
+/// The configuration every test starts from: loopback speaks for the sender.
+pub(crate) const BASE: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+[admin]
+listen = "127.0.0.1:0"
+[source]
+trusted_proxies = ["127.0.0.0/8"]
+[store]
+min_free_disk = "16MiB"
+"#;
+
+/// The log's lines so far.
+#[derive(Clone, Default)]
+pub(crate) struct Lines {
+    shared: Arc<(Mutex<Vec<Value>>, Condvar)>,
+}
+
+impl Lines {
+    /// Those that are there now.
+    pub(crate) fn all(&self) -> Vec<Value> {
+        self.shared.0.lock().unwrap().clone()
+    }
+
+    /// The `event_id` of each delivered event, in the order of the lines.
+    pub(crate) fn delivered(&self) -> Vec<String> {
+        let lines = self.shared.0.lock().unwrap();
+        lines
+            .iter()
+            .filter(|line| line["target"] == "flashduty::event")
+            .filter_map(|line| Some(line["event_id"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// Waits for a line; panics with the last lines when it does not come.
+    pub(crate) fn wait(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.wait_until(what, |lines| {
+            lines.iter().find(|line| wanted(line)).cloned()
+        })
+    }
+
+    /// Waits until the lines are as `done` wants them.
+    pub(crate) fn wait_until<T>(&self, what: &str, done: impl Fn(&[Value]) -> Option<T>) -> T {
+        let (lines, changed) = &*self.shared;
+        let mut lines = lines.lock().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = done(&lines) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let last: Vec<String> = lines
+                    .iter()
+                    .rev()
+                    .take(12)
+                    .rev()
+                    .map(Value::to_string)
+                    .collect();
+                panic!(
+                    "waited in vain for {what}; the log's last lines:\n{}",
+                    last.join("\n")
+                );
+            }
+            lines = changed.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    fn add(&self, line: &str) {
+        let value = serde_json::from_str(line)
+            .unwrap_or_else(|error| panic!("a line of the log is no JSON ({error}): {line}"));
+        self.shared.0.lock().unwrap().push(value);
+        self.shared.1.notify_all();
+    }
+}
+
+/// A receiver that runs. Killed when dropped.
+pub(crate) struct Receiver {
+    pub(crate) child: Child,
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) lines: Lines,
+    /// Its working directory: the store is `data/inbox.db` in it, the configuration `config.toml`.
+    pub(crate) folder: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Receiver {
+    /// In a folder of its own, with `extra` behind [`BASE`] (dotted keys or further tables).
+    pub(crate) fn start(extra: &str) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut receiver = Self::start_in(temporary.path(), extra);
+        receiver._temporary = Some(temporary);
+        receiver
+    }
+
+    /// In `folder`, whose store may be there from before.
+    pub(crate) fn start_in(folder: &Path, extra: &str) -> Self {
+        std::fs::write(folder.join("config.toml"), format!("{BASE}{extra}")).unwrap();
+        Self::run(folder, command(folder, &[]))
+    }
+
+    /// Runs `command`, reads its log and waits until it is ready.
+    pub(crate) fn run(folder: &Path, command: Command) -> Self {
+        Self::try_run(folder, command)
+            .unwrap_or_else(|status| panic!("the receiver ended: {status}"))
+    }
+
+    /// The same, or how it ended before it was ready.
+    pub(crate) fn try_run(folder: &Path, mut command: Command) -> Result<Self, ExitStatus> {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = Lines::default();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let reading = lines.clone();
+        let ended = Arc::new(Mutex::new(false));
+        let ending = Arc::clone(&ended);
+        std::thread::spawn(move || {
+            for line in stdout.lines() {
+                // A line cut by a kill is no line.
+                let Ok(line) = line else { break };
+                if line.ends_with('}') {
+                    reading.add(&line);
+                }
+            }
+            *ending.lock().unwrap() = true;
+            reading.shared.1.notify_all();
+        });
+        let ready = lines.wait_until("the start", |lines| {
+            let ready = lines
+                .iter()
+                .find(|line| line["message"] == "ready for pushes");
+            match ready {
+                Some(line) => Some(Some(line.clone())),
+                None if *ended.lock().unwrap() => Some(None),
+                None => None,
+            }
+        });
+        let Some(ready) = ready else {
+            return Err(child.wait().unwrap());
+        };
+        let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
+        Ok(Self {
+            child,
+            public: address("listen"),
+            admin: address("admin"),
+            lines,
+            folder: folder.to_owned(),
+            _temporary: None,
+        })
+    }
+
+    /// A connection to the public listener.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.public, PATIENCE).unwrap()
+    }
+
+    /// One push on a connection of its own.
+    pub(crate) fn push(&self, body: &str) -> Answer {
+        self.client().push("/webhook", body.as_bytes()).unwrap()
+    }
+
+    /// The admin API's answer to a GET.
+    pub(crate) fn api(&self, path: &str) -> Answer {
+        Client::connect(self.admin, PATIENCE)
+            .unwrap()
+            .get(path)
+            .unwrap()
+    }
+
+    /// The value of a metric, its labels spelled as in the exposition; zero when it is not there.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = String::from_utf8(self.api("/metrics").body).unwrap();
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+            .unwrap_or(0.0)
+    }
+
+    /// The output of a command of the same binary and configuration.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> std::process::Output {
+        let api = format!("http://{}", self.admin);
+        command(&self.folder, &[arguments, &["--api", &api]].concat())
+            .output()
+            .unwrap()
+    }
+
+    /// Sends a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    /// Kills it, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the receiver did not end");
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// The binary with `arguments`, at home in `folder`, with nothing of this environment that would
+/// configure it.
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flashduty-receiver"));
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .args(["--config", "config.toml"])
+        .args(arguments);
+    command
+}

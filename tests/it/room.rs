@@ -1,0 +1,1 @@
+//! A small volume under load, and a full one.
