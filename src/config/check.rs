@@ -11,6 +11,8 @@ use super::problem::Report;
 use super::server::Server;
 use super::shape::Shape;
 use super::{Settings, duration, size};
+use crate::envelope::EnvelopeRules;
+use crate::source::SourceRules;
 
 /// What the sender waits for an answer in all of its versions.
 const SENDER_BUDGET: Duration = Duration::from_secs(1);
@@ -34,10 +36,11 @@ pub(super) fn ranges(value: &Value, shape: Option<Shape<'_>>, key: &str, report:
                 ranges(value, shape.key(name), &key, report);
             }
         }
-        Value::String(text) => match out_of_range(text, shape) {
-            Some(what) => report.add(key, what),
-            None => {}
-        },
+        Value::String(text) => {
+            if let Some(what) = out_of_range(text, shape) {
+                report.add(key, what);
+            }
+        }
         Value::Integer(number) => match shape.bounds() {
             Some((min, _)) if *number < min => report.add(key, "is too small"),
             Some((_, max)) if *number > max => report.add(key, "is too large"),
@@ -105,6 +108,32 @@ pub(super) fn contradictions(settings: &Settings, report: &mut Report<'_>) {
     if let Err(error) = EnvFilter::builder().parse(&log.level) {
         report.add("log.level", format!("is no filter: {error}"));
     }
+    source(settings, report);
+    envelope(settings, report);
+}
+
+/// Where a part of the section is wrong already, its default has stepped in, and what the rules
+/// would say of that is no help.
+fn source(settings: &Settings, report: &mut Report<'_>) {
+    if report.blames("source") {
+        return;
+    }
+    if let Err(error) = SourceRules::new(settings.source.options()) {
+        report.add(error.key(), error.to_string());
+    }
+}
+
+fn envelope(settings: &Settings, report: &mut Report<'_>) {
+    if report.blames("envelope") || report.blames("admission.commands") {
+        return;
+    }
+    if let Err(error) = EnvelopeRules::new(settings.envelope_options()) {
+        let what = match error.entry.as_str() {
+            "" => error.problem.to_owned(),
+            entry => format!("{entry:?} {}", error.problem),
+        };
+        report.add_allowing(error.key, what, Some(error.allowed.to_owned()));
+    }
 }
 
 /// One body must fit the memory that all bodies share.
@@ -148,6 +177,9 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     }
     if !sinks.values().any(super::Sink::is_enabled) {
         warnings.push("no sink is enabled: events are stored, but delivered nowhere".to_owned());
+    }
+    if let Ok(rules) = SourceRules::new(settings.source.options()) {
+        warnings.extend(rules.warnings());
     }
     warnings
 }

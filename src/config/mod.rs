@@ -38,6 +38,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::envelope::EnvelopeOptions;
+
 pub use admission::{Admission, Envelope};
 pub use environment::Environment;
 pub use layers::{ConfigSource, NamedFile};
@@ -47,8 +49,8 @@ pub use problem::{ConfigError, Place, Problem};
 pub use reload::{Reload, merge_reload};
 pub use server::{Admin, OnLate, Server};
 pub use shape::schema;
-pub use sink::{LOG_SINK, Labels, LogSink, Sink};
-pub use source::{ClientIpHeader, Enforce, ProxyProtocol, Source};
+pub use sink::{LOG_SINK, LogSink, Sink};
+pub use source::{ProxyProtocol, Source};
 pub use store::{Store, StoreUrl};
 
 /// The whole configuration of flashduty-receiver.
@@ -86,6 +88,21 @@ impl Default for Settings {
             envelope: Envelope::default(),
             log: Log::default(),
             sinks: BTreeMap::from([(LOG_SINK.to_owned(), log)]),
+        }
+    }
+}
+
+impl Settings {
+    /// Where a push carries what is needed, and which types are commands.
+    pub fn envelope_options(&self) -> EnvelopeOptions {
+        let envelope = self.envelope.clone();
+        EnvelopeOptions {
+            event_id: envelope.event_id,
+            event_time: envelope.event_time,
+            event_type: envelope.event_type,
+            incident_id: envelope.incident_id,
+            alert_id: envelope.alert_id,
+            commands: self.admission.commands.clone(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Lists of addresses and CIDR blocks, read element by element so that a wrong one is named.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -9,6 +8,7 @@ use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
 use super::text;
+use crate::source::{NetworkError, parse_allow, parse_trusted};
 
 /// Writes single addresses without their prefix length.
 pub(super) fn serialize<S: Serializer>(nets: &[IpNet], serializer: S) -> Result<S::Ok, S::Error> {
@@ -26,7 +26,7 @@ pub(super) fn serialize<S: Serializer>(nets: &[IpNet], serializer: S) -> Result<
 /// Reads `source.allow`.
 pub(super) fn allowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let elements = Vec::<Allowed>::deserialize(deserializer)?;
-    Ok(elements.into_iter().map(|element| element.0).collect())
+    Ok(elements.into_iter().flat_map(|element| element.0).collect())
 }
 
 /// Reads `source.trusted_proxies`.
@@ -36,12 +36,14 @@ pub(super) fn trusted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 }
 
 /// What one element of `source.allow` stands for.
-pub(super) struct Allowed(IpNet);
+pub(super) struct Allowed(Vec<IpNet>);
 
 impl<'de> Deserialize<'de> for Allowed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = text::read_string(deserializer)?;
-        parse_block(&word).map(Self).map_err(D::Error::custom)
+        parse_allow(&[word])
+            .map(Self)
+            .map_err(|error| D::Error::custom(fault(error)))
     }
 }
 
@@ -63,9 +65,9 @@ pub(super) struct Trusted(Vec<IpNet>);
 impl<'de> Deserialize<'de> for Trusted {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = text::read_string(deserializer)?;
-        parse_block(&word)
-            .map(|net| Self(vec![net]))
-            .map_err(D::Error::custom)
+        parse_trusted(&[word])
+            .map(Self)
+            .map_err(|error| D::Error::custom(fault(error)))
     }
 }
 
@@ -89,9 +91,13 @@ fn list_schema(allowed: &str) -> Schema {
     })
 }
 
-fn parse_block(word: &str) -> Result<IpNet, String> {
-    if let Ok(address) = word.parse::<IpAddr>() {
-        return Ok(address.to_canonical().into());
+/// Says what is wrong in the words of a message that names the element and what is allowed.
+fn fault(error: NetworkError) -> String {
+    match error {
+        NetworkError::Unreadable { .. } => "is no address".to_owned(),
+        NetworkError::HostBits { block, address, .. } => {
+            format!("names an address inside its block: write \"{block}\" or \"{address}\"")
+        }
+        NetworkError::PrivateRanges => "is for trusted_proxies only".to_owned(),
     }
-    word.parse().map_err(|_| "is no address".to_owned())
 }

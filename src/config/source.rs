@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{header, net, secret};
+use crate::source::{ClientIpHeader, Enforce, SourceOptions};
 
 /// What a push must bring to be accepted.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -71,28 +72,20 @@ impl Default for Source {
     }
 }
 
-/// What keeps strangers out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Enforce {
-    /// The address must be listed, and the secret right where there is one.
-    Address,
-    /// The secret must be right; an unlisted address only warns.
-    Secret,
-}
-
-/// The header in which a trusted proxy names its own peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClientIpHeader {
-    /// The common list, to which each proxy appends.
-    XForwardedFor,
-    /// RFC 7239.
-    Forwarded,
-    /// A single address.
-    XRealIp,
-    /// No header: the connection's address is the client.
-    None,
+impl Source {
+    /// The section as the rules take it.
+    pub fn options(&self) -> SourceOptions {
+        SourceOptions {
+            allow: self.allow.clone(),
+            enforce: self.enforce,
+            trusted_proxies: self.trusted_proxies.clone(),
+            client_ip_header: self.client_ip_header,
+            proxy_protocol: self.proxy_protocol == ProxyProtocol::Required,
+            tokens: self.token.clone(),
+            token_header: self.token_header.clone(),
+            headers: self.headers.clone(),
+        }
+    }
 }
 
 /// Whether the PROXY protocol is spoken.

@@ -2,7 +2,9 @@
 
 use http::HeaderName;
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
 
 use super::networks::{Block, Networks};
 
@@ -31,7 +33,8 @@ pub struct SourceOptions {
 }
 
 /// What keeps strangers out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Enforce {
     /// The address must be listed, and the secret right where there is one.
     #[default]
@@ -41,7 +44,8 @@ pub enum Enforce {
 }
 
 /// The header in which a trusted proxy names its own peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum ClientIpHeader {
     /// The de-facto list; each proxy appends its peer.
     #[default]
