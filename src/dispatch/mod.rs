@@ -5,6 +5,8 @@
 
 mod backoff;
 mod janitor;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,8 +7,12 @@
 mod committer;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod faulty;
 pub mod query;
 pub mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
