@@ -106,6 +106,7 @@ fn fill(path: &std::path::Path, events: usize) {
                 claims: vec![Claim {
                     sink,
                     slots: count,
+                    bytes: usize::MAX,
                     ttl: Duration::from_secs(600),
                 }],
             };

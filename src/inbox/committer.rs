@@ -26,6 +26,8 @@ const MAX_OFFERS: usize = 512;
 const MAX_BYTES: usize = 16 << 20;
 /// Settled leases in one transaction.
 const MAX_SETTLED: usize = 4096;
+/// Bytes of bodies that one sink's leases keep in memory, give or take one body.
+const LEASED_BYTES: usize = 16 << 20;
 /// How long settled leases wait for offers to ride with.
 const LINGER: Duration = Duration::from_millis(10);
 /// How often a full store is tried again.
@@ -74,6 +76,8 @@ struct Slots {
     sink: SinkId,
     ttl: Duration,
     free: AtomicUsize,
+    /// Bytes of bodies that may still be leased.
+    free_bytes: AtomicUsize,
     leases: mpsc::UnboundedSender<Vec<Lease>>,
     /// When the sink next has something to claim, as far as the last commit could tell.
     due: Mutex<Option<Timestamp>>,
@@ -98,8 +102,9 @@ impl Claims {
         self.leases.try_recv().ok()
     }
 
-    /// Frees `count` slots, so that as many deliveries may be claimed.
-    pub fn free(&self, count: usize) {
+    /// Frees `count` slots and the `bytes` of bodies that were in them.
+    pub fn free(&self, count: usize, bytes: usize) {
+        self.slots.free_bytes.fetch_add(bytes, Ordering::AcqRel);
         self.slots.free.fetch_add(count, Ordering::AcqRel);
         self.committer.send(Message::Wake);
     }
@@ -111,6 +116,9 @@ impl Claims {
 
     /// Hands settled leases in; they are committed with the next transaction.
     pub fn settle(&self, settled: Vec<Settled>) {
+        if settled.is_empty() {
+            return;
+        }
         self.committer.send(Message::Settled(settled));
     }
 }
@@ -201,6 +209,7 @@ impl Committer {
             sink,
             ttl,
             free: AtomicUsize::new(slots),
+            free_bytes: AtomicUsize::new(LEASED_BYTES),
             leases,
             due: Mutex::new(Some(Timestamp::MIN)),
         });
@@ -363,11 +372,14 @@ impl Task {
             .iter()
             .filter_map(|slots| {
                 let free = slots.free.load(Ordering::Acquire);
+                let bytes = slots.free_bytes.load(Ordering::Acquire);
                 let due = *slots.due.lock().unwrap_or_else(PoisonError::into_inner);
-                let wanted = free > 0 && (working || due.is_some_and(|due| due <= now));
+                let wanted =
+                    free > 0 && bytes > 0 && (working || due.is_some_and(|due| due <= now));
                 wanted.then_some(Claim {
                     sink: slots.sink,
                     slots: free,
+                    bytes,
                     ttl: slots.ttl,
                 })
             })
@@ -385,6 +397,7 @@ impl Task {
         let next_due = slots
             .iter()
             .filter(|slots| slots.free.load(Ordering::Acquire) > 0)
+            .filter(|slots| slots.free_bytes.load(Ordering::Acquire) > 0)
             .filter_map(|slots| *slots.due.lock().unwrap_or_else(PoisonError::into_inner))
             .min()
             .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
@@ -474,12 +487,8 @@ impl Task {
                 .partition(|lease| lease.sink == slots.sink);
             leases = others;
             if !mine.is_empty() {
-                let taken = mine.len();
-                let _free = slots
-                    .free
-                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
-                        Some(free.saturating_sub(taken))
-                    });
+                take(&slots.free, mine.len());
+                take(&slots.free_bytes, body_bytes(&mine));
                 // A dispatcher that ended in this moment leaves its leases to run out.
                 let _taken = slots.leases.send(mine);
             }
@@ -598,6 +607,17 @@ impl Task {
         self.bytes = 0;
         answer_all(std::mem::take(&mut self.answers), refusal);
     }
+}
+
+fn take(free: &AtomicUsize, taken: usize) {
+    let _before = free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
+        Some(free.saturating_sub(taken))
+    });
+}
+
+/// What the bodies of `leases` take.
+pub fn body_bytes(leases: &[Lease]) -> usize {
+    leases.iter().map(|lease| lease.event.body.len()).sum()
 }
 
 fn answer_all(answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>, refusal: &Refusal) {

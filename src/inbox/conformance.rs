@@ -159,6 +159,7 @@ pub(super) async fn claim(
         claims: vec![Claim {
             sink,
             slots,
+            bytes: usize::MAX,
             ttl: TTL,
         }],
         ..Batch::default()
@@ -319,6 +320,7 @@ pub(super) async fn a_new_event_is_leased_by_the_transaction_that_stores_it(inbo
         claims: vec![Claim {
             sink,
             slots: 5,
+            bytes: usize::MAX,
             ttl: TTL,
         }],
         ..Batch::default()
@@ -388,6 +390,35 @@ pub(super) async fn no_more_is_leased_than_there_are_slots(inbox: &dyn Inbox) {
     )
     .await;
     assert_eq!(claim(inbox, sink, 1, at(1)).await.leases.len(), 1);
+}
+
+pub(super) async fn bodies_that_are_leased_take_bounded_memory(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    let claim = |offers| Batch {
+        offers,
+        claims: vec![Claim {
+            sink,
+            slots: 5,
+            bytes: 3,
+            ttl: TTL,
+        }],
+        ..Batch::default()
+    };
+    let offers = ["a", "b", "c"].map(|id| event(id).alone().to(sink).offer());
+    let committed = inbox
+        .commit(Arc::new(claim(offers.into())), at(0))
+        .await
+        .unwrap();
+    assert_eq!(
+        committed.leases.len(),
+        2,
+        "two bodies of two bytes reach the bound"
+    );
+    let committed = inbox
+        .commit(Arc::new(claim(Vec::new())), at(0))
+        .await
+        .unwrap();
+    assert_eq!(committed.leases.len(), 1, "the third was left for later");
 }
 
 pub(super) async fn a_lease_that_ran_out_is_found_and_marked(inbox: &dyn Inbox) {
@@ -636,6 +667,7 @@ macro_rules! every_property {
             subjects_do_not_wait_for_each_other,
             events_without_a_subject_do_not_wait_for_each_other,
             no_more_is_leased_than_there_are_slots,
+            bodies_that_are_leased_take_bounded_memory,
             a_lease_that_ran_out_is_found_and_marked,
             a_retry_waits_until_it_is_due,
             a_released_lease_does_not_count_as_an_attempt,

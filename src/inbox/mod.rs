@@ -20,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use self::committer::{Claims, Committer, CommitterOptions, Refusal, StoreState};
+pub use self::committer::{Claims, Committer, CommitterOptions, Refusal, StoreState, body_bytes};
 use self::query::{
     Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
     UnreadableRow,
@@ -146,6 +146,8 @@ pub struct Claim {
     pub sink: SinkId,
     /// At most so many.
     pub slots: usize,
+    /// No further one once the bodies claimed take this many bytes.
+    pub bytes: usize,
     /// How long each lease lasts.
     pub ttl: Duration,
 }

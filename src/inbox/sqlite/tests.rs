@@ -53,6 +53,7 @@ async fn what_was_leased_when_the_process_ended_is_found_by_the_next_one() {
         claims: vec![Claim {
             sink,
             slots: 1,
+            bytes: usize::MAX,
             ttl: TTL,
         }],
         ..Batch::default()
