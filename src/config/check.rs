@@ -36,10 +36,11 @@ pub(super) fn ranges(value: &Value, shape: Option<Shape<'_>>, key: &str, report:
                 ranges(value, shape.key(name), &key, report);
             }
         }
-        Value::String(text) => match out_of_range(text, shape) {
-            Some(what) => report.add(key, what),
-            None => {}
-        },
+        Value::String(text) => {
+            if let Some(what) = out_of_range(text, shape) {
+                report.add(key, what);
+            }
+        }
         Value::Integer(number) => match shape.bounds() {
             Some((min, _)) if *number < min => report.add(key, "is too small"),
             Some((_, max)) if *number > max => report.add(key, "is too large"),

@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
             return Err("is no length of time".to_owned());
         }
         if unit.is_empty() && tail.is_empty() {
-            return Err(format!("has no unit; did you mean \"{}s\"?", text.trim()));
+            return Err(no_unit(text.trim()));
         }
         let Some((_, scale)) = UNITS.iter().find(|(name, _)| *name == unit) else {
             return Err("is no length of time".to_owned());
@@ -48,6 +48,10 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     millis
         .map(Duration::from_millis)
         .ok_or_else(|| "is too long to count in milliseconds".to_owned())
+}
+
+fn no_unit(number: &str) -> String {
+    format!("has no unit (did you mean \"{number}ms\" or \"{number}s\"?)")
 }
 
 /// Writes `duration` with the largest units that fit, in whole milliseconds.
@@ -77,9 +81,7 @@ pub(super) fn serialize<S: Serializer>(
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Duration, D::Error> {
-    let text = text::read(deserializer, |number| {
-        format!("has no unit; did you mean \"{number}s\"?")
-    })?;
+    let text = text::read(deserializer, |number| no_unit(&number.to_string()))?;
     parse(&text).map_err(D::Error::custom)
 }
 
@@ -150,14 +152,14 @@ mod tests {
             "-1s",
             "5M",
             "1h30",
-            "99999999999d",
+            "999999999999d",
             "1µs",
         ] {
             assert!(parse(text).is_err(), "{text:?}");
         }
         assert_eq!(
             parse("30").unwrap_err(),
-            "has no unit; did you mean \"30s\"?"
+            "has no unit (did you mean \"30ms\" or \"30s\"?)"
         );
     }
 

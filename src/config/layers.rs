@@ -203,10 +203,16 @@ impl Reading {
         for text in &self.texts {
             builder = builder.add_source(File::from_str(text, FileFormat::Toml));
         }
-        let merged: Table = builder
-            .build()
-            .and_then(Config::try_deserialize)
-            .expect("what was parsed as TOML merges into a table");
+        let merge = builder.build().and_then(Config::try_deserialize);
+        let merged: Table = merge.map_err(|error| {
+            ConfigError::new(vec![Problem {
+                place: Place::Default,
+                key: None,
+                value: None,
+                what: format!("the files and variables cannot be merged: {error}"),
+                allowed: None,
+            }])
+        })?;
         Ok(Layers {
             origins: Origins::trace(&merged, &self.places),
             merged,

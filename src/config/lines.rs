@@ -1,5 +1,6 @@
 //! From the bytes of a TOML file to the line of each key.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -9,6 +10,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
+use super::secret::HIDDEN;
+use super::shape::Shape;
 
 /// Notes the line of every key and list element of one file.
 pub(super) struct Lines<'a> {
@@ -23,6 +26,11 @@ impl Lines<'_> {
     /// Notes what is in `table`, which stands at the dotted key `around`.
     pub(super) fn note_table(&mut self, table: &DeTable<'_>, around: &str) {
         for (key, value) in table {
+            if around.is_empty() && bare(key.get_ref()).is_none_or(|key| key.contains('.')) {
+                // Merging would take it apart as a path into the tree.
+                self.refuse_section(key);
+                continue;
+            }
             let dotted = if around.is_empty() {
                 key.get_ref().to_string()
             } else {
@@ -30,6 +38,29 @@ impl Lines<'_> {
             };
             self.note(dotted, key.span(), value);
         }
+    }
+
+    /// What no type of setting could hold, merging could not either.
+    fn refuse_number(&mut self, key: &str, place: &Place, number: &str) {
+        let shape = Shape::at(key);
+        let can_be_shown = shape.is_some_and(|shape| !shape.is_secret());
+        self.problems.push(Problem {
+            place: place.clone(),
+            key: Some(key.to_owned()),
+            value: Some(if can_be_shown { number } else { HIDDEN }.to_owned()),
+            what: "does not fit 64 bits".to_owned(),
+            allowed: shape.and_then(Shape::allowed),
+        });
+    }
+
+    fn refuse_section(&mut self, key: &Spanned<Cow<'_, str>>) {
+        self.problems.push(Problem {
+            place: Place::Line(Arc::clone(&self.path), line_at(self.text, key.span().start)),
+            key: Some(format!("{:?}", key.get_ref())),
+            value: Some(HIDDEN.to_owned()),
+            what: "is an unknown section".to_owned(),
+            allowed: Some(Shape::root().keys().join(", ")),
+        });
     }
 
     fn note(&mut self, key: String, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
@@ -44,13 +75,13 @@ impl Lines<'_> {
             DeValue::Integer(number)
                 if i64::from_str_radix(number.as_str(), number.radix()).is_err() =>
             {
-                self.problems.push(Problem {
-                    place: place.clone(),
-                    key: Some(key.clone()),
-                    value: Some(number.as_str().to_owned()),
-                    what: "does not fit 64 bits".to_owned(),
-                    allowed: super::shape::Shape::at(&key).and_then(super::shape::Shape::allowed),
-                });
+                self.refuse_number(&key, &place, number.as_str());
+            }
+            DeValue::Float(number)
+                if number.as_str().parse().is_ok_and(f64::is_infinite)
+                    && !number.as_str().ends_with("inf") =>
+            {
+                self.refuse_number(&key, &place, number.as_str());
             }
             _ => {}
         }
@@ -58,22 +89,25 @@ impl Lines<'_> {
     }
 }
 
-/// What the parser objects to. The line itself is not quoted: it may hold a secret.
+/// What the parser objects to. Of the line itself only what cannot be a secret is quoted.
 pub(super) fn syntax_problem(path: Arc<PathBuf>, text: &str, error: &toml::de::Error) -> Problem {
-    let place = match error.span() {
-        Some(span) => Place::Line(path, line_at(text, span.start)),
-        None => Place::File(path),
-    };
-    let key = match &place {
-        Place::Line(_, line) => key_on(text, *line),
-        _ => None,
-    };
+    let line = error.span().map(|span| line_at(text, span.start));
+    let (key, value) = line.and_then(|line| setting_on(text, line)).unzip();
+    let shape = key.as_deref().and_then(Shape::at);
+    let can_be_shown = shape.is_some_and(|shape| !shape.is_secret() && !shape.is_table());
     Problem {
-        place,
+        place: match line {
+            Some(line) => Place::Line(path, line),
+            None => Place::File(path),
+        },
         key,
-        value: None,
+        value: value.map(|value| {
+            // An @ may stand behind a password in a URL.
+            let shown = can_be_shown && !value.contains('@');
+            if shown { value } else { HIDDEN }.to_owned()
+        }),
         what: format!("is not TOML: {}", error.message()),
-        allowed: None,
+        allowed: shape.and_then(Shape::allowed),
     }
 }
 
@@ -83,18 +117,27 @@ fn line_at(text: &str, offset: usize) -> usize {
     1 + before.filter(|&byte| byte == b'\n').count()
 }
 
-/// The dotted key that `line` seems to set, by its looks alone.
-fn key_on(text: &str, line: usize) -> Option<String> {
+/// The dotted key that `line` seems to set, and what it sets it to, by their looks alone.
+fn setting_on(text: &str, line: usize) -> Option<(String, &str)> {
     let lines: Vec<&str> = text.lines().take(line).collect();
     let (last, before) = lines.split_last()?;
-    let key = last.split_once('=')?.0.trim();
-    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if key.is_empty() || !key.chars().all(bare) {
-        return None;
-    }
-    let section = before.iter().rev().find_map(|line| {
-        let inner = line.trim().strip_prefix('[')?.strip_suffix(']')?;
-        inner.chars().all(bare).then_some(inner)
-    });
-    Some(section.map_or_else(|| key.to_owned(), |section| format!("{section}.{key}")))
+    let (key, value) = last.split_once('=')?;
+    let key = bare(key)?;
+    let header = before.iter().rev().find(|line| line.starts_with('['));
+    let dotted = match header {
+        Some(header) => {
+            let uncommented = header.split('#').next().unwrap_or_default();
+            let inner = uncommented.trim().strip_prefix('[')?.strip_suffix(']')?;
+            format!("{}.{key}", bare(inner)?)
+        }
+        None => key.to_owned(),
+    };
+    Some((dotted, value.trim()))
+}
+
+/// `key` without blanks around it, if it needs no quotes.
+fn bare(key: &str) -> Option<&str> {
+    let key = key.trim();
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    (!key.is_empty() && key.chars().all(fits)).then_some(key)
 }

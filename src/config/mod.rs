@@ -49,7 +49,7 @@ pub use problem::{ConfigError, Place, Problem};
 pub use reload::{Reload, merge_reload};
 pub use server::{Admin, OnLate, Server};
 pub use shape::schema;
-pub use sink::{LOG_SINK, Labels, LogSink, Sink};
+pub use sink::{LOG_SINK, LogSink, Sink};
 pub use source::{ProxyProtocol, Source};
 pub use store::{Store, StoreUrl};
 

@@ -34,12 +34,27 @@ impl Origins {
     /// Place and value of `key`; where it is not set, the place of the nearest key around it.
     pub(super) fn find(&self, key: &str) -> (Place, Option<String>) {
         if let Some((place, value)) = self.0.get(key) {
+            let place = match place {
+                Place::Default => self.first_inside(key).unwrap_or(place),
+                place => place,
+            };
             return (place.clone(), Some(value.clone()));
         }
         match key.rsplit_once(['.', '[']) {
             Some((around, _)) => (self.find(around).0, None),
             None => (Place::Default, None),
         }
+    }
+
+    /// Where something in the table `key` was set: variables set keys without setting the tables
+    /// around them.
+    fn first_inside(&self, key: &str) -> Option<&Place> {
+        let inside = format!("{key}.");
+        self.0
+            .range(inside.clone()..)
+            .take_while(|(key, _)| key.starts_with(&inside))
+            .map(|(_, (place, _))| place)
+            .find(|place| **place != Place::Default)
     }
 }
 

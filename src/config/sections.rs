@@ -106,24 +106,37 @@ fn section<T: DeserializeOwned + Default>(
         };
         let path = track.path();
         let key = format!("{name}.{}", taken.original(&path));
-        report.add(&key, wording(&key, &error));
+        if !report.blames(&key) {
+            report.add(&key, wording(&key, &error));
+        }
         if !taken.take(&mut value, &path) {
             return T::default();
         }
     }
 }
 
-/// serde lists the words of an enumeration itself; the schema's list is shown anyway.
+/// What serde says of types is in Rust's words, and quotes the value once more.
 fn wording(key: &str, error: &toml::de::Error) -> String {
-    match Shape::at(key) {
-        Some(shape) if shape.is_secret() => "is no secret".to_owned(),
-        Some(shape)
-            if error.message().starts_with("unknown variant") && !shape.words().is_empty() =>
-        {
-            "is an unknown word".to_owned()
-        }
-        _ => error.message().to_owned(),
-    }
+    let message = error.message();
+    let shape = match Shape::at(key) {
+        Some(shape) if shape.is_secret() => return "is no secret".to_owned(),
+        Some(shape) if message.starts_with("invalid ") || message.starts_with("unknown ") => shape,
+        _ => return message.to_owned(),
+    };
+    let what = if !shape.words().is_empty() {
+        "is an unknown word"
+    } else if shape.is_integer() {
+        "is no whole number"
+    } else if shape.is_boolean() {
+        "is neither true nor false"
+    } else if shape.is_list() {
+        "is no list"
+    } else if shape.is_table() {
+        "is no table"
+    } else {
+        "is no string"
+    };
+    what.to_owned()
 }
 
 fn report_unknown(section: &str, key: &str, shape: Shape<'_>, report: &mut Report<'_>) {
@@ -138,7 +151,7 @@ fn report_unknown(section: &str, key: &str, shape: Shape<'_>, report: &mut Repor
         _ => "is an unknown key".to_owned(),
     };
     if let Some((_, name)) = near {
-        what.push_str(&format!("; did you mean {name}?"));
+        what.push_str(&format!(" (did you mean {name}?)"));
     }
     let dotted = match section {
         "" => key.to_owned(),

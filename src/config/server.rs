@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{duration, secret, size};
+use super::{duration, secret, size, text};
 
 /// The public listener, and what a push may take.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Server {
     /// Address and port for pushes and balancers' probes.
+    #[serde(deserialize_with = "address")]
     #[schemars(with = "String", extend("x-allowed" = ADDRESS))]
     pub listen: SocketAddr,
     /// Path of the webhook; a tag may follow it as one more segment.
@@ -75,6 +76,13 @@ impl Default for Server {
     }
 }
 
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = text::read_string(deserializer)?;
+    text.trim()
+        .parse()
+        .map_err(|_| D::Error::custom("is no address with a port"))
+}
+
 /// What a sender gets when its push was not confirmed in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -90,6 +98,7 @@ pub enum OnLate {
 #[serde(default)]
 pub struct Admin {
     /// Address and port of metrics, health, API and console.
+    #[serde(deserialize_with = "address")]
     #[schemars(with = "String", extend("x-allowed" = ADDRESS))]
     pub listen: SocketAddr,
     /// What API and console want as a bearer token.

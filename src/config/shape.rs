@@ -102,6 +102,10 @@ impl<'a> Shape<'a> {
         self.has_type("boolean")
     }
 
+    pub(super) fn is_table(self) -> bool {
+        self.has_type("object")
+    }
+
     /// Whether what stands here, or in a list here, must never be shown.
     pub(super) fn is_secret(self) -> bool {
         self.branches()
@@ -154,7 +158,7 @@ impl<'a> Shape<'a> {
         if let Some((min, max)) = self.bounds() {
             return Some(format!("a whole number from {min} to {max}"));
         }
-        self.has_type("object").then(|| "a table".to_owned())
+        self.is_table().then(|| "a table".to_owned())
     }
 
     fn has_type(self, name: &str) -> bool {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use toml::Value;
 
 use super::{duration, text};
+use crate::sink::line::LabelStyle;
 
 /// The sink that is there without being configured.
 pub const LOG_SINK: &str = "log";
@@ -38,8 +39,13 @@ impl Sink {
 pub struct LogSink {
     /// Whether anything is delivered to it.
     pub enabled: bool,
-    /// How an incident's labels are written.
-    pub labels: Labels,
+    /// How an event's labels are written.
+    #[serde(
+        serialize_with = "serialize_labels",
+        deserialize_with = "deserialize_labels"
+    )]
+    #[schemars(with = "Labels")]
+    pub labels: LabelStyle,
     /// Whether events that were overtaken by later ones are delivered too.
     pub include_stale: bool,
     /// Events older than this are not delivered any more; by default none is too old.
@@ -56,43 +62,30 @@ impl Default for LogSink {
     fn default() -> Self {
         Self {
             enabled: true,
-            labels: Labels::Object,
+            labels: LabelStyle::Object,
             include_stale: false,
             max_age: None,
         }
     }
 }
 
-/// How labels are written into a log line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Labels {
-    /// As an object in `labels`.
-    Object,
-    /// As one string of JSON in `labels`, for indexes that choke on many fields.
-    String,
-    /// Only these keys, each as a field of its own.
-    Lift(Vec<String>),
-}
-
-impl Serialize for Labels {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Object => serializer.serialize_str("object"),
-            Self::String => serializer.serialize_str("string"),
-            Self::Lift(keys) => keys.serialize(serializer),
-        }
+/// Writes the word, or the keys to lift out.
+fn serialize_labels<S: Serializer>(style: &LabelStyle, serializer: S) -> Result<S::Ok, S::Error> {
+    match style {
+        LabelStyle::Object => serializer.serialize_str("object"),
+        LabelStyle::String => serializer.serialize_str("string"),
+        LabelStyle::Lift(keys) => keys.serialize(serializer),
     }
 }
 
-impl<'de> Deserialize<'de> for Labels {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(word) if word == "object" => Ok(Self::Object),
-            Value::String(word) if word == "string" => Ok(Self::String),
-            Value::String(_) => Err(D::Error::custom("is an unknown word")),
-            Value::Array(keys) => lift(keys).map(Self::Lift).map_err(D::Error::custom),
-            other => Err(D::Error::custom(text::is_no_string(&other))),
-        }
+/// Reads the word, or the keys to lift out.
+fn deserialize_labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LabelStyle, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(word) if word == "object" => Ok(LabelStyle::Object),
+        Value::String(word) if word == "string" => Ok(LabelStyle::String),
+        Value::String(_) => Err(D::Error::custom("is an unknown word")),
+        Value::Array(keys) => lift(keys).map(LabelStyle::Lift).map_err(D::Error::custom),
+        other => Err(D::Error::custom(text::is_no_string(&other))),
     }
 }
 
@@ -108,6 +101,9 @@ fn lift(keys: Vec<Value>) -> Result<Vec<String>, &'static str> {
     }
     Ok(names)
 }
+
+/// How the key `labels` appears in the schema.
+struct Labels;
 
 impl JsonSchema for Labels {
     fn schema_name() -> Cow<'static, str> {

@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
         return Ok(0);
     }
     if unit.is_empty() {
-        return Err(format!("has no unit; did you mean \"{number}B\"?"));
+        return Err(format!("has no unit (did you mean \"{number}B\"?)"));
     }
     let (_, scale) = UNITS
         .iter()
@@ -66,8 +66,8 @@ pub(super) fn serialize<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = text::read(deserializer, |number| match number {
-        0 => "is a bare number; did you mean \"0\"?".to_owned(),
-        _ => format!("has no unit; did you mean \"{number}B\"?"),
+        0 => "is a bare number (did you mean \"0\"?)".to_owned(),
+        _ => format!("has no unit (did you mean \"{number}B\"?)"),
     })?;
     parse(&text).map_err(D::Error::custom)
 }
@@ -126,7 +126,7 @@ mod tests {
         }
         assert_eq!(
             parse("1024").unwrap_err(),
-            "has no unit; did you mean \"1024B\"?"
+            "has no unit (did you mean \"1024B\"?)"
         );
     }
 

@@ -73,32 +73,42 @@ impl FileWatch {
     /// Resolves when the content of a file is not what it was. Cancelling loses nothing.
     pub async fn changed(&mut self) {
         loop {
-            if self.stirred.recv().await.is_none() {
-                // The watcher never ends before this value, which holds it.
-                return std::future::pending().await;
-            }
-            self.settle().await;
-            // A swapped link leads into another folder. It is watched before the files are read,
-            // so that no change falls between.
-            if let Err(error) = self.follow() {
-                tracing::warn!("cannot watch all configuration files: {error}");
-            }
-            let files = self.files.clone();
-            let read = tokio::task::spawn_blocking(move || read_all(&files)).await;
-            let Ok(content) = read else { continue };
-            if content != self.content {
-                self.content = content;
+            self.stirred().await;
+            if self.refresh().await {
                 return;
             }
         }
     }
 
-    async fn settle(&mut self) {
+    /// Resolves when something happened in a watched folder, and nothing more for a while.
+    async fn stirred(&mut self) {
+        if self.stirred.recv().await.is_none() {
+            // The watcher holds the other end and lives as long as this value.
+            return std::future::pending().await;
+        }
         for _ in 0..MAX_BURST {
             match tokio::time::timeout(QUIET, self.stirred.recv()).await {
                 Ok(Some(())) => {}
                 Ok(None) | Err(_) => return,
             }
+        }
+    }
+
+    /// Reads the files again, and tells whether any of them has changed.
+    async fn refresh(&mut self) -> bool {
+        // A swapped link leads into another folder. It is watched before the files are read, so
+        // that no change falls between.
+        if let Err(error) = self.follow() {
+            tracing::warn!("cannot watch all configuration files: {error}");
+        }
+        let files = self.files.clone();
+        match tokio::task::spawn_blocking(move || read_all(&files)).await {
+            Ok(content) if content != self.content => {
+                self.content = content;
+                true
+            }
+            // The same as before, or the runtime is shutting down.
+            Ok(_) | Err(_) => false,
         }
     }
 
@@ -141,4 +151,28 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
 fn read_all(files: &[PathBuf]) -> Vec<Content> {
     let digest = |file: &PathBuf| Some(Sha256::digest(std::fs::read(file).ok()?).into());
     files.iter().map(digest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn other_files_of_the_folder_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "a").unwrap();
+        let mut watch = FileWatch::new(vec![file.clone()]).unwrap();
+
+        std::fs::write(folder.path().join("other.toml"), "b").unwrap();
+        watch.stirred().await;
+        assert!(!watch.refresh().await);
+        // Nor does writing what is there already.
+        std::fs::write(&file, "a").unwrap();
+        watch.stirred().await;
+        assert!(!watch.refresh().await);
+        std::fs::write(&file, "b").unwrap();
+        watch.stirred().await;
+        assert!(watch.refresh().await);
+    }
 }

@@ -83,12 +83,15 @@ async fn a_flood_of_strangers_displaces_nobody_who_may_push() {
     }
 }
 
-/// Half of them are known peers, half are strangers; some say nothing, some half a head, some
-/// keep a finished request's connection.
+/// Half of the slow ones may push, half are strangers; half say nothing, half send half a head.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_slow_clients_hold_up_neither_a_push_nor_a_probe() {
     allow_open_files();
-    let server = Server::start(options());
+    // However busy the machine is, none of the slow ones reaches a deadline during the test.
+    let server = Server::start(ListenerOptions {
+        header_timeout: Duration::from_secs(600),
+        ..options()
+    });
     let mut slow = Vec::new();
     let mut slowest = Duration::ZERO;
     for round in 0..250 {
@@ -108,8 +111,9 @@ async fn a_thousand_slow_clients_hold_up_neither_a_push_nor_a_probe() {
     assert_eq!(slow.len(), 1000);
     // Generous, because the machine that runs this does other things as well.
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    let share = i64::try_from(super::super::seats::stranger_share(4096)).unwrap();
-    assert!(server.metrics.open.get() <= 500 + share);
+    // 500 strangers never left by themselves.
+    let share = u64::try_from(super::super::seats::stranger_share(4096)).unwrap();
+    assert!(server.metrics.evicted.get() >= 500 - share);
 }
 
 /// Both ends of each connection are in this process.

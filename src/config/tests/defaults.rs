@@ -1,0 +1,109 @@
+//! The documented file, the built-in defaults and the schema say the same.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::config::shape::Shape;
+
+const FILE: &str = include_str!("../../../config/default.toml");
+
+/// The dotted keys of the schema that hold a value.
+fn leaves(shape: Shape<'_>, around: &str, into: &mut BTreeSet<String>) {
+    for key in shape.keys() {
+        let dotted = format!("{around}{key}");
+        let inner = shape.key(key).unwrap();
+        if inner.keys().is_empty() {
+            into.insert(dotted);
+        } else {
+            leaves(inner, &format!("{dotted}."), into);
+        }
+    }
+}
+
+fn all_keys() -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for section in Shape::root().keys() {
+        let shape = Shape::root().key(section).unwrap();
+        match section {
+            "sink" => leaves(shape.key("log").unwrap(), "sink.log.", &mut keys),
+            _ => leaves(shape, &format!("{section}."), &mut keys),
+        }
+    }
+    keys
+}
+
+/// The keys the file sets, or shows in a comment as `# key = value`, each with whether a comment
+/// stands right above it.
+fn documented_keys() -> Vec<(String, bool)> {
+    let mut section = "";
+    let mut above = "";
+    let mut keys = Vec::new();
+    for line in FILE.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
+            && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        {
+            keys.push((format!("{section}.{key}"), above.starts_with("# ")));
+        }
+        above = line;
+    }
+    keys
+}
+
+#[test]
+fn the_default_file_says_what_is_built_in() {
+    let loaded = Place::with_file(FILE).load().unwrap();
+    assert_eq!(describe(&loaded.settings), describe(&Settings::default()),);
+    let nothing = Place::new().load().unwrap();
+    assert_eq!(describe(&nothing.settings), describe(&Settings::default()));
+}
+
+#[test]
+fn the_default_file_has_every_key_with_a_comment() {
+    let documented = documented_keys();
+    let uncommented: Vec<_> = documented
+        .iter()
+        .filter(|(_, commented)| !commented)
+        .collect();
+    assert!(uncommented.is_empty(), "without a comment: {uncommented:?}");
+    let documented: BTreeSet<String> = documented.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(documented, all_keys());
+}
+
+#[test]
+fn what_the_default_file_shows_in_comments_can_be_used() {
+    let secrets = FILE.replace("file:/run/secrets/", "a-secret-for-");
+    let examples = secrets.lines().map(|line| match line.strip_prefix("# ") {
+        Some(key)
+            if key
+                .split_once(" = ")
+                .is_some_and(|(key, _)| !key.contains(' ')) =>
+        {
+            key
+        }
+        _ => line,
+    });
+    let text: Vec<&str> = examples.collect();
+    let settings = Place::with_file(&text.join("\n")).load().unwrap().settings;
+    assert!(settings.admin.token.is_some());
+    assert_eq!(settings.source.token.len(), 1);
+    assert_eq!(settings.source.headers.len(), 1);
+    let Sink::Log(log) = &settings.sinks[LOG_SINK];
+    assert!(log.max_age.is_some());
+}
+
+#[test]
+fn the_schema_names_every_key_and_its_range() {
+    let schema = schema();
+    assert_eq!(schema["title"], "flashduty-receiver");
+    let keys: Vec<String> = all_keys().into_iter().collect();
+    assert_eq!(keys.len(), 43);
+    for key in keys {
+        let shape = Shape::at(&key).unwrap();
+        assert!(
+            shape.allowed().is_some(),
+            "{key} does not say what is allowed"
+        );
+    }
+}
