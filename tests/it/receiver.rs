@@ -24,7 +24,10 @@ pub(crate) fn count(small: usize, full: usize) -> usize {
 }
 
 /// Prints a row of the table that `make soak` collects.
-#[expect(clippy::print_stderr, reason = "the table is read from the tests' output")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the table is read from the tests' output"
+)]
 pub(crate) fn soak_line(number: u32, what: &str, result: &str) {
     if std::env::var_os("FLASHDUTY_SOAK").is_some() {
         eprintln!("soak | {number} | {what} | {result}");
@@ -260,7 +263,9 @@ impl Receiver {
         let mut rows = Vec::new();
         let mut cursor = String::new();
         loop {
-            let page = self.api(&format!("/api/v1/{list}?limit=500{cursor}")).json();
+            let page = self
+                .api(&format!("/api/v1/{list}?limit=500{cursor}"))
+                .json();
             rows.extend(page["items"].as_array().unwrap().iter().cloned());
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
