@@ -274,6 +274,20 @@ impl Receiver {
         }
     }
 
+    /// Waits until the log sink's delivery of the event at `seq` is in `state`: that is written
+    /// with a later transaction than the one that admitted the event.
+    pub(crate) fn wait_for_delivery(&self, seq: &Value, state: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let event = self.api(&format!("/api/v1/events/{seq}")).json();
+            if event["deliveries"][0]["state"] == state {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no delivery {state}: {event}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Sends a signal, by name.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")
