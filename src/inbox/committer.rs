@@ -288,6 +288,9 @@ impl Task {
             }
             let claims = self.claims();
             if self.offers.is_empty() && self.settled.is_empty() && claims.is_empty() {
+                // Nothing rides, so there is no time to keep; kept, it would be over at once, again
+                // and again.
+                self.ride_by = None;
                 continue;
             }
             self.commit(claims).await?;
@@ -321,7 +324,9 @@ impl Task {
                 },
                 () = tokio::time::sleep_until(wake_at) => {}
                 () = finish.cancelled() => {
-                    if self.messages.is_empty() && self.settled.is_empty() {
+                    // A store that is full takes nothing more before the end: what was delivered
+                    // and cannot be settled is found again by the next process.
+                    if self.messages.is_empty() && (self.settled.is_empty() || self.again_at.is_some()) {
                         return false;
                     }
                     self.ride_by = Some(Instant::now());

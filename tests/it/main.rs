@@ -17,6 +17,7 @@ mod disk;
 mod drain;
 mod events;
 mod output;
+mod races;
 mod refusals;
 mod room;
 mod slow;

@@ -23,6 +23,17 @@ pub(crate) fn count(small: usize, full: usize) -> usize {
     }
 }
 
+/// Prints a row of the table that `make soak` collects.
+#[expect(
+    clippy::print_stderr,
+    reason = "the table is read from the tests' output"
+)]
+pub(crate) fn soak_line(number: u32, what: &str, result: &str) {
+    if std::env::var_os("FLASHDUTY_SOAK").is_some() {
+        eprintln!("soak | {number} | {what} | {result}");
+    }
+}
+
 /// The configuration every test starts from: loopback speaks for the sender.
 pub(crate) const BASE: &str = r#"
 [server]
@@ -34,6 +45,11 @@ trusted_proxies = ["127.0.0.0/8"]
 [store]
 min_free_disk = "16MiB"
 "#;
+
+/// Now, in milliseconds since the Unix epoch.
+pub(crate) fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
 
 /// The log's lines so far.
 #[derive(Clone, Default)]
@@ -125,6 +141,27 @@ impl Receiver {
         Self::run(folder, command(folder, &[]))
     }
 
+    /// In a folder of its own, with `configuration` and nothing else.
+    pub(crate) fn configured(configuration: &str) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::write(temporary.path().join("config.toml"), configuration).unwrap();
+        let mut receiver = Self::run(temporary.path(), command(temporary.path(), &[]));
+        receiver._temporary = Some(temporary);
+        receiver
+    }
+
+    /// Puts `configuration` in place and has it read; the answer says what came of it.
+    pub(crate) fn reconfigure(&self, configuration: &str) -> Answer {
+        let new = self.folder.join("new.toml");
+        std::fs::write(&new, configuration).unwrap();
+        std::fs::rename(&new, self.folder.join("config.toml")).unwrap();
+        let mut client = Client::connect(self.admin, PATIENCE).unwrap();
+        client
+            .send(b"POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+            .unwrap();
+        client.answer(false).unwrap()
+    }
+
     /// Runs `command`, reads its log and waits until it is ready.
     pub(crate) fn run(folder: &Path, command: Command) -> Self {
         Self::try_run(folder, command)
@@ -206,6 +243,49 @@ impl Receiver {
         command(&self.folder, &[arguments, &["--api", &api]].concat())
             .output()
             .unwrap()
+    }
+
+    /// What such a command prints; panics when it fails.
+    pub(crate) fn told(&self, arguments: &[&str]) -> String {
+        let output = self.cli(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `flashduty_pushes_total` of an outcome.
+    pub(crate) fn pushes(&self, outcome: &str) -> f64 {
+        self.metric(&format!("flashduty_pushes_total{{outcome=\"{outcome}\"}}"))
+    }
+
+    /// All rows of a list of the API, newest first.
+    pub(crate) fn rows(&self, list: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self
+                .api(&format!("/api/v1/{list}?limit=500{cursor}"))
+                .json();
+            rows.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
+    }
+
+    /// Waits until the log sink's delivery of the event at `seq` is in `state`: that is written
+    /// with a later transaction than the one that admitted the event.
+    pub(crate) fn wait_for_delivery(&self, seq: &Value, state: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let event = self.api(&format!("/api/v1/events/{seq}")).json();
+            if event["deliveries"][0]["state"] == state {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no delivery {state}: {event}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Sends a signal, by name.

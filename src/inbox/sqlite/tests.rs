@@ -5,9 +5,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::SystemClock;
 use crate::event::Outcome;
 use crate::inbox::conformance::{self, TTL, at, claim, event};
-use crate::inbox::{Claim, Settlement};
+use crate::inbox::{Claim, Committer, CommitterOptions, Settlement};
+use crate::metrics::Metrics;
 
 fn options(location: Location) -> SqliteOptions {
     SqliteOptions {
@@ -72,6 +74,31 @@ async fn what_was_leased_when_the_process_ended_is_found_by_the_next_one() {
     let lease = claim(&inbox, sink, 1, at(1)).await.leases.remove(0);
     assert!(lease.interrupted, "its end is unknown");
     assert_eq!(lease.attempt, 2);
+    inbox.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_group_commit_rests_and_ends_when_nothing_is_left_to_settle() {
+    let inbox = Arc::new(SqliteInbox::open(options(Location::Memory)).unwrap());
+    let sink = inbox.sink("s").await.unwrap();
+    let (committer, task) = Committer::new(CommitterOptions {
+        inbox: Arc::clone(&inbox) as Arc<dyn Inbox>,
+        clock: Arc::new(SystemClock),
+        metrics: Metrics::new(),
+    });
+    let claims = committer.register(sink, 0, TTL);
+    #[expect(clippy::disallowed_methods, reason = "no lifecycle is under test")]
+    let task = tokio::spawn(task);
+    claims.settle(Vec::new());
+    // Its time to ride passes, and nothing is there to ride.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    committer.finish();
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(task.is_finished(), "it goes round and round");
     inbox.close().await.unwrap();
 }
 
