@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use crate::config::{Labels, Loaded, LogFormat, OnLate, ProxyProtocol, Settings, Sink};
+use crate::config::{Loaded, LogFormat, OnLate, ProxyProtocol, Settings, Sink};
 use crate::dispatch::Ages;
 use crate::envelope::EnvelopeRules;
 use crate::inbox::UnreadableBounds;
 use crate::intake::{self, Rules};
 use crate::listener::ListenerOptions;
 use crate::routing::Routing;
-use crate::sink::line::LabelStyle;
 use crate::sink::log::{Format, LogSinkOptions};
 use crate::source::SourceRules;
 
@@ -72,11 +71,7 @@ pub(super) fn format(settings: &Settings) -> Format {
 pub(super) fn log_sink_options(settings: &Settings, sink: &Sink) -> LogSinkOptions {
     let Sink::Log(log) = sink;
     LogSinkOptions {
-        labels: match &log.labels {
-            Labels::Object => LabelStyle::Object,
-            Labels::String => LabelStyle::String,
-            Labels::Lift(keys) => LabelStyle::Lift(keys.clone()),
-        },
+        labels: log.labels.clone(),
         format: format(settings),
     }
 }
