@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,14 @@ pub(crate) fn count(small: usize, full: usize) -> usize {
     }
 }
 
+/// Under `make soak`: one line for the table of results.
+#[expect(clippy::print_stderr, reason = "the table is made of these lines")]
+pub(crate) fn soak_line(number: u32, what: &str, result: &str) {
+    if std::env::var_os("FLASHDUTY_SOAK").is_some() {
+        eprintln!("soak | {number} | {what} | {result}");
+    }
+}
+
 /// The configuration every test starts from: loopback speaks for the sender.
 pub(crate) const BASE: &str = r#"
 [server]
@@ -39,6 +47,17 @@ min_free_disk = "16MiB"
 #[derive(Clone, Default)]
 pub(crate) struct Lines {
     shared: Arc<(Mutex<Vec<Value>>, Condvar)>,
+    reading: Arc<(Mutex<Reading>, Condvar)>,
+}
+
+/// What the reader of stdout does.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    On,
+    Held,
+    Closing,
+    Closed,
 }
 
 impl Lines {
@@ -91,6 +110,53 @@ impl Lines {
         }
     }
 
+    /// From now on nobody reads stdout.
+    pub(crate) fn hold(&self) {
+        self.turn(Reading::Held);
+    }
+
+    /// Closes the reading end of stdout; what was read of it is among the lines.
+    pub(crate) fn close(&self) {
+        self.turn(Reading::Closing);
+        let (reading, turned) = &*self.reading;
+        let closed = turned
+            .wait_timeout_while(reading.lock().unwrap(), PATIENCE, |reading| {
+                *reading != Reading::Closed
+            })
+            .unwrap();
+        assert!(!closed.1.timed_out(), "stdout was not closed");
+    }
+
+    fn turn(&self, to: Reading) {
+        *self.reading.0.lock().unwrap() = to;
+        self.reading.1.notify_all();
+    }
+
+    /// Reads until the end, or until the test closes it.
+    fn read(&self, mut stdout: BufReader<ChildStdout>) {
+        let mut line = String::new();
+        while self.may_read() || stdout.buffer().contains(&b'\n') {
+            line.clear();
+            // A line cut by a kill is no line.
+            match stdout.read_line(&mut line) {
+                Ok(1..) if line.ends_with("}\n") => self.add(&line),
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        drop(stdout);
+        self.turn(Reading::Closed);
+    }
+
+    /// Waits while the reading is held. False when it is to end.
+    fn may_read(&self) -> bool {
+        let (reading, turned) = &*self.reading;
+        let reading = turned
+            .wait_while(reading.lock().unwrap(), |reading| *reading == Reading::Held)
+            .unwrap();
+        *reading == Reading::On
+    }
+
     fn add(&self, line: &str) {
         let value = serde_json::from_str(line)
             .unwrap_or_else(|error| panic!("a line of the log is no JSON ({error}): {line}"));
@@ -140,13 +206,7 @@ impl Receiver {
         let ended = Arc::new(Mutex::new(false));
         let ending = Arc::clone(&ended);
         std::thread::spawn(move || {
-            for line in stdout.lines() {
-                // A line cut by a kill is no line.
-                let Ok(line) = line else { break };
-                if line.ends_with('}') {
-                    reading.add(&line);
-                }
-            }
+            reading.read(stdout);
             *ending.lock().unwrap() = true;
             reading.shared.1.notify_all();
         });
@@ -206,6 +266,17 @@ impl Receiver {
         command(&self.folder, &[arguments, &["--api", &api]].concat())
             .output()
             .unwrap()
+    }
+
+    /// The memory it holds, in bytes (`VmRSS`).
+    pub(crate) fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let kibibytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .and_then(|number| number.trim().parse::<u64>().ok());
+        kibibytes.unwrap() << 10
     }
 
     /// Sends a signal, by name.
