@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,17 @@ pub(crate) fn now() -> i64 {
 #[derive(Clone, Default)]
 pub(crate) struct Lines {
     shared: Arc<(Mutex<Vec<Value>>, Condvar)>,
+    reading: Arc<(Mutex<Reading>, Condvar)>,
+}
+
+/// What the reader of stdout does.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    On,
+    Held,
+    Closing,
+    Closed,
 }
 
 impl Lines {
@@ -105,6 +116,53 @@ impl Lines {
             }
             lines = changed.wait_timeout(lines, left).unwrap().0;
         }
+    }
+
+    /// From now on nobody reads stdout.
+    pub(crate) fn hold(&self) {
+        self.turn(Reading::Held);
+    }
+
+    /// Closes the reading end of stdout; what was read of it is among the lines.
+    pub(crate) fn close(&self) {
+        self.turn(Reading::Closing);
+        let (reading, turned) = &*self.reading;
+        let closed = turned
+            .wait_timeout_while(reading.lock().unwrap(), PATIENCE, |reading| {
+                *reading != Reading::Closed
+            })
+            .unwrap();
+        assert!(!closed.1.timed_out(), "stdout was not closed");
+    }
+
+    fn turn(&self, to: Reading) {
+        *self.reading.0.lock().unwrap() = to;
+        self.reading.1.notify_all();
+    }
+
+    /// Reads until the end, or until the test closes it.
+    fn read(&self, mut stdout: BufReader<ChildStdout>) {
+        let mut line = String::new();
+        while self.may_read() || stdout.buffer().contains(&b'\n') {
+            line.clear();
+            // A line cut by a kill is no line.
+            match stdout.read_line(&mut line) {
+                Ok(1..) if line.ends_with("}\n") => self.add(&line),
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        drop(stdout);
+        self.turn(Reading::Closed);
+    }
+
+    /// Waits while the reading is held. False when it is to end.
+    fn may_read(&self) -> bool {
+        let (reading, turned) = &*self.reading;
+        let reading = turned
+            .wait_while(reading.lock().unwrap(), |reading| *reading == Reading::Held)
+            .unwrap();
+        *reading == Reading::On
     }
 
     fn add(&self, line: &str) {
@@ -177,13 +235,7 @@ impl Receiver {
         let ended = Arc::new(Mutex::new(false));
         let ending = Arc::clone(&ended);
         std::thread::spawn(move || {
-            for line in stdout.lines() {
-                // A line cut by a kill is no line.
-                let Ok(line) = line else { break };
-                if line.ends_with('}') {
-                    reading.add(&line);
-                }
-            }
+            reading.read(stdout);
             *ending.lock().unwrap() = true;
             reading.shared.1.notify_all();
         });
@@ -286,6 +338,17 @@ impl Receiver {
             assert!(Instant::now() < deadline, "no delivery {state}: {event}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// The memory it holds, in bytes (`VmRSS`).
+    pub(crate) fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let kibibytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .and_then(|number| number.trim().parse::<u64>().ok());
+        kibibytes.unwrap() << 10
     }
 
     /// Sends a signal, by name.
