@@ -291,3 +291,21 @@ async fn settling_a_lease_of_a_dropped_delivery_is_noticed() {
     assert_eq!(lost.len(), 1);
     inbox.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_log_moves_into_the_file_in_the_background() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = open(folder.path());
+    let big: &'static str = Box::leak("x".repeat(12 << 20).into_boxed_str());
+    let batch = Batch {
+        offers: vec![event("a").body(big).offer()],
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(batch), at(0)).await.unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while inbox.log.bytes_copied() < (12 << 20) {
+        assert!(std::time::Instant::now() < deadline, "nothing was copied");
+        tokio::task::yield_now().await;
+    }
+    inbox.close().await.unwrap();
+}
