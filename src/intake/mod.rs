@@ -95,6 +95,7 @@ pub struct Intake {
 /// The routes of the public listener; pushes come to `path` and `path/{tag}`.
 pub fn router(intake: Arc<Intake>, path: &str) -> Router {
     let health = Arc::clone(&intake.health);
+    let misused = Arc::clone(&intake);
     let balancer = Router::new()
         .route("/", get(health::readyz))
         .with_state(Arc::clone(&health));
@@ -110,7 +111,9 @@ pub fn router(intake: Arc<Intake>, path: &str) -> Router {
     pushes
         .merge(balancer)
         .merge(health::routes(health))
-        .method_not_allowed_fallback(receive::method_not_allowed)
+        .method_not_allowed_fallback(move |request| {
+            receive::method_not_allowed(Arc::clone(&misused), request)
+        })
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(PropagateRequestIdLayer::new(header.clone()))
         .layer(SetRequestIdLayer::new(header, RequestIds::new()))

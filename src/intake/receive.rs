@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -34,9 +35,11 @@ pub(super) async fn receive(State(intake): State<Arc<Intake>>, request: Request)
 /// A push to a tag.
 pub(super) async fn receive_tagged(
     State(intake): State<Arc<Intake>>,
-    Path(tag): Path<String>,
+    tag: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
+    // What is not UTF-8 is refused with all else that is no tag, once the source is judged.
+    let tag = tag.map_or_else(|_refused| "\u{FFFD}".to_owned(), |Path(tag)| tag);
     Push::begin(intake, &request, Some(tag.into()))
         .answer(request)
         .await
@@ -44,19 +47,26 @@ pub(super) async fn receive_tagged(
 
 /// A path nobody serves. A push that went astray is told where to go.
 pub(super) async fn not_found(State(intake): State<Arc<Intake>>, request: Request) -> Response {
-    let astray = request.method() == Method::POST;
-    if astray {
-        let push = Push::begin(intake, &request, None);
-        let detail = "there is no webhook at this path; see server.path".to_owned();
-        return push.refuse(StatusCode::NOT_FOUND, PushOutcome::invalid, detail);
+    if is_probe(&request) {
+        let detail = "nothing is served at this path";
+        return Problem::new(StatusCode::NOT_FOUND, detail).into_response();
     }
-    Problem::new(StatusCode::NOT_FOUND, "nothing is served at this path").into_response()
+    let detail = "there is no webhook at this path; see server.path";
+    Push::begin(intake, &request, None).astray(&request, StatusCode::NOT_FOUND, detail)
 }
 
 /// A method the path does not know.
-pub(super) async fn method_not_allowed() -> Response {
+pub(super) async fn method_not_allowed(intake: Arc<Intake>, request: Request) -> Response {
     let detail = "pushes come by POST to the webhook path; probes by GET or HEAD";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
+    if is_probe(&request) {
+        return Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response();
+    }
+    Push::begin(intake, &request, None).astray(&request, StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+/// Balancers, browsers and the curious ask; they carry no event, and leave no line.
+fn is_probe(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 /// One push under way. Dropped without an outcome, it counts as aborted.
@@ -98,6 +108,16 @@ impl Push {
             },
             outcome: None,
         }
+    }
+
+    /// Refuses what went to the wrong place, whoever it is from.
+    fn astray(mut self, request: &Request, status: StatusCode, detail: &str) -> Response {
+        self.source_ip = self
+            .rules
+            .source
+            .judge(&self.peer, request.headers())
+            .client;
+        self.refuse(status, PushOutcome::invalid, detail.to_owned())
     }
 
     async fn answer(mut self, request: Request) -> Response {

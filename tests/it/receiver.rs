@@ -46,6 +46,13 @@ trusted_proxies = ["127.0.0.0/8"]
 min_free_disk = "16MiB"
 "#;
 
+/// [`BASE`] with further `keys` in one of its sections.
+pub(crate) fn base_with(section: &str, keys: &str) -> String {
+    let heading = format!("[{section}]\n");
+    assert!(BASE.contains(&heading));
+    BASE.replace(&heading, &format!("{heading}{keys}\n"))
+}
+
 /// Now, in milliseconds since the Unix epoch.
 pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
