@@ -23,4 +23,5 @@ mod refusals;
 mod room;
 mod slow;
 mod smoke;
+mod strangers;
 mod tidy;
