@@ -126,6 +126,19 @@ impl SqliteInbox {
         self.unclean
     }
 
+    /// Waits until the store breaks, wherever that is noticed first, and says what broke it.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.log.broken();
+        let what = match broken.wait_for(Option::is_some).await {
+            Ok(what) => what.clone(),
+            Err(_) => None,
+        };
+        match what {
+            Some(what) => what,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, InboxError> + Send + 'static,
@@ -163,8 +176,10 @@ impl SqliteInbox {
                 .await;
         };
         let (answer, answered) = oneshot::channel();
+        let log = Arc::clone(&self.log);
         let job: ReadJob = Box::new(move |connection| {
-            let _heard = answer.send(work(connection).map_err(|error| error::sort(&error, None)));
+            let read = work(connection).map_err(|error| log.note(error::sort(&error, None)));
+            let _heard = answer.send(read);
         });
         reads.send(job).map_err(|_| InboxError::Closed)?;
         answered.await.map_err(|_| InboxError::Closed)?
@@ -331,11 +346,7 @@ impl Inbox for SqliteInbox {
 
     async fn close(&self) -> Result<(), InboxError> {
         self.log.closing.store(true, Ordering::Relaxed);
-        self.write(|writer| {
-            writer.closing = true;
-            Ok(())
-        })
-        .await?;
+        let flushed = self.write(Writer::close).await;
         self.jobs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -356,7 +367,7 @@ impl Inbox for SqliteInbox {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         match joined {
-            Ok(true) => Ok(()),
+            Ok(true) => flushed,
             Ok(false) | Err(_) => Err(InboxError::Broken(
                 "a thread of the store panicked".to_owned(),
             )),

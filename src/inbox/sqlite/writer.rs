@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
+use tokio::sync::watch;
 
 use super::cache::Cache;
 use super::{error, open};
@@ -39,8 +40,9 @@ pub(super) struct Log {
     longest_stall: AtomicU64,
     /// Held while a checkpoint runs.
     running: Mutex<()>,
-    /// A checkpoint failed in a way after which nothing may be acknowledged.
-    broken: Mutex<Option<String>>,
+    /// What failed in a way after which nothing may be acknowledged. It stays failed: a sync that
+    /// works after one that did not says nothing about what the first one was to sync.
+    broken: watch::Sender<Option<String>>,
     /// Set when the store closes.
     pub(super) closing: AtomicBool,
 }
@@ -73,12 +75,30 @@ impl Log {
         Ok(u64::try_from(log).unwrap_or_default() == copied)
     }
 
-    fn fail(&self, error: &InboxError) {
-        match error {
-            InboxError::Broken(what) => {
-                let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-                broken.get_or_insert_with(|| format!("a checkpoint failed: {what}"));
-            }
+    /// What broke the store, if anything did.
+    pub(super) fn broken(&self) -> watch::Receiver<Option<String>> {
+        self.broken.subscribe()
+    }
+
+    /// Notes a failure that breaks the store, and hands it back.
+    pub(super) fn note(&self, failure: InboxError) -> InboxError {
+        if let InboxError::Broken(what) = &failure {
+            self.broken.send_if_modified(|broken| {
+                let first = broken.is_none();
+                broken.get_or_insert_with(|| what.clone());
+                first
+            });
+        }
+        failure
+    }
+
+    fn checkpoint_failed(&self, failure: InboxError) {
+        let failure = match failure {
+            InboxError::Broken(what) => InboxError::Broken(format!("a checkpoint failed: {what}")),
+            other => other,
+        };
+        match self.note(failure) {
+            InboxError::Broken(_) => {}
             other => tracing::warn!("cannot move the store's log into its file: {other}"),
         }
     }
@@ -152,26 +172,24 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
     ) -> Result<T, InboxError> {
-        if let Some(what) = &*self
-            .log
-            .broken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
+        if let Some(what) = &*self.log.broken.borrow() {
             return Err(InboxError::Broken(what.clone()));
         }
         let folder = self.path.clone();
         let folder = folder.as_deref().map(open::folder_of);
         let failure = match work(self) {
             Ok(done) => return Ok(done),
-            Err(failure) => error::sort(&failure, folder),
+            Err(failure) => self.log.note(error::sort(&failure, folder)),
         };
+        if matches!(failure, InboxError::Broken(_)) {
+            return Err(failure);
+        }
         match Cache::load(&self.connection) {
             Ok(cache) => self.cache = cache,
             Err(second) => {
-                return Err(InboxError::Broken(format!(
+                return Err(self.log.note(InboxError::Broken(format!(
                     "{failure}, and then the store could not be read: {second}"
-                )));
+                ))));
             }
         }
         if matches!(failure, InboxError::Full(_)) {
@@ -179,6 +197,21 @@ impl Writer {
             self.finish_checkpoint();
         }
         Err(failure)
+    }
+
+    /// The last work before the store closes: what the log holds moves into the file here, where
+    /// a failure is seen; closing a connection does the same and keeps failures to itself.
+    pub(super) fn close(&mut self) -> Result<(), InboxError> {
+        self.closing = true;
+        if self.path.is_some() {
+            let log = Arc::clone(&self.log);
+            let _alone = log.running.lock().unwrap_or_else(PoisonError::into_inner);
+            self.finish_checkpoint();
+        }
+        match &*self.log.broken.borrow() {
+            Some(what) => Err(InboxError::Broken(what.clone())),
+            None => Ok(()),
+        }
     }
 
     fn tend_log(&mut self) {
@@ -209,7 +242,7 @@ impl Writer {
         let begun = std::time::Instant::now();
         if let Err(failure) = self.log.checkpoint(&self.connection) {
             let folder = self.path.as_deref().map(open::folder_of);
-            self.log.fail(&error::sort(&failure, folder));
+            self.log.checkpoint_failed(error::sort(&failure, folder));
         }
         let stall = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.log.longest_stall.fetch_max(stall, Ordering::Relaxed);
@@ -226,7 +259,7 @@ fn checkpoint_when_woken(
         let _alone = log.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(failure) = log.checkpoint(connection) {
             let folder = path.as_deref().map(open::folder_of);
-            log.fail(&error::sort(&failure, folder));
+            log.checkpoint_failed(error::sort(&failure, folder));
         }
     }
 }
