@@ -485,6 +485,15 @@ impl Task {
         if self.again_at.is_some_and(|at| at > now) {
             return Ok(());
         }
+        // A store without room for events may have some for this, and it is what makes room: only
+        // what was delivered can be removed as history.
+        let claims = self.claims();
+        if !self.settled.is_empty() || !claims.is_empty() {
+            self.commit(claims).await?;
+            if self.again_at.is_none_or(|at| at > now) {
+                return Ok(());
+            }
+        }
         match self.options.inbox.probe().await {
             Ok(()) => {
                 tracing::info!("the store has room again");
