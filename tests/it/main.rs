@@ -11,6 +11,8 @@
 mod http;
 mod load;
 mod receiver;
+mod strace;
+mod volume;
 
 mod admission;
 mod crash;
