@@ -133,13 +133,19 @@ impl Lines {
     /// Closes the reading end of stdout; what was read of it is among the lines.
     pub(crate) fn close(&self) {
         self.turn(Reading::Closing);
+        self.wait_for_end();
+    }
+
+    /// Waits until stdout has ended, as it does with the process: what the pipe held then is
+    /// among the lines.
+    pub(crate) fn wait_for_end(&self) {
         let (reading, turned) = &*self.reading;
-        let closed = turned
+        let ended = turned
             .wait_timeout_while(reading.lock().unwrap(), PATIENCE, |reading| {
                 *reading != Reading::Closed
             })
             .unwrap();
-        assert!(!closed.1.timed_out(), "stdout was not closed");
+        assert!(!ended.1.timed_out(), "stdout did not end");
     }
 
     fn turn(&self, to: Reading) {
