@@ -167,5 +167,5 @@ fn who_hangs_up_before_the_store_confirms_has_delivered_and_the_log_tells() {
     receiver.lines.wait("the event", |line| {
         line["target"] == "flashduty::event" && line["event_id"] == "gone"
     });
-    wait_for_count(&receiver, &["accepted", "aborted"], 1.0);
+    wait_for_count(&receiver, &["accepted", "aborted", "late"], 1.0);
 }
