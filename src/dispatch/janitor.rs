@@ -14,6 +14,8 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::{DeliveryOutcome, Metrics};
 
 const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two looks at the counts, which read more than a page or two.
+const COUNT_EVERY: u64 = 5;
 /// Between two steps intake has the writer for itself.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Ticks between two looks for what is past its retention, and between two slices of old keys.
@@ -73,7 +75,12 @@ impl Janitor {
     }
 
     async fn tend(&self, tick: u64, lifecycle: &Lifecycle) -> Result<(), InboxError> {
-        let space = self.measure().await?;
+        let space = self.inbox.space().await?;
+        self.metrics.store_bytes.set(signed(space.store));
+        self.metrics.store_free_bytes.set(signed(space.free));
+        if tick.is_multiple_of(COUNT_EVERY) {
+            self.count().await?;
+        }
         let low = space.free < self.options.min_free;
         self.warn_if(low, &space);
         if low {
@@ -93,16 +100,12 @@ impl Janitor {
         Ok(())
     }
 
-    /// Shows room and counts in the metrics.
-    async fn measure(&self) -> Result<Space, InboxError> {
-        let space = self.inbox.space().await?;
+    /// Shows counts in the metrics.
+    async fn count(&self) -> Result<(), InboxError> {
         let counts = self.inbox.counts().await?;
-        let metrics = &self.metrics;
-        metrics.store_bytes.set(signed(space.store));
-        metrics.store_free_bytes.set(signed(space.free));
-        metrics.inbox_events.set(signed(counts.events));
+        self.metrics.inbox_events.set(signed(counts.events));
         self.show_sinks(&counts);
-        Ok(space)
+        Ok(())
     }
 
     fn show_sinks(&self, counts: &Counts) {

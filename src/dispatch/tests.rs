@@ -273,6 +273,7 @@ async fn an_interrupted_command_is_dead_and_an_interrupted_event_is_repeated() {
         claims: vec![crate::inbox::Claim {
             sink: first.sink,
             slots: 8,
+            bytes: usize::MAX,
             ttl: Duration::from_secs(60),
         }],
         ..Default::default()

@@ -4,6 +4,7 @@
 //! this order. Admission is decided inside it, by a unique key and a compared mark, so it is right
 //! whatever else runs. Nothing outside the transaction is asked whether an event is new.
 
+mod claims;
 mod committer;
 #[cfg(test)]
 mod conformance;
@@ -20,7 +21,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use self::committer::{Claims, Committer, CommitterOptions, Refusal, StoreState};
+pub use self::claims::{Claims, body_bytes};
+pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState};
 use self::query::{
     Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
     UnreadableRow,
@@ -146,6 +148,8 @@ pub struct Claim {
     pub sink: SinkId,
     /// At most so many.
     pub slots: usize,
+    /// No further one once the bodies claimed take this many bytes.
+    pub bytes: usize,
     /// How long each lease lasts.
     pub ttl: Duration,
 }

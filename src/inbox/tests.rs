@@ -161,7 +161,7 @@ async fn deliveries_that_wait_are_claimed_as_soon_as_a_slot_is_free() {
     let first = claims.next().await.unwrap();
     assert_eq!(first.len(), 1, "one slot, one lease");
     assert!(claims.more().is_none());
-    claims.free(1);
+    claims.free(1, 0);
     let second = claims.next().await.unwrap();
     assert_eq!(second[0].seq.0, 2);
 }

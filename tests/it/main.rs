@@ -9,6 +9,7 @@
 )]
 
 mod http;
+mod load;
 mod receiver;
 
 mod admission;
@@ -17,8 +18,10 @@ mod disk;
 mod drain;
 mod events;
 mod output;
+mod races;
 mod refusals;
 mod room;
 mod slow;
 mod smoke;
+mod strangers;
 mod tidy;

@@ -1,1 +1,118 @@
 //! Stdout that nobody reads, or that is closed, holds up nothing but itself.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::load::{Load, Plan, Tally};
+use crate::receiver::{Lines, Receiver, count, soak_line};
+
+/// As many as the sender's busiest customer.
+const RATE: u32 = 500;
+/// What the receiver may hold more than before, with all events waiting in the store.
+const MORE_MEMORY: u64 = 48 << 20;
+
+#[test]
+fn a_stdout_that_nobody_reads_slows_no_push_and_loses_no_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut receiver = Receiver::start_in(folder.path(), "");
+    let load = Load::start(&Plan::of_sender(receiver.public, RATE));
+    let begun = Instant::now();
+    stay_ready(&receiver, Duration::from_secs(2));
+
+    receiver.lines.hold();
+    let held = Instant::now();
+    let paused = "flashduty_sink_paused{sink=\"log\"}";
+    while receiver.metric(paused) < 1.0 {
+        assert!(held.elapsed() < Duration::from_secs(20), "never paused");
+        stay_ready(&receiver, Duration::from_millis(200));
+    }
+    let memory_at_first = receiver.memory();
+    let blocked = Duration::from_secs(count(5, 60) as u64);
+    stay_ready(&receiver, blocked.saturating_sub(held.elapsed()));
+    let memory = receiver.memory();
+    receiver.lines.close();
+    let closed = Instant::now();
+    stay_ready(&receiver, Duration::from_secs(2));
+    let ended = Instant::now();
+    let tally = load.stop();
+
+    assert_eq!(tally.failed, [""; 0]);
+    let before = tally.p99_between(begun, held);
+    let during = tally.p99_between(held, closed);
+    let after = tally.p99_between(closed, ended);
+    assert!(
+        during.max(after) < Duration::from_millis(100),
+        "p99 {before:?} before, {during:?} while nobody read, {after:?} after closing"
+    );
+    assert!(
+        memory < memory_at_first + MORE_MEMORY,
+        "{memory_at_first} bytes of memory grew to {memory}"
+    );
+
+    assert_eq!(receiver.stop().code(), Some(0));
+    let mut again = Receiver::start_in(folder.path(), "");
+    let repeated = all_are_there(&tally, &receiver.lines, &again.lines);
+    assert_eq!(again.stop().code(), Some(0));
+    soak_line(
+        8,
+        "stdout not read, then closed",
+        &format!(
+            "{} acknowledged, {blocked:?} unread, p99 {before:?} before, {during:?} during, \
+             {after:?} after, {} MiB more memory, none lost, {repeated} repeated and marked",
+            tally.acknowledged.len(),
+            memory.saturating_sub(memory_at_first) >> 20,
+        ),
+    );
+}
+
+/// Probes until `time` is over.
+fn stay_ready(receiver: &Receiver, time: Duration) {
+    let until = Instant::now() + time;
+    loop {
+        let answer = receiver.client().get("/readyz").unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        if Instant::now() >= until {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Every acknowledged event has a line in the first log or in the second; a line of the second
+/// that was in the first says that it may be a repetition. Returns how many are.
+fn all_are_there(tally: &Tally, first: &Lines, second: &Lines) -> usize {
+    let written: HashSet<String> = first.delivered().into_iter().collect();
+    let missing = tally.acknowledged.iter().map(|push| push.id.clone());
+    let missing: HashSet<String> = missing.filter(|id| !written.contains(id)).collect();
+    let state = RefCell::new((0, missing));
+    second.wait_until("all that was acknowledged", |lines| {
+        let (seen, missing) = &mut *state.borrow_mut();
+        for (id, _) in events(&lines[*seen..]) {
+            missing.remove(id);
+        }
+        *seen = lines.len();
+        missing.is_empty().then_some(())
+    });
+    let lines = second.all();
+    let mut repeated = 0;
+    let mut times = HashMap::<&str, usize>::new();
+    for (id, line) in events(&lines) {
+        *times.entry(id).or_default() += 1;
+        if written.contains(id) {
+            assert_eq!(line["redelivered"], true, "{line}");
+            repeated += 1;
+        }
+    }
+    assert!(times.values().all(|times| *times == 1), "twice in one log");
+    repeated
+}
+
+fn events(lines: &[Value]) -> impl Iterator<Item = (&str, &Value)> {
+    lines
+        .iter()
+        .filter(|line| line["target"] == "flashduty::event")
+        .filter_map(|line| Some((line["event_id"].as_str()?, line)))
+}

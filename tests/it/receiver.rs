@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,27 @@ use crate::http::{Answer, Client};
 /// Long enough for a busy machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment says how long to test"
+)]
+fn soaking() -> bool {
+    std::env::var_os("FLASHDUTY_SOAK").is_some()
+}
+
 /// `small` by default, `full` under `make soak`.
 pub(crate) fn count(small: usize, full: usize) -> usize {
-    if std::env::var_os("FLASHDUTY_SOAK").is_some() {
-        full
-    } else {
-        small
+    if soaking() { full } else { small }
+}
+
+/// Prints a row of the table that `make soak` collects.
+#[expect(
+    clippy::print_stderr,
+    reason = "the table is read from the tests' output"
+)]
+pub(crate) fn soak_line(number: u32, what: &str, result: &str) {
+    if soaking() {
+        eprintln!("soak | {number} | {what} | {result}");
     }
 }
 
@@ -35,10 +50,34 @@ trusted_proxies = ["127.0.0.0/8"]
 min_free_disk = "16MiB"
 "#;
 
+/// [`BASE`] with further `keys` in one of its sections.
+pub(crate) fn base_with(section: &str, keys: &str) -> String {
+    let heading = format!("[{section}]\n");
+    assert!(BASE.contains(&heading));
+    BASE.replace(&heading, &format!("{heading}{keys}\n"))
+}
+
+/// Now, in milliseconds since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "a test has no injected clock")]
+pub(crate) fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
 /// The log's lines so far.
 #[derive(Clone, Default)]
 pub(crate) struct Lines {
     shared: Arc<(Mutex<Vec<Value>>, Condvar)>,
+    reading: Arc<(Mutex<Reading>, Condvar)>,
+}
+
+/// What the reader of stdout does.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    On,
+    Held,
+    Closing,
+    Closed,
 }
 
 impl Lines {
@@ -91,6 +130,59 @@ impl Lines {
         }
     }
 
+    /// From now on nobody reads stdout.
+    pub(crate) fn hold(&self) {
+        self.turn(Reading::Held);
+    }
+
+    /// Closes the reading end of stdout; what was read of it is among the lines.
+    pub(crate) fn close(&self) {
+        self.turn(Reading::Closing);
+        self.wait_for_end();
+    }
+
+    /// Waits until stdout has ended, as it does with the process: what the pipe held then is
+    /// among the lines.
+    pub(crate) fn wait_for_end(&self) {
+        let (reading, turned) = &*self.reading;
+        let ended = turned
+            .wait_timeout_while(reading.lock().unwrap(), PATIENCE, |reading| {
+                *reading != Reading::Closed
+            })
+            .unwrap();
+        assert!(!ended.1.timed_out(), "stdout did not end");
+    }
+
+    fn turn(&self, to: Reading) {
+        *self.reading.0.lock().unwrap() = to;
+        self.reading.1.notify_all();
+    }
+
+    /// Reads until the end, or until the test closes it.
+    fn read(&self, mut stdout: BufReader<ChildStdout>) {
+        let mut line = String::new();
+        while self.may_read() || stdout.buffer().contains(&b'\n') {
+            line.clear();
+            // A line cut by a kill is no line.
+            match stdout.read_line(&mut line) {
+                Ok(1..) if line.ends_with("}\n") => self.add(&line),
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        drop(stdout);
+        self.turn(Reading::Closed);
+    }
+
+    /// Waits while the reading is held. False when it is to end.
+    fn may_read(&self) -> bool {
+        let (reading, turned) = &*self.reading;
+        let reading = turned
+            .wait_while(reading.lock().unwrap(), |reading| *reading == Reading::Held)
+            .unwrap();
+        *reading == Reading::On
+    }
+
     fn add(&self, line: &str) {
         let value = serde_json::from_str(line)
             .unwrap_or_else(|error| panic!("a line of the log is no JSON ({error}): {line}"));
@@ -125,6 +217,27 @@ impl Receiver {
         Self::run(folder, command(folder, &[]))
     }
 
+    /// In a folder of its own, with `configuration` and nothing else.
+    pub(crate) fn configured(configuration: &str) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::write(temporary.path().join("config.toml"), configuration).unwrap();
+        let mut receiver = Self::run(temporary.path(), command(temporary.path(), &[]));
+        receiver._temporary = Some(temporary);
+        receiver
+    }
+
+    /// Puts `configuration` in place and has it read; the answer says what came of it.
+    pub(crate) fn reconfigure(&self, configuration: &str) -> Answer {
+        let new = self.folder.join("new.toml");
+        std::fs::write(&new, configuration).unwrap();
+        std::fs::rename(&new, self.folder.join("config.toml")).unwrap();
+        let mut client = Client::connect(self.admin, PATIENCE).unwrap();
+        client
+            .send(b"POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+            .unwrap();
+        client.answer(false).unwrap()
+    }
+
     /// Runs `command`, reads its log and waits until it is ready.
     pub(crate) fn run(folder: &Path, command: Command) -> Self {
         Self::try_run(folder, command)
@@ -140,13 +253,7 @@ impl Receiver {
         let ended = Arc::new(Mutex::new(false));
         let ending = Arc::clone(&ended);
         std::thread::spawn(move || {
-            for line in stdout.lines() {
-                // A line cut by a kill is no line.
-                let Ok(line) = line else { break };
-                if line.ends_with('}') {
-                    reading.add(&line);
-                }
-            }
+            reading.read(stdout);
             *ending.lock().unwrap() = true;
             reading.shared.1.notify_all();
         });
@@ -206,6 +313,60 @@ impl Receiver {
         command(&self.folder, &[arguments, &["--api", &api]].concat())
             .output()
             .unwrap()
+    }
+
+    /// What such a command prints; panics when it fails.
+    pub(crate) fn told(&self, arguments: &[&str]) -> String {
+        let output = self.cli(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `flashduty_pushes_total` of an outcome.
+    pub(crate) fn pushes(&self, outcome: &str) -> f64 {
+        self.metric(&format!("flashduty_pushes_total{{outcome=\"{outcome}\"}}"))
+    }
+
+    /// All rows of a list of the API, newest first.
+    pub(crate) fn rows(&self, list: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self
+                .api(&format!("/api/v1/{list}?limit=500{cursor}"))
+                .json();
+            rows.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
+    }
+
+    /// Waits until the log sink's delivery of the event at `seq` is in `state`: that is written
+    /// with a later transaction than the one that admitted the event.
+    pub(crate) fn wait_for_delivery(&self, seq: &Value, state: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let event = self.api(&format!("/api/v1/events/{seq}")).json();
+            if event["deliveries"][0]["state"] == state {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no delivery {state}: {event}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The memory it holds, in bytes (`VmRSS`).
+    pub(crate) fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let kibibytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .and_then(|number| number.trim().parse::<u64>().ok());
+        kibibytes.unwrap() << 10
     }
 
     /// Sends a signal, by name.

@@ -174,10 +174,13 @@ fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
 
 /// A connection for the writer or the checkpointer.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(
+    let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
+    )?;
+    // A connection that has read nothing does not know of the log, and its checkpoints do nothing.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
 }
 
 /// A short-lived reader's connection.

@@ -50,6 +50,12 @@ impl Log {
         self.pages.load(Ordering::Relaxed) * PAGE
     }
 
+    /// Bytes of the log that are in the file already.
+    #[cfg(test)]
+    pub(super) fn bytes_copied(&self) -> u64 {
+        self.copied.load(Ordering::Relaxed) * PAGE
+    }
+
     /// Whether the log is longer than a reader may keep it.
     pub(super) fn is_long(&self) -> bool {
         self.pages.load(Ordering::Relaxed) > WAIT_PAGES

@@ -1,0 +1,166 @@
+//! Good pushes at a steady rate over kept connections, and what became of each.
+//!
+//! The loop is open: a push's time runs from when it was due, so that one that waits behind a slow
+//! answer counts as slow too.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::http::{Client, SENDER};
+use crate::receiver::PATIENCE;
+
+/// What to send, and how often.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) address: SocketAddr,
+    /// Lines of the head, each with its CRLF.
+    pub(crate) headers: String,
+    /// How ids begin; unique within a test.
+    pub(crate) prefix: &'static str,
+    /// Pushes a second, over all connections.
+    pub(crate) rate: u32,
+    pub(crate) connections: u32,
+}
+
+impl Plan {
+    /// From the sender's own address, as a trusted proxy tells it.
+    pub(crate) fn of_sender(address: SocketAddr, rate: u32) -> Self {
+        Self {
+            address,
+            headers: format!("X-Forwarded-For: {SENDER}\r\n"),
+            prefix: "load",
+            rate,
+            connections: 4,
+        }
+    }
+}
+
+/// One push that was answered with 200.
+#[derive(Debug, Clone)]
+pub(crate) struct Acknowledged {
+    pub(crate) id: String,
+    pub(crate) due: Instant,
+    pub(crate) took: Duration,
+}
+
+/// What became of all.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) acknowledged: Vec<Acknowledged>,
+    /// How the others failed.
+    pub(crate) failed: Vec<String>,
+}
+
+impl Tally {
+    /// The 99th percentile of those that were due between `from` and `to`.
+    pub(crate) fn p99_between(&self, from: Instant, to: Instant) -> Duration {
+        let within = |push: &&Acknowledged| (from..to).contains(&push.due);
+        p99(self
+            .acknowledged
+            .iter()
+            .filter(within)
+            .map(|push| push.took))
+    }
+
+    /// The 99th percentile of all.
+    pub(crate) fn p99(&self) -> Duration {
+        p99(self.acknowledged.iter().map(|push| push.took))
+    }
+}
+
+/// The 99th percentile.
+pub(crate) fn p99(times: impl Iterator<Item = Duration>) -> Duration {
+    let mut times: Vec<_> = times.collect();
+    assert!(
+        times.len() >= 50,
+        "too few for a percentile: {}",
+        times.len()
+    );
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+/// A push of 1.4 KB that is like no other, with `id` as its event's and its incident's.
+pub(crate) fn body(id: &str) -> Vec<u8> {
+    let filler = "all disks of the storage tier are filling up; ".repeat(26);
+    format!(
+        r#"{{"event_id":"{id}","event_type":"i_new","event_time":1700000000000,"incident":{{"incident_id":"{id}","title":"disk almost full","description":"{filler}"}}}}"#
+    )
+    .into_bytes()
+}
+
+/// Pushes that go on until [`Load::stop`].
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    workers: Vec<JoinHandle<Tally>>,
+}
+
+impl Load {
+    /// Begins; each connection is a thread.
+    pub(crate) fn start(plan: &Plan) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let begun = Instant::now();
+        let workers = (0..plan.connections)
+            .map(|number| {
+                let (plan, stop) = (plan.clone(), Arc::clone(&stop));
+                std::thread::spawn(move || run(&plan, number, begun, &stop))
+            })
+            .collect();
+        Self { stop, workers }
+    }
+
+    /// Ends the load and tells what became of it.
+    pub(crate) fn stop(self) -> Tally {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut all = Tally::default();
+        for worker in self.workers {
+            let tally = worker.join().unwrap();
+            all.acknowledged.extend(tally.acknowledged);
+            all.failed.extend(tally.failed);
+        }
+        all
+    }
+}
+
+fn run(plan: &Plan, number: u32, begun: Instant, stop: &AtomicBool) -> Tally {
+    let mut tally = Tally::default();
+    let mut client = None;
+    for turn in (number..).step_by(plan.connections as usize) {
+        let due = begun + Duration::from_secs(1) * turn / plan.rate;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let id = format!("{}-{turn}", plan.prefix);
+        match push(&mut client, plan, &body(&id)) {
+            Ok(()) => tally.acknowledged.push(Acknowledged {
+                id,
+                due,
+                took: due.elapsed(),
+            }),
+            Err(error) => {
+                client = None;
+                tally.failed.push(format!("{id}: {error}"));
+            }
+        }
+    }
+    tally
+}
+
+fn push(client: &mut Option<Client>, plan: &Plan, body: &[u8]) -> std::io::Result<()> {
+    let open = match client {
+        Some(open) => open,
+        None => client.insert(Client::connect(plan.address, PATIENCE)?),
+    };
+    let answer = open.push_with("/webhook", &plan.headers, body)?;
+    if answer.status != 200 {
+        return Err(std::io::Error::other(format!("{answer:?}")));
+    }
+    if answer.header("connection") == Some("close") {
+        *client = None;
+    }
+    Ok(())
+}
