@@ -18,6 +18,7 @@ mod disk;
 mod drain;
 mod events;
 mod output;
+mod promises;
 mod races;
 mod refusals;
 mod room;
