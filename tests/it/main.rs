@@ -5,6 +5,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::string_slice,
     reason = "a failed set-up should fail the test"
 )]
 
@@ -19,7 +20,9 @@ mod crash;
 mod disk;
 mod drain;
 mod events;
+mod explain;
 mod output;
+mod promises;
 mod races;
 mod refusals;
 mod room;
@@ -27,3 +30,4 @@ mod slow;
 mod smoke;
 mod strangers;
 mod tidy;
+mod unfinished;

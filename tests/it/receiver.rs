@@ -14,13 +14,18 @@ use crate::http::{Answer, Client};
 /// Long enough for a busy machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whether the full counts are asked for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "says how long the tests may take, and configures nothing"
+)]
+fn soaking() -> bool {
+    std::env::var_os("FLASHDUTY_SOAK").is_some()
+}
+
 /// `small` by default, `full` under `make soak`.
 pub(crate) fn count(small: usize, full: usize) -> usize {
-    if std::env::var_os("FLASHDUTY_SOAK").is_some() {
-        full
-    } else {
-        small
-    }
+    if soaking() { full } else { small }
 }
 
 /// Prints a row of the table that `make soak` collects.
@@ -29,7 +34,7 @@ pub(crate) fn count(small: usize, full: usize) -> usize {
     reason = "the table is read from the tests' output"
 )]
 pub(crate) fn soak_line(number: u32, what: &str, result: &str) {
-    if std::env::var_os("FLASHDUTY_SOAK").is_some() {
+    if soaking() {
         eprintln!("soak | {number} | {what} | {result}");
     }
 }
@@ -54,6 +59,10 @@ pub(crate) fn base_with(section: &str, keys: &str) -> String {
 }
 
 /// Now, in milliseconds since the Unix epoch.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "events are dated by the real clock, as the binary's is"
+)]
 pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
