@@ -21,6 +21,7 @@ mod disk;
 mod drain;
 mod events;
 mod explain;
+mod gate;
 mod output;
 mod promises;
 mod races;

@@ -42,6 +42,17 @@ impl Volume {
         path
     }
 
+    /// Changes how it is mounted.
+    pub(crate) fn remount(&self, option: &str) {
+        let options = format!("remount,{option}");
+        let mounted = Command::new("mount")
+            .args(["-o", &options])
+            .arg(self.path())
+            .status()
+            .unwrap();
+        assert!(mounted.success());
+    }
+
     /// Removes all that is on it.
     pub(crate) fn clear(&self) {
         for entry in std::fs::read_dir(self.path()).unwrap() {
