@@ -98,11 +98,12 @@ impl Tracer {
             .stderr(File::create(&told).unwrap())
             .spawn()
             .unwrap_or_else(|error| panic!("these tests need strace(1): {error}"));
+        let tracer = Self { child, folder };
         let begun = Instant::now();
         loop {
             let text = std::fs::read_to_string(&told).unwrap();
             if text.contains("attached") {
-                return Self { child, folder };
+                return tracer;
             }
             assert!(begun.elapsed() < PATIENCE, "strace cannot attach: {text}");
             std::thread::sleep(Duration::from_millis(2));
@@ -113,6 +114,14 @@ impl Tracer {
     pub(crate) fn finish(mut self) -> Trace {
         self.child.wait().unwrap();
         Trace::read(&self.folder.join("trace"))
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        // It may have ended already, with the process it watched.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
     }
 }
 
