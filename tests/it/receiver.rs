@@ -139,6 +139,11 @@ impl Lines {
         self.turn(Reading::Held);
     }
 
+    /// It is read again.
+    pub(crate) fn release(&self) {
+        self.turn(Reading::On);
+    }
+
     /// Closes the reading end of stdout; what was read of it is among the lines.
     pub(crate) fn close(&self) {
         self.turn(Reading::Closing);

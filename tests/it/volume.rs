@@ -32,6 +32,19 @@ impl Volume {
         self.folder.path()
     }
 
+    /// Bytes that are left.
+    pub(crate) fn free(&self) -> u64 {
+        let told = Command::new("stat")
+            .args(["--file-system", "--format", "%a %S"])
+            .arg(self.path())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(told.stdout).unwrap();
+        told.split_whitespace()
+            .map(|number| number.parse::<u64>().unwrap())
+            .product()
+    }
+
     /// Takes all that is left, but for `spare` bytes; removing the file gives it back.
     pub(crate) fn fill(&self, spare: u64) -> PathBuf {
         let path = self.path().join("filler");
