@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use super::printer::Printer;
 use super::{Exit, demo};
 use crate::app::{App, Signal, Surroundings};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigSource, Environment, Loaded, LogFormat};
 use crate::metrics::Metrics;
 use crate::sink::log::Format;
@@ -107,14 +108,15 @@ fn run(
 ) -> anyhow::Result<Exit> {
     let metrics = Metrics::new();
     let stdout = Stdout::start(Arc::clone(&metrics)).context("cannot use standard output")?;
-    let clock = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let format = match loaded.settings.log.format {
         LogFormat::Json => Format::Json,
         LogFormat::Pretty => Format::Pretty,
     };
     let level = &loaded.settings.log.level;
-    let telemetry = Telemetry::install(level, format, stdout.clone(), clock.clone())
+    let telemetry = Telemetry::install(level, format, stdout.clone(), Arc::clone(&clock))
         .map_err(|error| loaded.problem("log.level", error.to_string()))?;
+    allow_open_files();
     let surroundings = Surroundings {
         source,
         stdout: stdout.clone(),
@@ -140,6 +142,18 @@ fn run(
     // A thread blocked by a dead disk or a full pipe must not keep the process.
     runtime.shutdown_background();
     ended.map(|()| Exit::Done)
+}
+
+/// Raises the limit of open files as far as this process may by itself. Systemd and shells start
+/// everything with 1024, for programs that use `select`; that is less than
+/// `server.max_connections`.
+fn allow_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        // On some systems "no limit" is more than there can be.
+        tracing::debug!("the limit of open files stays: {error}");
+    }
 }
 
 /// The runtime of the commands that serve: a worker for each core it may use.

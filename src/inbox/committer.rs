@@ -166,6 +166,11 @@ impl Committer {
         self.shared.slots()
     }
 
+    /// Takes the store for broken, whoever noticed it: from now on no push can be made durable.
+    pub fn distrust(&self, what: String) {
+        self.shared.state.send_replace(StoreState::Broken(what));
+    }
+
     /// Commits what is left and ends the task. Nothing may be offered after it.
     pub fn finish(&self) {
         self.shared.finish.cancel();
@@ -464,7 +469,10 @@ impl Task {
                 Ok(())
             }
             error => {
-                let what = error.to_string();
+                let what = match &error {
+                    InboxError::Broken(what) => what.clone(),
+                    other => other.to_string(),
+                };
                 self.shared.state.send_replace(StoreState::Broken(what));
                 self.refuse_all(&Refusal::Failed);
                 Err(error.into())
@@ -476,6 +484,15 @@ impl Task {
         let now = Instant::now();
         if self.again_at.is_some_and(|at| at > now) {
             return Ok(());
+        }
+        // A store without room for events may have some for this, and it is what makes room: only
+        // what was delivered can be removed as history.
+        let claims = self.claims();
+        if !self.settled.is_empty() || !claims.is_empty() {
+            self.commit(claims).await?;
+            if self.again_at.is_none_or(|at| at > now) {
+                return Ok(());
+            }
         }
         match self.options.inbox.probe().await {
             Ok(()) => {

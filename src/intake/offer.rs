@@ -192,10 +192,13 @@ impl Push {
     }
 }
 
+/// The store's answer, on its way.
+type Committing = oneshot::Receiver<Result<Offered, Refusal>>;
+
 /// An offer whose handler may end before it does.
 struct Waiting {
     intake: Arc<Intake>,
-    rest: Option<(oneshot::Receiver<Result<Offered, Refusal>>, About, Share)>,
+    rest: Option<(Committing, About, Share)>,
     late: bool,
 }
 

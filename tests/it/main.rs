@@ -19,6 +19,7 @@ mod drain;
 mod events;
 mod explain;
 mod output;
+mod promises;
 mod races;
 mod refusals;
 mod room;

@@ -89,7 +89,7 @@ pub(in crate::inbox) async fn a_stale_event_goes_only_where_it_is_asked_for(inbo
     let plain = inbox.sink("plain").await.unwrap();
     let all = inbox.sink("all").await.unwrap();
     offer(inbox, event("a").time(10)).await;
-    let stale = offer(inbox, event("b").time(9).to(plain).to_with_stale(all)).await;
+    let stale = offer(inbox, event("b").time(9).to(plain).with_stale_to(all)).await;
     assert!(claim(inbox, plain, 5, at(1)).await.leases.is_empty());
     let leases = claim(inbox, all, 5, at(1)).await.leases;
     assert_eq!((leases[0].seq, leases[0].stale), (stale.seq, true));

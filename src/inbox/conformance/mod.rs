@@ -108,7 +108,7 @@ impl Given {
         self
     }
 
-    pub(super) fn to_with_stale(mut self, sink: SinkId) -> Self {
+    pub(super) fn with_stale_to(mut self, sink: SinkId) -> Self {
         self = self.to(sink);
         self.wanted.last_mut().unwrap().include_stale = true;
         self
