@@ -10,6 +10,7 @@
 )]
 
 mod http;
+mod lines;
 mod load;
 mod receiver;
 
