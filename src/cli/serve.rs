@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -115,6 +116,7 @@ fn run(
     let level = &loaded.settings.log.level;
     let telemetry = Telemetry::install(level, format, stdout.clone(), Arc::clone(&clock))
         .map_err(|error| loaded.problem("log.level", error.to_string()))?;
+    allow_open_files();
     let surroundings = Surroundings {
         source,
         stdout: stdout.clone(),
@@ -140,6 +142,18 @@ fn run(
     // A thread blocked by a dead disk or a full pipe must not keep the process.
     runtime.shutdown_background();
     ended.map(|()| Exit::Done)
+}
+
+/// Raises the limit of open files as far as this process may by itself. Systemd and shells start
+/// everything with 1024, for programs that use `select`; that is less than
+/// `server.max_connections`.
+fn allow_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        // On some systems "no limit" is more than there can be.
+        tracing::debug!("the limit of open files stays: {error}");
+    }
 }
 
 /// The runtime of the commands that serve: a worker for each core it may use.

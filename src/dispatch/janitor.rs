@@ -30,7 +30,8 @@ const CHECK_EVERY: u64 = 86_400;
 pub struct JanitorOptions {
     /// Settled events are kept this long.
     pub retention: Duration,
-    /// Below this many free bytes history goes early.
+    /// Below this many free bytes, or an eighth of a volume so small that it is less, history goes
+    /// early.
     pub min_free: u64,
 }
 
@@ -81,7 +82,7 @@ impl Janitor {
         if tick.is_multiple_of(COUNT_EVERY) {
             self.count().await?;
         }
-        let low = space.free < self.options.min_free;
+        let low = space.free < self.wanted(&space);
         self.warn_if(low, &space);
         if low {
             self.make_room(lifecycle).await?;
@@ -120,15 +121,20 @@ impl Janitor {
         }
     }
 
+    /// Bytes that should be free.
+    fn wanted(&self, space: &Space) -> u64 {
+        self.options.min_free.min(space.total / 8)
+    }
+
     fn warn_if(&self, low: bool, space: &Space) {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.clear();
         if low {
-            let min_free = self.options.min_free;
             warnings.push(format!(
-                "low disk: {} bytes free for the store, store.min_free_disk is {min_free}; \
-                 history is pruned early",
-                space.free
+                "low disk: {} bytes are free for events, {} should be (store.min_free_disk, or an \
+                 eighth of the volume); history is pruned early",
+                space.free,
+                self.wanted(space)
             ));
         }
     }
@@ -143,9 +149,9 @@ impl Janitor {
             },
         ];
         for what in order {
-            let min_free = self.options.min_free;
-            let goal = min_free.saturating_add(min_free / 4);
-            let missing = goal.saturating_sub(self.inbox.space().await?.free);
+            let space = self.inbox.space().await?;
+            let wanted = self.wanted(&space);
+            let missing = (wanted + wanted / 4).saturating_sub(space.free);
             if missing == 0 {
                 return Ok(());
             }

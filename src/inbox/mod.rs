@@ -295,9 +295,12 @@ pub struct Space {
     pub log: u64,
     /// The longest that writing stood still for the log, since the start.
     pub longest_stall: Duration,
+    /// Bytes there are in all: the size of the volume, or the cap when that is less.
+    pub total: u64,
     /// Bytes the store takes, its log included.
     pub store: u64,
-    /// Bytes free for it: the file system's, plus free pages inside the file, less what a cap takes.
+    /// Bytes free for events: the file system's, plus free pages inside the file, less what the log
+    /// may still grow by and what a cap takes.
     pub free: u64,
 }
 

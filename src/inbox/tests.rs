@@ -131,6 +131,28 @@ async fn a_settled_lease_survives_a_full_store() {
 }
 
 #[tokio::test]
+async fn a_store_too_full_for_events_still_settles_what_was_delivered() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let wanted = event("a").to(sink).offer();
+    running.committer.offer(wanted).await.unwrap().unwrap();
+    let lease = claims.next().await.unwrap().remove(0);
+    let full = || Some(InboxError::Full("no room for events".to_owned()));
+    running.inbox.fail_next([full(), None, full()]);
+    let refused = running.committer.offer(event("b").offer()).await.unwrap();
+    assert!(matches!(refused, Err(Refusal::Full)), "{refused:?}");
+    claims.settle(vec![lease.settle(Settlement::Delivered)]);
+    while running.inbox.counts().await.unwrap().sinks[0].pending > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        matches!(running.committer.state(), StoreState::Full(_)),
+        "settled only when there was room for events again"
+    );
+}
+
+#[tokio::test]
 async fn a_broken_store_acknowledges_nothing_and_ends_the_task() {
     let running = run(memory());
     running

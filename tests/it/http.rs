@@ -1,8 +1,10 @@
 //! A blocking HTTP/1.1 client of a few lines: what a test sends is exactly what is written here.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 /// One of the sender's addresses, allowed by default.
 pub(crate) const SENDER: &str = "47.94.95.118";
@@ -47,7 +49,19 @@ pub(crate) struct Client {
 impl Client {
     /// Connects; reads and writes give up after `timeout`.
     pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, timeout)?;
+        Self::on(TcpStream::connect_timeout(&address, timeout)?, timeout)
+    }
+
+    /// Connects from `source`, one of this machine's addresses.
+    pub(crate) fn connect_from(
+        source: IpAddr,
+        address: SocketAddr,
+        timeout: Duration,
+    ) -> io::Result<Self> {
+        Self::on(connect_from(source, address, timeout)?, timeout)
+    }
+
+    fn on(stream: TcpStream, timeout: Duration) -> io::Result<Self> {
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         stream.set_nodelay(true)?;
@@ -132,4 +146,16 @@ impl Client {
     pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok(rest) if rest.is_empty())
     }
+}
+
+/// A connection whose near end is `source`.
+pub(crate) fn connect_from(
+    source: IpAddr,
+    address: SocketAddr,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect_timeout(&address.into(), timeout)?;
+    Ok(socket.into())
 }

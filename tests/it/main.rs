@@ -9,14 +9,17 @@
 )]
 
 mod http;
+mod lines;
 mod load;
 mod receiver;
 
 mod admission;
 mod crash;
+mod dependencies;
 mod disk;
 mod drain;
 mod events;
+mod explain;
 mod output;
 mod promises;
 mod races;
@@ -26,3 +29,4 @@ mod slow;
 mod smoke;
 mod strangers;
 mod tidy;
+mod unfinished;

@@ -1,13 +1,15 @@
 //! Many connections at once: admission stays right, and nobody suffers for another's odd push.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 
 use serde_json::Value;
 
 use crate::admission::{HOUR, event};
-use crate::http::Client;
-use crate::receiver::{PATIENCE, Receiver, count, now, soak_line};
+use crate::receiver::{Receiver, count, now, soak_line};
+
+/// As many push at once.
+const CONNECTIONS: usize = 8;
 
 /// An id, as JSON, that no index or header could hold, and what the answer shows for it.
 fn odd_id(number: usize) -> (String, &'static str) {
@@ -58,12 +60,9 @@ fn one_odd_id_in_a_thousand_pushes_harms_no_other() {
         }
     });
     let all = threads * each;
-    receiver.lines.wait_until("every event's line", |lines| {
-        let delivered = lines
-            .iter()
-            .filter(|line| line["target"] == "flashduty::event");
-        (delivered.count() == all).then_some(())
-    });
+    receiver
+        .lines
+        .wait_until("every event's line", |lines| events(lines, all).map(drop));
     assert_eq!(receiver.pushes("accepted"), all as f64);
     assert_eq!(receiver.pushes("duplicate"), (all / odd_every) as f64);
     soak_line(
@@ -132,56 +131,97 @@ fn expected(rows: &[Value], latest: i64) -> Vec<&'static str> {
         .collect()
 }
 
-#[test]
-#[expect(clippy::too_many_lines, reason = "one story, told in order")]
-fn under_concurrency_accepted_events_are_in_order_and_none_is_accepted_twice() {
-    let receiver = Receiver::start("[admission]\ncommand_max_age = \"7d\"\n");
-    let (threads, each) = (8, count(400, 5000));
-    let pool = Arc::new(pool(threads * each / 3, 5));
-    let start = Arc::new(Barrier::new(threads));
-    let pushing: Vec<_> = (0..threads)
-        .map(|thread| {
-            let (pool, start, public) = (Arc::clone(&pool), Arc::clone(&start), receiver.public);
-            std::thread::spawn(move || {
-                let mut client = Client::connect(public, PATIENCE).unwrap();
-                let mut dice = Dice(thread as u64 + 1);
-                let mut answers = Vec::new();
-                start.wait();
-                for step in 0..each {
-                    // At first all push the same: the closest of races.
-                    let which = if step < 20 {
-                        step
-                    } else {
-                        usize::try_from(dice.below(pool.len() as u64)).unwrap()
-                    };
-                    let answer = client.push("/webhook", pool[which].as_bytes()).unwrap();
-                    assert_eq!(answer.status, 200, "{answer:?}");
-                    answers.push((which, answer.json()));
-                }
-                answers
-            })
-        })
-        .collect();
-    let mut answers: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
-    for thread in pushing {
-        for (which, answer) in thread.join().unwrap() {
-            answers.entry(which).or_default().push(answer);
+/// Pushes at random from `pool` over several connections, `each` times on each; the answers of each
+/// event.
+fn race(receiver: &Receiver, pool: &[String], each: usize) -> BTreeMap<usize, Vec<Value>> {
+    let start = &Barrier::new(CONNECTIONS);
+    let push = |thread: usize| {
+        let mut client = receiver.client();
+        let mut dice = Dice(thread as u64 + 1);
+        let mut answers = Vec::new();
+        start.wait();
+        for step in 0..each {
+            // At first all push the same: the closest of races.
+            let which = if step < 20 {
+                step
+            } else {
+                usize::try_from(dice.below(pool.len() as u64)).unwrap()
+            };
+            let answer = client.push("/webhook", pool[which].as_bytes()).unwrap();
+            assert_eq!(answer.status, 200, "{answer:?}");
+            answers.push((which, answer.json()));
         }
-    }
-
-    for (which, answers) in &answers {
-        let first: Vec<_> = answers
-            .iter()
-            .filter(|a| a["outcome"] != "duplicate")
+        answers
+    };
+    let mut answers: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let racing: Vec<_> = (0..CONNECTIONS)
+            .map(|thread| scope.spawn(move || push(thread)))
             .collect();
-        assert_eq!(first.len(), 1, "event {which} was taken once: {answers:?}");
+        for thread in racing {
+            for (which, answer) in thread.join().unwrap() {
+                answers.entry(which).or_default().push(answer);
+            }
+        }
+    });
+    answers
+}
+
+/// Each event was taken once, and every repetition told the position of that.
+fn check_answers(answers: &BTreeMap<usize, Vec<Value>>) {
+    for (which, answers) in answers {
+        let mut taken = answers.iter().filter(|a| a["outcome"] != "duplicate");
+        let first = taken.next().expect("one push was no duplicate");
+        assert_eq!(taken.next(), None, "event {which} was taken twice");
         assert!(
-            answers
-                .iter()
-                .all(|answer| answer["seq"] == first[0]["seq"]),
+            answers.iter().all(|answer| answer["seq"] == first["seq"]),
             "event {which}: a duplicate gives the position of the first: {answers:?}"
         );
     }
+}
+
+/// Every accepted event has one line, and the lines of a subject are in the order of positions.
+fn check_lines(receiver: &Receiver, accepted: &[&Value]) {
+    let what = "every accepted event's line";
+    let lines = receiver.lines.wait_until(what, |lines| {
+        let lines = events(lines, accepted.len())?;
+        Some(lines.into_iter().cloned().collect::<Vec<Value>>())
+    });
+    let mut written: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for line in &lines {
+        assert_eq!(line["redelivered"], false, "{line}");
+        let subject = line["subject"].as_str().unwrap();
+        let seqs = written.entry(subject).or_default();
+        seqs.push(line["seq"].as_i64().unwrap());
+    }
+    for (subject, seqs) in &written {
+        let wanted = accepted.iter().filter(|row| row["subject"] == **subject);
+        let wanted: Vec<_> = wanted.filter_map(|row| row["seq"].as_i64()).collect();
+        assert_eq!(*seqs, wanted, "{subject}");
+    }
+}
+
+/// The lines of delivered events, once there are as many as `wanted`.
+pub(crate) fn events(lines: &[Value], wanted: usize) -> Option<Vec<&Value>> {
+    // Cheap while there are few: it is asked at every new line.
+    if lines.len() < wanted {
+        return None;
+    }
+    let events = lines
+        .iter()
+        .filter(|line| line["target"] == "flashduty::event");
+    let events: Vec<_> = events.collect();
+    (events.len() >= wanted).then_some(events)
+}
+
+#[test]
+fn under_concurrency_accepted_events_are_in_order_and_none_is_accepted_twice() {
+    let receiver = Receiver::start("[admission]\ncommand_max_age = \"7d\"\n");
+    let each = count(400, 5000);
+    let pool = pool(CONNECTIONS * each / 3, 5);
+    let answers = race(&receiver, &pool, each);
+    check_answers(&answers);
+
     let mut rows = receiver.rows("events");
     rows.sort_by_key(|row| row["seq"].as_i64());
     assert_eq!(rows.len(), answers.len(), "each event is stored once");
@@ -191,45 +231,20 @@ fn under_concurrency_accepted_events_are_in_order_and_none_is_accepted_twice() {
         .collect();
     assert!(judged.contains(&"stale") && judged.contains(&"accepted"));
     assert_eq!(judged, expected(&rows, now() + HOUR));
-    let repeats = threads * each - rows.len();
+    let repeats = CONNECTIONS * each - rows.len();
     assert_eq!(receiver.pushes("duplicate"), repeats as f64);
 
     let accepted: Vec<_> = rows
         .iter()
         .filter(|row| row["outcome"] == "accepted")
         .collect();
-    let lines = receiver
-        .lines
-        .wait_until("every accepted event's line", |lines| {
-            let lines = lines
-                .iter()
-                .filter(|line| line["target"] == "flashduty::event");
-            let lines: Vec<Value> = lines.cloned().collect();
-            (lines.len() >= accepted.len()).then_some(lines)
-        });
-    let mut written: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-    for line in &lines {
-        assert_eq!(line["redelivered"], false, "{line}");
-        let subject = line["subject"].as_str().unwrap();
-        written
-            .entry(subject)
-            .or_default()
-            .push(line["seq"].as_i64().unwrap());
-    }
-    for (subject, seqs) in &written {
-        let wanted = accepted.iter().filter(|row| row["subject"] == **subject);
-        let wanted: Vec<_> = wanted.filter_map(|row| row["seq"].as_i64()).collect();
-        assert_eq!(
-            *seqs, wanted,
-            "{subject}: each once, in the order of their positions"
-        );
-    }
+    check_lines(&receiver, &accepted);
     soak_line(
         2,
         "8 connections, 5 subjects, repeated and interleaved",
         &format!(
             "{} pushes: {} accepted in order, {} stale, {repeats} duplicates, none accepted twice",
-            threads * each,
+            CONNECTIONS * each,
             accepted.len(),
             rows.len() - accepted.len()
         ),

@@ -309,3 +309,23 @@ async fn the_log_moves_into_the_file_in_the_background() {
     }
     inbox.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_store_that_broke_once_takes_nothing_more_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = open(folder.path());
+    let torn = || InboxError::Broken("a page is torn".to_owned());
+    let log = Arc::clone(&inbox.log);
+    assert!(matches!(log.note(torn()), InboxError::Broken(_)));
+    assert_eq!(inbox.broken().await, "a page is torn");
+    let batch = Batch {
+        offers: vec![event("a").offer()],
+        ..Batch::default()
+    };
+    let refused = inbox.commit(Arc::new(batch), at(0)).await.unwrap_err();
+    assert_eq!(refused.to_string(), torn().to_string());
+    assert_eq!(
+        inbox.close().await.unwrap_err().to_string(),
+        torn().to_string()
+    );
+}

@@ -1,22 +1,14 @@
-//! Group commit: whoever waits shares one transaction, and so one sync.
-//!
-//! Settled leases ride with the next offers and free slots are claimed on the way, so that under
-//! load neither costs a transaction of its own. An offer is answered only after the commit it was
-//! in. A transaction that the store refuses is offered again one by one, so that one bad event
-//! cannot fail its neighbours.
+//! The task behind the handle: one transaction after the other, until nothing is left.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::claims::{Claims, Slots};
-use super::{Batch, Claim, Committed, Inbox, InboxError, Offer, Offered, Settled, SinkId};
-use crate::clock::Clock;
-use crate::metrics::Metrics;
+use super::{CommitterOptions, Message, Refusal, Shared, StoreState};
+use crate::inbox::{Batch, Claim, Committed, InboxError, Offer, Offered, Settled};
 
 /// Offers in one transaction.
 const MAX_OFFERS: usize = 512;
@@ -31,153 +23,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How often a full store is tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// Why an offer was not committed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Refusal {
-    /// The store has no room.
-    #[error("the store has no room")]
-    Full,
-    /// The store cannot be trusted any more, or is shut.
-    #[error("the store has failed")]
-    Failed,
-    /// The store takes others, but not this one.
-    #[error("the store refused this event: {0}")]
-    Event(String),
-}
-
-/// Whether a push can be made durable now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreState {
-    /// The last commit worked.
-    Working,
-    /// Full; tried again every second.
-    Full(String),
-    /// Broken; the process is about to end.
-    Broken(String),
-}
-
-/// Settings of the group commit.
-#[derive(Clone)]
-pub struct CommitterOptions {
-    /// The store.
-    pub inbox: Arc<dyn Inbox>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Where commits are counted.
-    pub metrics: Arc<Metrics>,
-}
-
-#[derive(Debug)]
-enum Message {
-    Offer(Offer, oneshot::Sender<Result<Offered, Refusal>>),
-    Settled(Vec<Settled>),
-    Wake,
-}
-
-#[derive(Debug)]
-struct Shared {
-    slots: Mutex<Vec<Arc<Slots>>>,
-    state: watch::Sender<StoreState>,
-    finish: CancellationToken,
-}
-
-impl Shared {
-    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slots>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The handle on the group commit; clones share it.
-#[derive(Debug, Clone)]
-pub struct Committer {
-    queue: mpsc::UnboundedSender<Message>,
-    shared: Arc<Shared>,
-}
-
-impl Committer {
-    /// Makes a committer and the task that runs it. The queue is bounded by the number of
-    /// connections: each waits for its answer before it can push again.
-    pub fn new(
-        options: CommitterOptions,
-    ) -> (Self, impl Future<Output = anyhow::Result<()>> + Send) {
-        let (queue, messages) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
-            slots: Mutex::default(),
-            state: watch::Sender::new(StoreState::Working),
-            finish: CancellationToken::new(),
-        });
-        let handle = Self {
-            queue,
-            shared: Arc::clone(&shared),
-        };
-        let task = Task {
-            options,
-            messages,
-            shared,
-            offers: Vec::new(),
-            answers: Vec::new(),
-            bytes: 0,
-            settled: Vec::new(),
-            ride_by: None,
-            again_at: None,
-        };
-        (handle, task.run())
-    }
-
-    /// Offers an event. The offer goes on whatever becomes of the receiver.
-    pub fn offer(&self, offer: Offer) -> oneshot::Receiver<Result<Offered, Refusal>> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Message::Offer(offer, answer));
-        answered
-    }
-
-    /// Registers a sink's dispatcher with `slots` free slots; each lease lasts `ttl`.
-    pub fn register(&self, sink: SinkId, slots: usize, ttl: Duration) -> Claims {
-        let (claims, slots) = Claims::new(self.clone(), sink, slots, ttl);
-        self.all_slots().push(slots);
-        self.look();
-        claims
-    }
-
-    /// Whether a push can be made durable now.
-    pub fn state(&self) -> StoreState {
-        self.shared.state.borrow().clone()
-    }
-
-    /// Follows [`Committer::state`].
-    pub fn watch(&self) -> watch::Receiver<StoreState> {
-        self.shared.state.subscribe()
-    }
-
-    /// Looks for due deliveries again.
-    pub(super) fn look(&self) {
-        self.send(Message::Wake);
-    }
-
-    pub(super) fn settle(&self, settled: Vec<Settled>) {
-        self.send(Message::Settled(settled));
-    }
-
-    pub(super) fn forget(&self, slots: &Arc<Slots>) {
-        self.all_slots().retain(|other| !Arc::ptr_eq(other, slots));
-    }
-
-    fn all_slots(&self) -> MutexGuard<'_, Vec<Arc<Slots>>> {
-        self.shared.slots()
-    }
-
-    /// Commits what is left and ends the task. Nothing may be offered after it.
-    pub fn finish(&self) {
-        self.shared.finish.cancel();
-    }
-
-    fn send(&self, message: Message) {
-        // A committer that ended drops its queue: offers then see their answer's sender gone.
-        let _ended = self.queue.send(message);
-    }
-}
-
-struct Task {
+/// Gathers what waits, commits it, and hands out what came of it.
+pub(super) struct Task {
     options: CommitterOptions,
     messages: mpsc::UnboundedReceiver<Message>,
     shared: Arc<Shared>,
@@ -192,7 +39,25 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self) -> anyhow::Result<()> {
+    pub(super) fn new(
+        options: CommitterOptions,
+        messages: mpsc::UnboundedReceiver<Message>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            options,
+            messages,
+            shared,
+            offers: Vec::new(),
+            answers: Vec::new(),
+            bytes: 0,
+            settled: Vec::new(),
+            ride_by: None,
+            again_at: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> anyhow::Result<()> {
         loop {
             if !self.gather().await {
                 // Closing, and nothing is left to commit.
@@ -464,7 +329,10 @@ impl Task {
                 Ok(())
             }
             error => {
-                let what = error.to_string();
+                let what = match &error {
+                    InboxError::Broken(what) => what.clone(),
+                    other => other.to_string(),
+                };
                 self.shared.state.send_replace(StoreState::Broken(what));
                 self.refuse_all(&Refusal::Failed);
                 Err(error.into())
@@ -476,6 +344,15 @@ impl Task {
         let now = Instant::now();
         if self.again_at.is_some_and(|at| at > now) {
             return Ok(());
+        }
+        // A store without room for events may have some for this, and it is what makes room: only
+        // what was delivered can be removed as history.
+        let claims = self.claims();
+        if !self.settled.is_empty() || !claims.is_empty() {
+            self.commit(claims).await?;
+            if self.again_at.is_none_or(|at| at > now) {
+                return Ok(());
+            }
         }
         match self.options.inbox.probe().await {
             Ok(()) => {

@@ -1,0 +1,160 @@
+//! Group commit: whoever waits shares one transaction, and so one sync.
+//!
+//! Settled leases ride with the next offers and free slots are claimed on the way, so that under
+//! load neither costs a transaction of its own. An offer is answered only after the commit it was
+//! in. A transaction that the store refuses is offered again one by one, so that one bad event
+//! cannot fail its neighbours.
+
+mod task;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::task::Task;
+use super::claims::{Claims, Slots};
+use super::{Inbox, Offer, Offered, Settled, SinkId};
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+
+/// Why an offer was not committed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refusal {
+    /// The store has no room.
+    #[error("the store has no room")]
+    Full,
+    /// The store cannot be trusted any more, or is shut.
+    #[error("the store has failed")]
+    Failed,
+    /// The store takes others, but not this one.
+    #[error("the store refused this event: {0}")]
+    Event(String),
+}
+
+/// Whether a push can be made durable now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreState {
+    /// The last commit worked.
+    Working,
+    /// Full; tried again every second.
+    Full(String),
+    /// Broken; the process is about to end.
+    Broken(String),
+}
+
+/// Settings of the group commit.
+#[derive(Clone)]
+pub struct CommitterOptions {
+    /// The store.
+    pub inbox: Arc<dyn Inbox>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where commits are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Offer(Offer, oneshot::Sender<Result<Offered, Refusal>>),
+    Settled(Vec<Settled>),
+    Wake,
+}
+
+#[derive(Debug)]
+struct Shared {
+    slots: Mutex<Vec<Arc<Slots>>>,
+    state: watch::Sender<StoreState>,
+    finish: CancellationToken,
+}
+
+impl Shared {
+    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slots>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The handle on the group commit; clones share it.
+#[derive(Debug, Clone)]
+pub struct Committer {
+    queue: mpsc::UnboundedSender<Message>,
+    shared: Arc<Shared>,
+}
+
+impl Committer {
+    /// Makes a committer and the task that runs it. The queue is bounded by the number of
+    /// connections: each waits for its answer before it can push again.
+    pub fn new(
+        options: CommitterOptions,
+    ) -> (Self, impl Future<Output = anyhow::Result<()>> + Send) {
+        let (queue, messages) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            slots: Mutex::default(),
+            state: watch::Sender::new(StoreState::Working),
+            finish: CancellationToken::new(),
+        });
+        let handle = Self {
+            queue,
+            shared: Arc::clone(&shared),
+        };
+        (handle, Task::new(options, messages, shared).run())
+    }
+
+    /// Offers an event. The offer goes on whatever becomes of the receiver.
+    pub fn offer(&self, offer: Offer) -> oneshot::Receiver<Result<Offered, Refusal>> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Offer(offer, answer));
+        answered
+    }
+
+    /// Registers a sink's dispatcher with `slots` free slots; each lease lasts `ttl`.
+    pub fn register(&self, sink: SinkId, slots: usize, ttl: Duration) -> Claims {
+        let (claims, slots) = Claims::new(self.clone(), sink, slots, ttl);
+        self.all_slots().push(slots);
+        self.look();
+        claims
+    }
+
+    /// Whether a push can be made durable now.
+    pub fn state(&self) -> StoreState {
+        self.shared.state.borrow().clone()
+    }
+
+    /// Follows [`Committer::state`].
+    pub fn watch(&self) -> watch::Receiver<StoreState> {
+        self.shared.state.subscribe()
+    }
+
+    /// Looks for due deliveries again.
+    pub(super) fn look(&self) {
+        self.send(Message::Wake);
+    }
+
+    pub(super) fn settle(&self, settled: Vec<Settled>) {
+        self.send(Message::Settled(settled));
+    }
+
+    pub(super) fn forget(&self, slots: &Arc<Slots>) {
+        self.all_slots().retain(|other| !Arc::ptr_eq(other, slots));
+    }
+
+    fn all_slots(&self) -> MutexGuard<'_, Vec<Arc<Slots>>> {
+        self.shared.slots()
+    }
+
+    /// Takes the store for broken, whoever noticed it: from now on no push can be made durable.
+    pub fn distrust(&self, what: String) {
+        self.shared.state.send_replace(StoreState::Broken(what));
+    }
+
+    /// Commits what is left and ends the task. Nothing may be offered after it.
+    pub fn finish(&self) {
+        self.shared.finish.cancel();
+    }
+
+    fn send(&self, message: Message) {
+        // A committer that ended drops its queue: offers then see their answer's sender gone.
+        let _ended = self.queue.send(message);
+    }
+}
