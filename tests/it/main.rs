@@ -5,6 +5,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::string_slice,
     reason = "a failed set-up should fail the test"
 )]
 

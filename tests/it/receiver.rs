@@ -36,7 +36,8 @@ pub(crate) fn count(small: usize, full: usize) -> usize {
 )]
 pub(crate) fn soak_line(number: u32, what: &str, result: &str) {
     if soaking() {
-        eprintln!("soak | {number} | {what} | {result}");
+        // The test's own name may stand on the line.
+        eprintln!("\nsoak | {number} | {what} | {result}");
     }
 }
 
