@@ -5,7 +5,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::string_slice,
     reason = "a failed set-up should fail the test"
 )]
 
@@ -16,6 +15,7 @@ mod receiver;
 
 mod admission;
 mod crash;
+mod dependencies;
 mod disk;
 mod drain;
 mod events;
