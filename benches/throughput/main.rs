@@ -6,6 +6,7 @@
 //! that a neighbour's load falls on all three.
 
 #![expect(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::panic,

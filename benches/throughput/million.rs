@@ -106,6 +106,7 @@ fn fill(path: &std::path::Path, events: usize) {
                 claims: vec![Claim {
                     sink,
                     slots: count,
+                    bytes: usize::MAX,
                     ttl: Duration::from_secs(600),
                 }],
             };
@@ -133,7 +134,7 @@ fn offer(body: &Bytes, wanted: &Arc<[Wanted]>) -> Offer {
             event_id: Some(Id::new(&id)),
             event_type: Id::new("i_new"),
             event_time: Some(1_700_000_000_000),
-            subject: Some(Subject::Incident(Id::new(&id[..24]))),
+            subject: Some(Subject::Incident(Id::new(id.get(..24).unwrap()))),
             route: Route::default(),
             command: false,
             source_ip: Some([127, 0, 0, 1].into()),

@@ -139,6 +139,7 @@ async fn status(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Status> {
         free,
         log,
         longest_stall,
+        ..
     } = admin.inbox.space().await.map_err(store_problem)?;
     let readiness = admin.health.readiness();
     let pushes = PushOutcome::ALL

@@ -9,9 +9,10 @@ use super::Live;
 use crate::admin::AdminHooks;
 use crate::admin::api::Reoffered;
 use crate::clock::Clock;
-use crate::event::{Event, Origin, Route};
+use crate::event::{Origin, Route};
 use crate::inbox::query::UnreadableRow;
 use crate::inbox::{Committer, Inbox, InboxError, Offer};
+use crate::intake::Arrival;
 use crate::intake::problem::Problem;
 
 pub(super) struct Hooks {
@@ -77,33 +78,19 @@ impl Hooks {
                 format!("it still cannot be used: {error}"),
             )
         })?;
-        let route = Route {
-            tag: row.tag.map(Into::into),
-            query: row.query.map(Into::into),
+        let arrival = Arrival {
+            route: Route {
+                tag: row.tag.map(Into::into),
+                query: row.query.map(Into::into),
+            },
+            source_ip: row.source_ip,
+            peer_ip: row.peer_ip,
+            received_at: row.received_at,
+            origin: Origin::Replay,
+            trace_parent: None,
+            body,
         };
-        let latest =
-            self.clock.now().as_millisecond().saturating_add(
-                i64::try_from(rules.max_clock_skew.as_millis()).unwrap_or(i64::MAX),
-            );
-        Ok(Offer {
-            key: envelope.key(&route, &body),
-            moves_mark: !envelope.command && envelope.event_time.is_some_and(|time| time <= latest),
-            wanted: rules.routing.wanted(),
-            event: Arc::new(Event {
-                event_id: envelope.event_id,
-                event_type: envelope.event_type,
-                event_time: envelope.event_time,
-                subject: envelope.subject,
-                route,
-                command: envelope.command,
-                source_ip: row.source_ip,
-                peer_ip: row.peer_ip,
-                received_at: row.received_at,
-                origin: Origin::Replay,
-                trace_parent: None,
-                body,
-            }),
-        })
+        Ok(rules.offer(envelope, arrival, self.clock.now()))
     }
 }
 

@@ -251,6 +251,17 @@ impl Running {
         };
         let run = janitor.run(self.lifecycle.clone());
         self.lifecycle.spawn_vital("the janitor", run);
+        let (inbox, committer) = (Arc::clone(&self.inbox), self.committer.clone());
+        let lifecycle = self.lifecycle.clone();
+        let _distrusting = self.lifecycle.spawn(async move {
+            tokio::select! {
+                what = inbox.broken() => {
+                    committer.distrust(what);
+                    lifecycle.drain();
+                }
+                () = lifecycle.closing() => {}
+            }
+        });
         let watching = Arc::clone(&self.live).watch(self.lifecycle.clone());
         let _watching = self.lifecycle.spawn(watching);
     }
@@ -305,7 +316,7 @@ impl Running {
         let _ended = committing.await;
         if let StoreState::Broken(what) = self.committer.state() {
             tracing::error!("the store's I/O failed, nothing more is acknowledged: {what}");
-            let _closed = tokio::time::timeout(LAST_MOMENT, self.inbox.close()).await;
+            // Left as by a crash: the next start moves the log into the file before it writes.
             return Err(InboxError::Broken(what).into());
         }
         self.inbox.close().await.context("cannot close the store")?;

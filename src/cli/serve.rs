@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::printer::Printer;
 use super::{Exit, demo};
 use crate::app::{App, Signal, Surroundings};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ConfigSource, Environment, Loaded, LogFormat};
 use crate::metrics::Metrics;
 use crate::sink::log::Format;
@@ -108,13 +108,13 @@ fn run(
 ) -> anyhow::Result<Exit> {
     let metrics = Metrics::new();
     let stdout = Stdout::start(Arc::clone(&metrics)).context("cannot use standard output")?;
-    let clock = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let format = match loaded.settings.log.format {
         LogFormat::Json => Format::Json,
         LogFormat::Pretty => Format::Pretty,
     };
     let level = &loaded.settings.log.level;
-    let telemetry = Telemetry::install(level, format, stdout.clone(), clock.clone())
+    let telemetry = Telemetry::install(level, format, stdout.clone(), Arc::clone(&clock))
         .map_err(|error| loaded.problem("log.level", error.to_string()))?;
     allow_open_files();
     let surroundings = Surroundings {

@@ -27,9 +27,9 @@ pub fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
 /// When they contradict themselves: a [`config::ConfigError`] with file and line.
 pub fn rules(loaded: &Loaded) -> anyhow::Result<(SourceRules, EnvelopeRules)> {
     let source = SourceRules::new(loaded.settings.source.options())
-        .map_err(|error| loaded.problem(error.key(), &error.to_string()))?;
+        .map_err(|error| loaded.problem(error.key(), error.to_string()))?;
     let envelope = EnvelopeRules::new(loaded.settings.envelope_options())
-        .map_err(|error| loaded.problem(error.key, &error.to_string()))?;
+        .map_err(|error| loaded.problem(error.key, error.to_string()))?;
     Ok((source, envelope))
 }
 

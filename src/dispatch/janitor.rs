@@ -14,6 +14,8 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::{DeliveryOutcome, Metrics};
 
 const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two looks at the counts, which read more than a page or two.
+const COUNT_EVERY: u64 = 5;
 /// Between two steps intake has the writer for itself.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Ticks between two looks for what is past its retention, and between two slices of old keys.
@@ -28,7 +30,8 @@ const CHECK_EVERY: u64 = 86_400;
 pub struct JanitorOptions {
     /// Settled events are kept this long.
     pub retention: Duration,
-    /// Below this many free bytes history goes early.
+    /// Below this many free bytes, or an eighth of a volume so small that it is less, history goes
+    /// early.
     pub min_free: u64,
 }
 
@@ -73,8 +76,13 @@ impl Janitor {
     }
 
     async fn tend(&self, tick: u64, lifecycle: &Lifecycle) -> Result<(), InboxError> {
-        let space = self.measure().await?;
-        let low = space.free < self.options.min_free;
+        let space = self.inbox.space().await?;
+        self.metrics.store_bytes.set(signed(space.store));
+        self.metrics.store_free_bytes.set(signed(space.free));
+        if tick.is_multiple_of(COUNT_EVERY) {
+            self.count().await?;
+        }
+        let low = space.free < self.wanted(&space);
         self.warn_if(low, &space);
         if low {
             self.make_room(lifecycle).await?;
@@ -93,16 +101,12 @@ impl Janitor {
         Ok(())
     }
 
-    /// Shows room and counts in the metrics.
-    async fn measure(&self) -> Result<Space, InboxError> {
-        let space = self.inbox.space().await?;
+    /// Shows counts in the metrics.
+    async fn count(&self) -> Result<(), InboxError> {
         let counts = self.inbox.counts().await?;
-        let metrics = &self.metrics;
-        metrics.store_bytes.set(signed(space.store));
-        metrics.store_free_bytes.set(signed(space.free));
-        metrics.inbox_events.set(signed(counts.events));
+        self.metrics.inbox_events.set(signed(counts.events));
         self.show_sinks(&counts);
-        Ok(space)
+        Ok(())
     }
 
     fn show_sinks(&self, counts: &Counts) {
@@ -117,15 +121,20 @@ impl Janitor {
         }
     }
 
+    /// Bytes that should be free.
+    fn wanted(&self, space: &Space) -> u64 {
+        self.options.min_free.min(space.total / 8)
+    }
+
     fn warn_if(&self, low: bool, space: &Space) {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.clear();
         if low {
-            let min_free = self.options.min_free;
             warnings.push(format!(
-                "low disk: {} bytes free for the store, store.min_free_disk is {min_free}; \
-                 history is pruned early",
-                space.free
+                "low disk: {} bytes are free for events, {} should be (store.min_free_disk, or an \
+                 eighth of the volume); history is pruned early",
+                space.free,
+                self.wanted(space)
             ));
         }
     }
@@ -140,9 +149,9 @@ impl Janitor {
             },
         ];
         for what in order {
-            let min_free = self.options.min_free;
-            let goal = min_free.saturating_add(min_free / 4);
-            let missing = goal.saturating_sub(self.inbox.space().await?.free);
+            let space = self.inbox.space().await?;
+            let wanted = self.wanted(&space);
+            let missing = (wanted + wanted / 4).saturating_sub(space.free);
             if missing == 0 {
                 return Ok(());
             }

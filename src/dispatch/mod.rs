@@ -5,6 +5,8 @@
 
 mod backoff;
 mod janitor;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::backoff::Retry;
 pub use self::janitor::{Janitor, JanitorOptions, Neglected};
 use crate::clock::Clock;
-use crate::inbox::{Claims, Committer, Lease, Settled, Settlement, SinkId};
+use crate::inbox::{Claims, Committer, Lease, Settled, Settlement, SinkId, body_bytes};
 use crate::metrics::{DeliveryOutcome, SinkMetrics};
 use crate::sink::{Sink, SinkError};
 
@@ -120,7 +122,7 @@ impl Dispatcher {
 
     /// Delivers one block and settles it. True when the destination is gone for good.
     async fn attempt(&self, block: Vec<Lease>, claims: &Claims) -> bool {
-        let taken = block.len();
+        let (taken, bytes) = (block.len(), body_bytes(&block));
         let (wanted, mut settled) = self.sort_out(block);
         let begun = tokio::time::Instant::now();
         let results = self.deliver(&wanted, claims).await;
@@ -148,7 +150,7 @@ impl Dispatcher {
         }
         claims.settle(settled);
         if !gone {
-            claims.free(taken);
+            claims.free(taken, bytes);
         }
         gone
     }
@@ -171,7 +173,7 @@ impl Dispatcher {
         );
         let results = delivery.await;
         self.metrics.paused.set(0);
-        claims.free(withheld);
+        claims.free(withheld, 0);
         results
     }
 

@@ -5,8 +5,7 @@
 //! in. A transaction that the store refuses is offered again one by one, so that one bad event
 //! cannot fail its neighbours.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,9 +13,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Batch, Claim, Committed, Inbox, InboxError, Lease, Offer, Offered, Settled, Settlement, SinkId,
-};
+use super::claims::{Claims, Slots};
+use super::{Batch, Claim, Committed, Inbox, InboxError, Offer, Offered, Settled, SinkId};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -28,6 +26,8 @@ const MAX_BYTES: usize = 16 << 20;
 const MAX_SETTLED: usize = 4096;
 /// How long settled leases wait for offers to ride with.
 const LINGER: Duration = Duration::from_millis(10);
+/// How long nothing is looked at when nothing is said to be due: clocks may be set.
+const IDLE: Duration = Duration::from_secs(1);
 /// How often a full store is tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
@@ -67,75 +67,6 @@ pub struct CommitterOptions {
     pub metrics: Arc<Metrics>,
 }
 
-/// One sink's free slots, shared by its dispatcher (which frees them) and the committer (which
-/// fills them).
-#[derive(Debug)]
-struct Slots {
-    sink: SinkId,
-    ttl: Duration,
-    free: AtomicUsize,
-    leases: mpsc::UnboundedSender<Vec<Lease>>,
-    /// When the sink next has something to claim, as far as the last commit could tell.
-    due: Mutex<Option<Timestamp>>,
-}
-
-/// A dispatcher's side of the committer: leases come in, free slots and settled leases go out.
-#[derive(Debug)]
-pub struct Claims {
-    leases: mpsc::UnboundedReceiver<Vec<Lease>>,
-    slots: Arc<Slots>,
-    committer: Committer,
-}
-
-impl Claims {
-    /// The next leases; `None` never, while the committer lives.
-    pub async fn next(&mut self) -> Option<Vec<Lease>> {
-        self.leases.recv().await
-    }
-
-    /// More leases that are here already.
-    pub fn more(&mut self) -> Option<Vec<Lease>> {
-        self.leases.try_recv().ok()
-    }
-
-    /// Frees `count` slots, so that as many deliveries may be claimed.
-    pub fn free(&self, count: usize) {
-        self.slots.free.fetch_add(count, Ordering::AcqRel);
-        self.committer.send(Message::Wake);
-    }
-
-    /// Takes back slots not in use; returns how many there were.
-    pub fn pause(&self) -> usize {
-        self.slots.free.swap(0, Ordering::AcqRel)
-    }
-
-    /// Hands settled leases in; they are committed with the next transaction.
-    pub fn settle(&self, settled: Vec<Settled>) {
-        self.committer.send(Message::Settled(settled));
-    }
-}
-
-impl Drop for Claims {
-    fn drop(&mut self) {
-        let mut slots = self
-            .committer
-            .shared
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|other| !Arc::ptr_eq(other, &self.slots));
-        drop(slots);
-        self.leases.close();
-        while let Ok(leases) = self.leases.try_recv() {
-            let released = leases
-                .into_iter()
-                .map(|lease| lease.settle(Settlement::Released))
-                .collect();
-            self.settle(released);
-        }
-    }
-}
-
 #[derive(Debug)]
 enum Message {
     Offer(Offer, oneshot::Sender<Result<Offered, Refusal>>),
@@ -148,6 +79,12 @@ struct Shared {
     slots: Mutex<Vec<Arc<Slots>>>,
     state: watch::Sender<StoreState>,
     finish: CancellationToken,
+}
+
+impl Shared {
+    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slots>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The handle on the group commit; clones share it.
@@ -196,25 +133,10 @@ impl Committer {
 
     /// Registers a sink's dispatcher with `slots` free slots; each lease lasts `ttl`.
     pub fn register(&self, sink: SinkId, slots: usize, ttl: Duration) -> Claims {
-        let (leases, receive) = mpsc::unbounded_channel();
-        let slots = Arc::new(Slots {
-            sink,
-            ttl,
-            free: AtomicUsize::new(slots),
-            leases,
-            due: Mutex::new(Some(Timestamp::MIN)),
-        });
-        self.shared
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(&slots));
-        self.send(Message::Wake);
-        Claims {
-            leases: receive,
-            slots,
-            committer: self.clone(),
-        }
+        let (claims, slots) = Claims::new(self.clone(), sink, slots, ttl);
+        self.all_slots().push(slots);
+        self.look();
+        claims
     }
 
     /// Whether a push can be made durable now.
@@ -227,17 +149,26 @@ impl Committer {
         self.shared.state.subscribe()
     }
 
-    /// Looks for due deliveries again, now.
-    pub fn wake(&self) {
-        let slots = self
-            .shared
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for slots in slots.iter() {
-            *slots.due.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::MIN);
-        }
+    /// Looks for due deliveries again.
+    pub(super) fn look(&self) {
         self.send(Message::Wake);
+    }
+
+    pub(super) fn settle(&self, settled: Vec<Settled>) {
+        self.send(Message::Settled(settled));
+    }
+
+    pub(super) fn forget(&self, slots: &Arc<Slots>) {
+        self.all_slots().retain(|other| !Arc::ptr_eq(other, slots));
+    }
+
+    fn all_slots(&self) -> MutexGuard<'_, Vec<Arc<Slots>>> {
+        self.shared.slots()
+    }
+
+    /// Takes the store for broken, whoever noticed it: from now on no push can be made durable.
+    pub fn distrust(&self, what: String) {
+        self.shared.state.send_replace(StoreState::Broken(what));
     }
 
     /// Commits what is left and ends the task. Nothing may be offered after it.
@@ -279,6 +210,9 @@ impl Task {
             }
             let claims = self.claims();
             if self.offers.is_empty() && self.settled.is_empty() && claims.is_empty() {
+                // Nothing rides, so there is no time to keep; kept, it would be over at once, again
+                // and again.
+                self.ride_by = None;
                 continue;
             }
             self.commit(claims).await?;
@@ -312,7 +246,9 @@ impl Task {
                 },
                 () = tokio::time::sleep_until(wake_at) => {}
                 () = finish.cancelled() => {
-                    if self.messages.is_empty() && self.settled.is_empty() {
+                    // A store that is full takes nothing more before the end: what was delivered
+                    // and cannot be settled is found again by the next process.
+                    if self.messages.is_empty() && (self.settled.is_empty() || self.again_at.is_some()) {
                         return false;
                     }
                     self.ride_by = Some(Instant::now());
@@ -353,48 +289,30 @@ impl Task {
     /// The sinks that have both a free slot and something due.
     fn claims(&self) -> Vec<Claim> {
         let now = self.options.clock.now();
-        let slots = self
-            .shared
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         let working = !self.offers.is_empty() || !self.settled.is_empty();
+        let slots = self.shared.slots();
         slots
             .iter()
-            .filter_map(|slots| {
-                let free = slots.free.load(Ordering::Acquire);
-                let due = *slots.due.lock().unwrap_or_else(PoisonError::into_inner);
-                let wanted = free > 0 && (working || due.is_some_and(|due| due <= now));
-                wanted.then_some(Claim {
-                    sink: slots.sink,
-                    slots: free,
-                    ttl: slots.ttl,
-                })
-            })
+            .filter(|slots| working || slots.due().is_some_and(|due| due <= now))
+            .filter_map(|slots| slots.room())
             .collect()
     }
 
     /// When to look again if no message comes.
     fn wake_at(&self) -> Instant {
+        if let Some(again_at) = self.again_at {
+            return again_at;
+        }
         let now = self.options.clock.now();
-        let slots = self
-            .shared
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let slots = self.shared.slots();
         let next_due = slots
             .iter()
-            .filter(|slots| slots.free.load(Ordering::Acquire) > 0)
-            .filter_map(|slots| *slots.due.lock().unwrap_or_else(PoisonError::into_inner))
+            .filter(|slots| slots.room().is_some())
+            .filter_map(|slots| slots.due())
             .min()
             .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
-        let idle = Duration::from_secs(1);
-        let due_in = next_due.unwrap_or(idle).min(idle);
-        let at = Instant::now() + due_in;
-        match self.again_at {
-            Some(again_at) => again_at,
-            None => self.ride_by.map_or(at, |by| by.min(at)),
-        }
+        let at = Instant::now() + next_due.map_or(IDLE, |due| due.min(IDLE));
+        self.ride_by.map_or(at, |by| by.min(at))
     }
 
     async fn commit(&mut self, claims: Vec<Claim>) -> anyhow::Result<()> {
@@ -457,31 +375,20 @@ impl Task {
             // A client that hung up has still delivered its event.
             let _heard = answer.send(Ok(offered));
         }
-        let slots = self
-            .shared
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let slots = self.shared.slots();
         for (sink, due) in committed.next_due {
-            for slots in slots.iter().filter(|slots| slots.sink == sink) {
-                *slots.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
+            for slots in slots.iter().filter(|slots| slots.sink() == sink) {
+                slots.set_due(due);
             }
         }
         let mut leases = committed.leases;
         for slots in slots.iter() {
             let (mine, others): (Vec<_>, Vec<_>) = leases
                 .into_iter()
-                .partition(|lease| lease.sink == slots.sink);
+                .partition(|lease| lease.sink == slots.sink());
             leases = others;
             if !mine.is_empty() {
-                let taken = mine.len();
-                let _free = slots
-                    .free
-                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
-                        Some(free.saturating_sub(taken))
-                    });
-                // A dispatcher that ended in this moment leaves its leases to run out.
-                let _taken = slots.leases.send(mine);
+                slots.hand_over(mine);
             }
         }
     }
@@ -489,14 +396,9 @@ impl Task {
     /// Sinks that had no free slot may have got deliveries that wait: to be claimed as soon as
     /// there is one.
     fn note_unclaimed(&self, batch: &Batch) {
-        let slots = self
-            .shared
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for slots in slots.iter() {
-            if !batch.claims.iter().any(|claim| claim.sink == slots.sink) {
-                *slots.due.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::MIN);
+        for slots in self.shared.slots().iter() {
+            if !batch.claims.iter().any(|claim| claim.sink == slots.sink()) {
+                slots.set_due(Some(Timestamp::MIN));
             }
         }
     }
@@ -567,7 +469,10 @@ impl Task {
                 Ok(())
             }
             error => {
-                let what = error.to_string();
+                let what = match &error {
+                    InboxError::Broken(what) => what.clone(),
+                    other => other.to_string(),
+                };
                 self.shared.state.send_replace(StoreState::Broken(what));
                 self.refuse_all(&Refusal::Failed);
                 Err(error.into())
@@ -579,6 +484,15 @@ impl Task {
         let now = Instant::now();
         if self.again_at.is_some_and(|at| at > now) {
             return Ok(());
+        }
+        // A store without room for events may have some for this, and it is what makes room: only
+        // what was delivered can be removed as history.
+        let claims = self.claims();
+        if !self.settled.is_empty() || !claims.is_empty() {
+            self.commit(claims).await?;
+            if self.again_at.is_none_or(|at| at > now) {
+                return Ok(());
+            }
         }
         match self.options.inbox.probe().await {
             Ok(()) => {

@@ -4,11 +4,16 @@
 //! this order. Admission is decided inside it, by a unique key and a compared mark, so it is right
 //! whatever else runs. Nothing outside the transaction is asked whether an event is new.
 
+mod claims;
 mod committer;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod faulty;
 pub mod query;
 pub mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +21,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use self::committer::{Claims, Committer, CommitterOptions, Refusal, StoreState};
+pub use self::claims::{Claims, body_bytes};
+pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState};
 use self::query::{
     Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
     UnreadableRow,
@@ -142,6 +148,8 @@ pub struct Claim {
     pub sink: SinkId,
     /// At most so many.
     pub slots: usize,
+    /// No further one once the bodies claimed take this many bytes.
+    pub bytes: usize,
     /// How long each lease lasts.
     pub ttl: Duration,
 }
@@ -287,9 +295,12 @@ pub struct Space {
     pub log: u64,
     /// The longest that writing stood still for the log, since the start.
     pub longest_stall: Duration,
+    /// Bytes there are in all: the size of the volume, or the cap when that is less.
+    pub total: u64,
     /// Bytes the store takes, its log included.
     pub store: u64,
-    /// Bytes free for it: the file system's, plus free pages inside the file, less what a cap takes.
+    /// Bytes free for events: the file system's, plus free pages inside the file, less what the log
+    /// may still grow by and what a cap takes.
     pub free: u64,
 }
 

@@ -7,11 +7,13 @@ mod answer;
 mod body;
 pub mod health;
 pub mod problem;
+mod offer;
 mod receive;
 mod refusals;
+mod rules;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -25,47 +27,11 @@ use tower_http::request_id::{
 pub use self::body::Budget;
 use self::health::Health;
 pub use self::refusals::Refusals;
+pub use self::rules::{Arrival, OnLate, Rules};
 use crate::clock::Clock;
-use crate::envelope::EnvelopeRules;
-use crate::inbox::{Committer, Inbox, UnreadableBounds};
+use crate::inbox::{Committer, Inbox};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::routing::Routing;
-use crate::source::SourceRules;
-
-/// What a push that cannot be acknowledged in time gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnLate {
-    /// 503.
-    Answer,
-    /// A closed connection: the sender may try once more after an EOF.
-    Close,
-}
-
-/// Everything that decides about a push and may change by a reload.
-#[derive(Debug)]
-pub struct Rules {
-    /// Who may push.
-    pub source: SourceRules,
-    /// Where things stand in a body.
-    pub envelope: EnvelopeRules,
-    /// Who wants it.
-    pub routing: Routing,
-    /// The largest body, in bytes.
-    pub max_body: u64,
-    /// Memory that bodies over 64 KiB share, in bytes.
-    pub max_inflight: u64,
-    /// From the head's first byte to the answer.
-    pub ack_deadline: Duration,
-    /// What comes after it.
-    pub on_late: OnLate,
-    /// From the head to the body's last byte.
-    pub body_timeout: Duration,
-    /// An event time further in the future does not move its subject's mark.
-    pub max_clock_skew: Duration,
-    /// How much is kept of what cannot be used.
-    pub unreadable: UnreadableBounds,
-}
 
 /// What the handlers share.
 pub struct Intake {
@@ -94,6 +60,7 @@ pub struct Intake {
 /// The routes of the public listener; pushes come to `path` and `path/{tag}`.
 pub fn router(intake: Arc<Intake>, path: &str) -> Router {
     let health = Arc::clone(&intake.health);
+    let misused = Arc::clone(&intake);
     let balancer = Router::new()
         .route("/", get(health::readyz))
         .with_state(Arc::clone(&health));
@@ -109,20 +76,36 @@ pub fn router(intake: Arc<Intake>, path: &str) -> Router {
     pushes
         .merge(balancer)
         .merge(health::routes(health))
-        .method_not_allowed_fallback(receive::method_not_allowed)
+        .method_not_allowed_fallback(move |request| {
+            receive::method_not_allowed(Arc::clone(&misused), request)
+        })
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(PropagateRequestIdLayer::new(header.clone()))
-        .layer(SetRequestIdLayer::new(header, RequestIds))
+        .layer(SetRequestIdLayer::new(header, RequestIds::new()))
 }
 
-/// Version 7: sortable by time.
-#[derive(Clone, Copy)]
-struct RequestIds;
+/// Ids that cost no call of the system: what tells this process apart, then a number.
+#[derive(Clone)]
+struct RequestIds {
+    process: Arc<str>,
+    next: Arc<AtomicU64>,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        // Version 7: sortable by the time of the start.
+        let process = uuid::Uuid::now_v7().simple().to_string();
+        Self {
+            process: process.into(),
+            next: Arc::default(),
+        }
+    }
+}
 
 impl MakeRequestId for RequestIds {
     fn make_request_id<B>(&mut self, _request: &http::Request<B>) -> Option<RequestId> {
-        let mut text = uuid::Uuid::encode_buffer();
-        let text = uuid::Uuid::now_v7().as_hyphenated().encode_lower(&mut text);
-        HeaderValue::from_str(text).ok().map(RequestId::new)
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{}-{number:x}", self.process);
+        HeaderValue::try_from(text).ok().map(RequestId::new)
     }
 }

@@ -14,19 +14,27 @@ use crate::http::{Answer, Client};
 /// Long enough for a busy machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `small` by default, `full` under `make soak`.
-pub(crate) fn count(small: usize, full: usize) -> usize {
-    if std::env::var_os("FLASHDUTY_SOAK").is_some() {
-        full
-    } else {
-        small
-    }
+/// Whether the full counts are asked for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "says how long the tests may take, and configures nothing"
+)]
+fn soaking() -> bool {
+    std::env::var_os("FLASHDUTY_SOAK").is_some()
 }
 
-/// Under `make soak`: one line for the table of results.
-#[expect(clippy::print_stderr, reason = "the table is made of these lines")]
+/// `small` by default, `full` under `make soak`.
+pub(crate) fn count(small: usize, full: usize) -> usize {
+    if soaking() { full } else { small }
+}
+
+/// Prints a row of the table that `make soak` collects.
+#[expect(
+    clippy::print_stderr,
+    reason = "the table is read from the tests' output"
+)]
 pub(crate) fn soak_line(number: u32, what: &str, result: &str) {
-    if std::env::var_os("FLASHDUTY_SOAK").is_some() {
+    if soaking() {
         eprintln!("soak | {number} | {what} | {result}");
     }
 }
@@ -42,6 +50,22 @@ trusted_proxies = ["127.0.0.0/8"]
 [store]
 min_free_disk = "16MiB"
 "#;
+
+/// [`BASE`] with further `keys` in one of its sections.
+pub(crate) fn base_with(section: &str, keys: &str) -> String {
+    let heading = format!("[{section}]\n");
+    assert!(BASE.contains(&heading));
+    BASE.replace(&heading, &format!("{heading}{keys}\n"))
+}
+
+/// Now, in milliseconds since the Unix epoch.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "events are dated by the real clock, as the binary's is"
+)]
+pub(crate) fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
 
 /// The log's lines so far.
 #[derive(Clone, Default)]
@@ -118,13 +142,19 @@ impl Lines {
     /// Closes the reading end of stdout; what was read of it is among the lines.
     pub(crate) fn close(&self) {
         self.turn(Reading::Closing);
+        self.wait_for_end();
+    }
+
+    /// Waits until stdout has ended, as it does with the process: what the pipe held then is
+    /// among the lines.
+    pub(crate) fn wait_for_end(&self) {
         let (reading, turned) = &*self.reading;
-        let closed = turned
+        let ended = turned
             .wait_timeout_while(reading.lock().unwrap(), PATIENCE, |reading| {
                 *reading != Reading::Closed
             })
             .unwrap();
-        assert!(!closed.1.timed_out(), "stdout was not closed");
+        assert!(!ended.1.timed_out(), "stdout did not end");
     }
 
     fn turn(&self, to: Reading) {
@@ -189,6 +219,27 @@ impl Receiver {
     pub(crate) fn start_in(folder: &Path, extra: &str) -> Self {
         std::fs::write(folder.join("config.toml"), format!("{BASE}{extra}")).unwrap();
         Self::run(folder, command(folder, &[]))
+    }
+
+    /// In a folder of its own, with `configuration` and nothing else.
+    pub(crate) fn configured(configuration: &str) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::write(temporary.path().join("config.toml"), configuration).unwrap();
+        let mut receiver = Self::run(temporary.path(), command(temporary.path(), &[]));
+        receiver._temporary = Some(temporary);
+        receiver
+    }
+
+    /// Puts `configuration` in place and has it read; the answer says what came of it.
+    pub(crate) fn reconfigure(&self, configuration: &str) -> Answer {
+        let new = self.folder.join("new.toml");
+        std::fs::write(&new, configuration).unwrap();
+        std::fs::rename(&new, self.folder.join("config.toml")).unwrap();
+        let mut client = Client::connect(self.admin, PATIENCE).unwrap();
+        client
+            .send(b"POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+            .unwrap();
+        client.answer(false).unwrap()
     }
 
     /// Runs `command`, reads its log and waits until it is ready.
@@ -266,6 +317,49 @@ impl Receiver {
         command(&self.folder, &[arguments, &["--api", &api]].concat())
             .output()
             .unwrap()
+    }
+
+    /// What such a command prints; panics when it fails.
+    pub(crate) fn told(&self, arguments: &[&str]) -> String {
+        let output = self.cli(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `flashduty_pushes_total` of an outcome.
+    pub(crate) fn pushes(&self, outcome: &str) -> f64 {
+        self.metric(&format!("flashduty_pushes_total{{outcome=\"{outcome}\"}}"))
+    }
+
+    /// All rows of a list of the API, newest first.
+    pub(crate) fn rows(&self, list: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self
+                .api(&format!("/api/v1/{list}?limit=500{cursor}"))
+                .json();
+            rows.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
+    }
+
+    /// Waits until the log sink's delivery of the event at `seq` is in `state`: that is written
+    /// with a later transaction than the one that admitted the event.
+    pub(crate) fn wait_for_delivery(&self, seq: &Value, state: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let event = self.api(&format!("/api/v1/events/{seq}")).json();
+            if event["deliveries"][0]["state"] == state {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no delivery {state}: {event}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The memory it holds, in bytes (`VmRSS`).

@@ -126,6 +126,7 @@ impl Inbox for FixedInbox {
         Ok(Space {
             log: 0,
             longest_stall: std::time::Duration::ZERO,
+            total: 1 << 40,
             store: 4096,
             free: 1 << 30,
         })

@@ -8,7 +8,7 @@ use super::place;
 use crate::inbox::InboxError;
 
 /// Sorts `error` by what the caller does next. `folder` is asked for room when a write failed,
-/// because SQLite reports a used-up quota as a failed write.
+/// because SQLite reports a used-up quota, and no room for the index of the log, as failed I/O.
 pub(super) fn sort(error: &rusqlite::Error, folder: Option<&Path>) -> InboxError {
     let text = error.to_string();
     let rusqlite::Error::SqliteFailure(failure, _) = error else {
@@ -17,8 +17,7 @@ pub(super) fn sort(error: &rusqlite::Error, folder: Option<&Path>) -> InboxError
     match failure.code {
         ErrorCode::DiskFull => InboxError::Full(text),
         ErrorCode::SystemIoFailure
-            if failure.extended_code == ffi::SQLITE_IOERR_WRITE
-                && folder.is_some_and(place::has_no_room) =>
+            if is_a_write(failure.extended_code) && folder.is_some_and(place::has_no_room) =>
         {
             InboxError::Full(text)
         }
@@ -32,6 +31,11 @@ pub(super) fn sort(error: &rusqlite::Error, folder: Option<&Path>) -> InboxError
         }
         _ => InboxError::Refused(text),
     }
+}
+
+/// A write of data, or one that makes the index of the log longer.
+fn is_a_write(code: i32) -> bool {
+    matches!(code, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 #[cfg(test)]

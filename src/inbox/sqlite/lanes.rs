@@ -163,11 +163,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Leases due heads of `claim.sink`, ended leases first, and returns how many slots are left.
-    pub(super) fn claim(&mut self, claim: &Claim) -> rusqlite::Result<usize> {
-        let mut left = claim.slots;
+    /// Leases due heads of `claim.sink`, ended leases first, and returns what is left of the claim.
+    pub(super) fn claim(&mut self, claim: &Claim) -> rusqlite::Result<Claim> {
+        let mut left = *claim;
         for leased in [1_i64, 0] {
-            if left == 0 {
+            if left.slots == 0 || left.bytes == 0 {
                 break;
             }
             let due: Vec<(i64, i64)> = self
@@ -176,13 +176,17 @@ impl Work<'_> {
                     "SELECT lane, head FROM lanes WHERE sink = ?1 AND leased = ?2 AND available <= ?3 \
                      ORDER BY available, head LIMIT ?4",
                 )?
-                .query_map(params![claim.sink.0, leased, self.now, limit(left)], |row| {
+                .query_map(params![claim.sink.0, leased, self.now, limit(left.slots)], |row| {
                     Ok((row.get(0)?, row.get(1)?))
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            left -= due.len();
             for (lane, head) in due {
-                self.lease(claim, (lane, Seq(head)), leased == 1)?;
+                if left.bytes == 0 {
+                    break;
+                }
+                let bytes = self.lease(claim, (lane, Seq(head)), leased == 1)?;
+                left.slots -= 1;
+                left.bytes = left.bytes.saturating_sub(bytes);
             }
         }
         Ok(left)
@@ -193,7 +197,7 @@ impl Work<'_> {
         claim: &Claim,
         (lane, seq): (i64, Seq),
         interrupted: bool,
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<usize> {
         let token = self.next_token();
         let expires_at = self.lease_end(claim.ttl);
         self.sql
@@ -211,6 +215,7 @@ impl Work<'_> {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
         let (event, stale) = rows::load_event(self.sql, self.cache, seq)?;
+        let bytes = event.body.len();
         self.leases.push(Lease {
             seq,
             sink: claim.sink,
@@ -223,7 +228,7 @@ impl Work<'_> {
             lane,
             token,
         });
-        Ok(())
+        Ok(bytes)
     }
 
     /// When `sink` next has something to do: the earliest due head, or the first lease to end.

@@ -11,6 +11,7 @@ mod open;
 mod place;
 mod prune;
 mod read;
+mod room;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ mod transaction;
 mod unreadable;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +29,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::oneshot;
 
 pub use self::open::{Location, OpenError};
@@ -73,33 +74,30 @@ impl SqliteInbox {
     pub fn open(options: SqliteOptions) -> Result<Self, OpenError> {
         let opened = open::open(&options.location, options.lock_wait)?;
         let path = match &options.location {
-            Location::File(path) => Some(path.clone()),
+            Location::File(path) => Some(path.as_path()),
             Location::Memory => None,
         };
-        let failed = |what: String| OpenError::Io {
-            path: path.clone().unwrap_or_else(|| PathBuf::from(":memory:")),
-            what,
-        };
-        let log = Arc::new(Log::default());
-        let mut writer = Writer::new(opened.writer, path.clone(), Arc::clone(&log))
-            .map_err(|error| failed(error.to_string()))?;
+        let place = path.unwrap_or(Path::new(":memory:"));
+        let failed = |error: std::io::Error| place::io_failed(place, &error);
+        let total = room::total(&options).map_err(failed)?;
+        let log = Arc::new(Log::in_room(total));
+        let mut writer = Writer::new(opened.writer, options.clone(), Arc::clone(&log))
+            .map_err(|error| open::broken(place, &error))?;
         let mut threads = Vec::new();
         let mut reads = None;
-        if let Some(path) = &path {
+        if let Some(path) = path {
             let connect = |made: rusqlite::Result<Connection>| {
-                made.map_err(|error| failed(error.to_string()))
+                made.map_err(|error| open::broken(path, &error))
             };
             let checkpointer = connect(open::connect(path))?;
-            let thread = writer
-                .start_checkpointer(checkpointer)
-                .map_err(|error| failed(error.to_string()))?;
+            let thread = writer.start_checkpointer(checkpointer).map_err(failed)?;
             threads.push(thread);
             let reader = connect(open::connect_reader(path))?;
             let (send, receive) = channel::<ReadJob>();
             let thread = std::thread::Builder::new()
                 .name("store-read".to_owned())
                 .spawn(move || receive.iter().for_each(|job| job(&reader)))
-                .map_err(|error| failed(error.to_string()))?;
+                .map_err(failed)?;
             threads.push(thread);
             reads = Some(send);
         }
@@ -107,7 +105,7 @@ impl SqliteInbox {
         let thread = std::thread::Builder::new()
             .name("store-write".to_owned())
             .spawn(move || writer.run(&receive))
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(failed)?;
         // The writer is joined first: its end lets the checkpointer go.
         threads.insert(0, thread);
         Ok(Self {
@@ -124,6 +122,19 @@ impl SqliteInbox {
     /// Whether the process before this one did not close the store.
     pub fn was_unclean(&self) -> bool {
         self.unclean
+    }
+
+    /// Waits until the store breaks, wherever that is noticed first, and says what broke it.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.log.broken();
+        let what = match broken.wait_for(Option::is_some).await {
+            Ok(what) => what.clone(),
+            Err(_) => None,
+        };
+        match what {
+            Some(what) => what,
+            None => std::future::pending().await,
+        }
     }
 
     async fn write<T: Send + 'static>(
@@ -163,8 +174,10 @@ impl SqliteInbox {
                 .await;
         };
         let (answer, answered) = oneshot::channel();
+        let log = Arc::clone(&self.log);
         let job: ReadJob = Box::new(move |connection| {
-            let _heard = answer.send(work(connection).map_err(|error| error::sort(&error, None)));
+            let read = work(connection).map_err(|error| log.note(error::sort(&error, None)));
+            let _heard = answer.send(read);
         });
         reads.send(job).map_err(|_| InboxError::Closed)?;
         answered.await.map_err(|_| InboxError::Closed)?
@@ -177,9 +190,18 @@ impl Inbox for SqliteInbox {
         let name = name.to_owned();
         self.write(move |writer| {
             writer.attempt(|writer| {
-                let id = writer.connection.query_row(
-                    "INSERT INTO sinks (name) VALUES (?1) ON CONFLICT DO UPDATE SET name = name \
-                     RETURNING id",
+                let sql = &writer.connection;
+                // One that is known costs no commit: a start writes nothing, however full the disk.
+                let known = sql
+                    .query_row("SELECT id FROM sinks WHERE name = ?1", [&name], |row| {
+                        row.get(0).map(SinkId)
+                    })
+                    .optional()?;
+                if let Some(known) = known {
+                    return Ok(known);
+                }
+                let id = sql.query_row(
+                    "INSERT INTO sinks (name) VALUES (?1) RETURNING id",
                     [&name],
                     |row| row.get(0).map(SinkId),
                 )?;
@@ -191,13 +213,21 @@ impl Inbox for SqliteInbox {
     }
 
     async fn commit(&self, batch: Arc<Batch>, now: Timestamp) -> Result<Committed, InboxError> {
-        self.write(move |writer| writer.attempt(|writer| transaction::commit(writer, &batch, now)))
-            .await
+        self.write(move |writer| {
+            writer.attempt(|writer| {
+                if !batch.offers.is_empty() {
+                    room::ensure(&writer.connection, &writer.options, &batch.offers)?;
+                }
+                transaction::commit(writer, &batch, now)
+            })
+        })
+        .await
     }
 
     async fn probe(&self) -> Result<(), InboxError> {
         self.write(|writer| {
             writer.attempt(|writer| {
+                room::ensure(&writer.connection, &writer.options, &[])?;
                 writer
                     .connection
                     .execute(
@@ -217,7 +247,10 @@ impl Inbox for SqliteInbox {
         bounds: UnreadableBounds,
     ) -> Result<i64, InboxError> {
         self.write(move |writer| {
-            writer.attempt(|writer| unreadable::keep(writer, &unreadable, bounds))
+            writer.attempt(|writer| {
+                room::ensure(&writer.connection, &writer.options, &[])?;
+                unreadable::keep(writer, &unreadable, bounds)
+            })
         })
         .await
     }
@@ -262,38 +295,16 @@ impl Inbox for SqliteInbox {
     }
 
     async fn space(&self) -> Result<Space, InboxError> {
-        let pages = self
-            .read(|sql| {
-                let number = |pragma: &str| {
-                    sql.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, u64>(0))
-                };
-                Ok((
-                    number("page_size")?,
-                    number("page_count")?,
-                    number("freelist_count")?,
-                ))
-            })
-            .await?;
-        let (size, count, unused) = pages;
-        let mut space = Space {
-            store: size * count,
+        let pages = self.read(room::Pages::read).await?;
+        let room = room::measure(pages, &self.options)
+            .map_err(|error| InboxError::Refused(error.to_string()))?;
+        Ok(Space {
+            total: room.total,
+            store: room.taken,
+            free: room.free,
             log: self.log.bytes_in_use(),
             longest_stall: self.log.longest_stall(),
-            free: u64::MAX,
-        };
-        if let Location::File(path) = &self.options.location {
-            let free = place::free_bytes(open::folder_of(path))
-                .map_err(|error| InboxError::Refused(error.to_string()))?;
-            let log = std::fs::metadata(open::beside(path, "-wal")).map_or(0, |log| log.len());
-            space.store += log;
-            // What the log already takes on disk is used again from its beginning.
-            space.free = free + size * unused + log.saturating_sub(space.log);
-        }
-        if self.options.max_size > 0 {
-            let used = space.store.saturating_sub(size * unused);
-            space.free = space.free.min(self.options.max_size.saturating_sub(used));
-        }
-        Ok(space)
+        })
     }
 
     async fn counts(&self) -> Result<Counts, InboxError> {
@@ -331,11 +342,7 @@ impl Inbox for SqliteInbox {
 
     async fn close(&self) -> Result<(), InboxError> {
         self.log.closing.store(true, Ordering::Relaxed);
-        self.write(|writer| {
-            writer.closing = true;
-            Ok(())
-        })
-        .await?;
+        let flushed = self.write(Writer::close).await;
         self.jobs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -356,7 +363,7 @@ impl Inbox for SqliteInbox {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         match joined {
-            Ok(true) => Ok(()),
+            Ok(true) => flushed,
             Ok(false) | Err(_) => Err(InboxError::Broken(
                 "a thread of the store panicked".to_owned(),
             )),

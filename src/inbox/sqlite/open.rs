@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::error;
 use super::place::{self, Ground, StoreLock};
+use crate::inbox::InboxError;
 
 /// The first SQLite whose write-ahead log is free of the checkpoint race of 3.51.2 and before.
 const OLDEST_LIBRARY: i32 = 3_051_003;
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_inbox.sql")];
-/// "FDRi", written into the file's header so that a foreign database is recognised.
+/// The letters `FDRi`, written into the file's header so that a foreign database is recognised.
 const APPLICATION_ID: i32 = 0x4644_5269;
 
 /// Where the store is.
@@ -67,6 +69,14 @@ pub enum OpenError {
     /// The library is too old to be trusted.
     #[error("the SQLite library is {0}; 3.51.3 or later is needed")]
     Library(&'static str),
+    /// The disk is full.
+    #[error("the store {path} cannot be opened: its volume has no room ({what}); make some, and it starts", path = .path.display())]
+    NoRoom {
+        /// The store.
+        path: PathBuf,
+        /// What found none.
+        what: String,
+    },
     /// Reading or writing failed.
     #[error("the store's I/O failed while opening {path}: {what}", path = .path.display())]
     Io {
@@ -160,10 +170,7 @@ fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
     }
     file.sync_all()
         .and_then(|()| place::sync_folder(folder))
-        .map_err(|error| OpenError::Io {
-            path: path.to_owned(),
-            what: error.to_string(),
-        })?;
+        .map_err(|error| place::io_failed(path, &error))?;
     migrate(&mut writer, path)?;
     Ok(Opened {
         writer,
@@ -174,10 +181,13 @@ fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
 
 /// A connection for the writer or the checkpointer.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(
+    let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
+    )?;
+    // A connection that has read nothing does not know of the log, and its checkpoints do nothing.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
 }
 
 /// A short-lived reader's connection.
@@ -293,8 +303,15 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     run(connection).map_err(|error| broken(path, &error))
 }
 
-fn broken(path: &Path, error: &rusqlite::Error) -> OpenError {
+/// What a failure of SQLite before the first commit means.
+pub(super) fn broken(path: &Path, error: &rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode;
+    if let InboxError::Full(what) = error::sort(error, Some(folder_of(path))) {
+        return OpenError::NoRoom {
+            path: path.to_owned(),
+            what,
+        };
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign {
             path: path.to_owned(),

@@ -62,10 +62,19 @@ fn ground_of(magic: u32) -> Ground {
     }
 }
 
-/// Bytes the file system still gives to an unprivileged writer.
-pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
+/// A file system's size, and what it still gives to an unprivileged writer, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Volume {
+    pub(super) size: u64,
+    pub(super) free: u64,
+}
+
+pub(super) fn volume(folder: &Path) -> io::Result<Volume> {
     let stat = rustix::fs::statvfs(folder)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    Ok(Volume {
+        size: stat.f_blocks.saturating_mul(stat.f_frsize),
+        free: stat.f_bavail.saturating_mul(stat.f_frsize),
+    })
 }
 
 /// Makes a folder's entries durable.
@@ -154,8 +163,19 @@ fn holder(file: &mut File) -> String {
     }
 }
 
+/// A failure of the disk under `path`, as against one of the set-up.
+pub(super) fn io_failed(path: &Path, error: &io::Error) -> OpenError {
+    OpenError::Io {
+        path: path.to_owned(),
+        what: error.to_string(),
+    }
+}
+
 /// Says who may do what with `path`, and which command helps.
 pub(super) fn unopenable(path: &Path, error: &io::Error) -> OpenError {
+    if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
+        return io_failed(path, error);
+    }
     OpenError::Unopenable {
         path: path.to_owned(),
         what: error.to_string(),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::SystemClock;
 use crate::event::Outcome;
 use crate::inbox::conformance::{self, TTL, at, claim, event};
-use crate::inbox::{Claim, Settlement};
+use crate::inbox::{Claim, Committer, CommitterOptions, Settlement};
+use crate::metrics::Metrics;
 
 fn options(location: Location) -> SqliteOptions {
     SqliteOptions {
@@ -53,6 +55,7 @@ async fn what_was_leased_when_the_process_ended_is_found_by_the_next_one() {
         claims: vec![Claim {
             sink,
             slots: 1,
+            bytes: usize::MAX,
             ttl: TTL,
         }],
         ..Batch::default()
@@ -71,6 +74,31 @@ async fn what_was_leased_when_the_process_ended_is_found_by_the_next_one() {
     let lease = claim(&inbox, sink, 1, at(1)).await.leases.remove(0);
     assert!(lease.interrupted, "its end is unknown");
     assert_eq!(lease.attempt, 2);
+    inbox.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_group_commit_rests_and_ends_when_nothing_is_left_to_settle() {
+    let inbox = Arc::new(SqliteInbox::open(options(Location::Memory)).unwrap());
+    let sink = inbox.sink("s").await.unwrap();
+    let (committer, task) = Committer::new(CommitterOptions {
+        inbox: Arc::clone(&inbox) as Arc<dyn Inbox>,
+        clock: Arc::new(SystemClock),
+        metrics: Metrics::new(),
+    });
+    let claims = committer.register(sink, 0, TTL);
+    #[expect(clippy::disallowed_methods, reason = "no lifecycle is under test")]
+    let task = tokio::spawn(task);
+    claims.settle(Vec::new());
+    // Its time to ride passes, and nothing is there to ride.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    committer.finish();
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(task.is_finished(), "it goes round and round");
     inbox.close().await.unwrap();
 }
 
@@ -262,4 +290,42 @@ async fn settling_a_lease_of_a_dropped_delivery_is_noticed() {
         .lost;
     assert_eq!(lost.len(), 1);
     inbox.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_log_moves_into_the_file_in_the_background() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = open(folder.path());
+    let big: &'static str = Box::leak("x".repeat(12 << 20).into_boxed_str());
+    let batch = Batch {
+        offers: vec![event("a").body(big).offer()],
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(batch), at(0)).await.unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while inbox.log.bytes_copied() < (12 << 20) {
+        assert!(std::time::Instant::now() < deadline, "nothing was copied");
+        tokio::task::yield_now().await;
+    }
+    inbox.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_broke_once_takes_nothing_more_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = open(folder.path());
+    let torn = || InboxError::Broken("a page is torn".to_owned());
+    let log = Arc::clone(&inbox.log);
+    assert!(matches!(log.note(torn()), InboxError::Broken(_)));
+    assert_eq!(inbox.broken().await, "a page is torn");
+    let batch = Batch {
+        offers: vec![event("a").offer()],
+        ..Batch::default()
+    };
+    let refused = inbox.commit(Arc::new(batch), at(0)).await.unwrap_err();
+    assert_eq!(refused.to_string(), torn().to_string());
+    assert_eq!(
+        inbox.close().await.unwrap_err().to_string(),
+        torn().to_string()
+    );
 }

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::cache::Cache;
 use super::rows::{OUTCOME_ACCEPTED, OUTCOME_STALE, origin_number};
 use super::writer::Writer;
-use crate::event::{Outcome, Subject};
+use crate::event::Outcome;
 use crate::inbox::{Batch, Claim, Committed, Lease, Offer, Offered, Seq, SinkId, Wanted};
 
 /// A transaction under way, with what it has done so far.
@@ -29,6 +29,7 @@ pub(super) struct Work<'a> {
 /// What is known of an event's subject before it is judged.
 struct Known {
     lane: i64,
+    text: Option<String>,
     last_time: Option<i64>,
     last_seq: Option<i64>,
 }
@@ -56,8 +57,8 @@ pub(super) fn commit(
         work.settle(settled)?;
     }
     for claim in &batch.claims {
-        let slots = work.claim(claim)?;
-        work.free.push(Claim { slots, ..*claim });
+        let left = work.claim(claim)?;
+        work.free.push(left);
     }
     let mut offered = Vec::with_capacity(batch.offers.len());
     for offer in &batch.offers {
@@ -102,9 +103,10 @@ impl Work<'_> {
         }
         let route = self.cache.route_id(self.sql, &offer.event.route)?;
         let known = match &offer.event.subject {
-            Some(subject) => self.known(route, subject)?,
+            Some(subject) => self.known(route, subject.to_string())?,
             None => Known {
                 lane: -seq.0,
+                text: None,
                 last_time: None,
                 last_seq: None,
             },
@@ -165,8 +167,7 @@ impl Work<'_> {
     }
 
     /// Finds the subject's row, or the place for a new one. Ids that collide move on by one.
-    fn known(&mut self, route: i64, subject: &Subject) -> rusqlite::Result<Known> {
-        let text = subject.to_string();
+    fn known(&mut self, route: i64, text: String) -> rusqlite::Result<Known> {
         let mut id = subject_id(route, &text);
         loop {
             let found = self
@@ -182,6 +183,7 @@ impl Work<'_> {
                 None => {
                     return Ok(Known {
                         lane: id,
+                        text: Some(text),
                         last_time: None,
                         last_seq: None,
                     });
@@ -189,6 +191,7 @@ impl Work<'_> {
                 Some((last_time, last_seq, true)) => {
                     return Ok(Known {
                         lane: id,
+                        text: Some(text),
                         last_time,
                         last_seq: Some(last_seq),
                     });
@@ -220,7 +223,7 @@ impl Work<'_> {
                 event.event_id.as_ref().map(crate::event::Id::as_str),
                 event.event_type.as_str(),
                 event.event_time,
-                event.subject.as_ref().map(Subject::to_string),
+                known.text,
                 if stale { OUTCOME_STALE } else { OUTCOME_ACCEPTED },
                 event.command,
                 origin_number(event.origin),
@@ -240,7 +243,7 @@ impl Work<'_> {
         (route, known): (i64, &Known),
         stale: bool,
     ) -> rusqlite::Result<()> {
-        let Some(subject) = &offer.event.subject else {
+        let Some(subject) = &known.text else {
             return Ok(());
         };
         let moved = offer
@@ -281,15 +284,11 @@ impl Work<'_> {
         (lane, stale): (i64, bool),
     ) -> rusqlite::Result<()> {
         let lane = if wanted.in_order { lane } else { -seq.0 };
-        let slot = self
+        let lease = self
             .free
-            .iter_mut()
-            .find(|claim| claim.sink == wanted.sink && claim.slots > 0)
-            .map(|claim| (claim.ttl, &mut claim.slots));
-        let lease = slot.map(|(ttl, slots)| {
-            *slots -= 1;
-            ttl
-        });
+            .iter()
+            .find(|claim| claim.sink == wanted.sink && claim.slots > 0 && claim.bytes > 0)
+            .map(|claim| claim.ttl);
         let (token, expires_at) = match lease {
             Some(ttl) => (Some(self.next_token()), self.lease_end(ttl)),
             None => (None, timestamp(self.now)),
@@ -312,7 +311,6 @@ impl Work<'_> {
         let token = token.filter(|_| first);
         if !first {
             self.queue_behind(wanted.sink, lane, seq)?;
-            self.give_back(wanted.sink, lease.is_some());
         }
         self.sql
             .prepare_cached(
@@ -321,6 +319,7 @@ impl Work<'_> {
             .execute(params![seq.0, wanted.sink.0, token.is_some()])?;
         self.cache.pending(wanted.sink, 1);
         if let Some(token) = token {
+            self.take_slot(wanted.sink, offer.event.body.len());
             self.leases.push(Lease {
                 seq,
                 sink: wanted.sink,
@@ -350,9 +349,10 @@ impl Work<'_> {
             .map(|_one| ())
     }
 
-    fn give_back(&mut self, sink: SinkId, taken: bool) {
+    fn take_slot(&mut self, sink: SinkId, bytes: usize) {
         if let Some(claim) = self.free.iter_mut().find(|claim| claim.sink == sink) {
-            claim.slots += usize::from(taken);
+            claim.slots -= 1;
+            claim.bytes = claim.bytes.saturating_sub(bytes);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! writer finishes the tail itself between two transactions once the log is long, and waits for
 //! the background one only when it is very long.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,25 +12,24 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
+use tokio::sync::watch;
 
 use super::cache::Cache;
-use super::{error, open};
+use super::{Location, SqliteOptions, error, open, room};
 use crate::inbox::InboxError;
 
 /// Work for the writer's thread.
 pub(super) type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 const PAGE: u64 = 4096;
-/// New frames after which the background checkpoint is woken.
-const WAKE_PAGES: u64 = (8 << 20) / PAGE;
-/// Frames in use above which the writer finishes the checkpoint when nobody else is at it.
-const FINISH_PAGES: u64 = (32 << 20) / PAGE;
-/// Frames in use above which the writer waits to be able to.
-const WAIT_PAGES: u64 = (64 << 20) / PAGE;
 
 /// What the writer and the checkpointer tell each other about the log.
 #[derive(Debug, Default)]
 pub(super) struct Log {
+    /// Frames in use above which the writer waits to be able to finish the checkpoint; above half
+    /// of it the writer does so when nobody else is at it, and at each eighth the background
+    /// checkpoint is woken.
+    most: u64,
     /// Frames in use, after the last commit.
     pages: AtomicU64,
     /// Frames already copied into the file.
@@ -39,20 +38,35 @@ pub(super) struct Log {
     longest_stall: AtomicU64,
     /// Held while a checkpoint runs.
     running: Mutex<()>,
-    /// A checkpoint failed in a way after which nothing may be acknowledged.
-    broken: Mutex<Option<String>>,
+    /// What failed in a way after which nothing may be acknowledged. It stays failed: a sync that
+    /// works after one that did not says nothing about what the first one was to sync.
+    broken: watch::Sender<Option<String>>,
     /// Set when the store closes.
     pub(super) closing: AtomicBool,
 }
 
 impl Log {
+    /// For a store that has a room of `total` bytes.
+    pub(super) fn in_room(total: u64) -> Self {
+        Self {
+            most: room::log_share(total) / PAGE,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn bytes_in_use(&self) -> u64 {
         self.pages.load(Ordering::Relaxed) * PAGE
     }
 
+    /// Bytes of the log that are in the file already.
+    #[cfg(test)]
+    pub(super) fn bytes_copied(&self) -> u64 {
+        self.copied.load(Ordering::Relaxed) * PAGE
+    }
+
     /// Whether the log is longer than a reader may keep it.
     pub(super) fn is_long(&self) -> bool {
-        self.pages.load(Ordering::Relaxed) > WAIT_PAGES
+        self.pages.load(Ordering::Relaxed) > self.most
     }
 
     pub(super) fn longest_stall(&self) -> Duration {
@@ -67,12 +81,30 @@ impl Log {
         Ok(u64::try_from(log).unwrap_or_default() == copied)
     }
 
-    fn fail(&self, error: &InboxError) {
-        match error {
-            InboxError::Broken(what) => {
-                let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-                broken.get_or_insert_with(|| format!("a checkpoint failed: {what}"));
-            }
+    /// What broke the store, if anything did.
+    pub(super) fn broken(&self) -> watch::Receiver<Option<String>> {
+        self.broken.subscribe()
+    }
+
+    /// Notes a failure that breaks the store, and hands it back.
+    pub(super) fn note(&self, failure: InboxError) -> InboxError {
+        if let InboxError::Broken(what) = &failure {
+            self.broken.send_if_modified(|broken| {
+                let first = broken.is_none();
+                broken.get_or_insert_with(|| what.clone());
+                first
+            });
+        }
+        failure
+    }
+
+    fn checkpoint_failed(&self, failure: InboxError) {
+        let failure = match failure {
+            InboxError::Broken(what) => InboxError::Broken(format!("a checkpoint failed: {what}")),
+            other => other,
+        };
+        match self.note(failure) {
+            InboxError::Broken(_) => {}
             other => tracing::warn!("cannot move the store's log into its file: {other}"),
         }
     }
@@ -84,7 +116,7 @@ pub(super) struct Writer {
     pub(super) cache: Cache,
     /// The last lease token given out.
     pub(super) tokens: i64,
-    pub(super) path: Option<PathBuf>,
+    pub(super) options: SqliteOptions,
     log: Arc<Log>,
     wake: Option<SyncSender<()>>,
     /// Set by the job that closes the store.
@@ -95,7 +127,7 @@ impl Writer {
     /// Takes over an opened store: leases of the process before this one are ended.
     pub(super) fn new(
         mut connection: Connection,
-        path: Option<PathBuf>,
+        options: SqliteOptions,
         log: Arc<Log>,
     ) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(64);
@@ -106,12 +138,15 @@ impl Writer {
             Ok(())
         }))?;
         connection.execute("UPDATE lanes SET available = 0 WHERE leased = 1", [])?;
+        // A log that one large batch made longer than its share gives the rest back.
+        let share = log.most * PAGE;
+        connection.pragma_update_and_check(None, "journal_size_limit", share, |_limit| Ok(()))?;
         let cache = Cache::load(&connection)?;
         Ok(Self {
             connection,
             cache,
             tokens: 0,
-            path,
+            options,
             log,
             wake: None,
             closing: false,
@@ -126,10 +161,10 @@ impl Writer {
         let (wake, woken) = sync_channel(1);
         self.wake = Some(wake);
         let log = Arc::clone(&self.log);
-        let folder = self.path.clone();
+        let folder = self.folder().map(Path::to_owned);
         std::thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || checkpoint_when_woken(&connection, &woken, &log, folder))
+            .spawn(move || checkpoint_when_woken(&connection, &woken, &log, folder.as_deref()))
     }
 
     /// Runs jobs until one closes the store or nobody can send any more.
@@ -146,26 +181,22 @@ impl Writer {
         &mut self,
         work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
     ) -> Result<T, InboxError> {
-        if let Some(what) = &*self
-            .log
-            .broken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
+        if let Some(what) = &*self.log.broken.borrow() {
             return Err(InboxError::Broken(what.clone()));
         }
-        let folder = self.path.clone();
-        let folder = folder.as_deref().map(open::folder_of);
         let failure = match work(self) {
             Ok(done) => return Ok(done),
-            Err(failure) => error::sort(&failure, folder),
+            Err(failure) => self.log.note(error::sort(&failure, self.folder())),
         };
+        if matches!(failure, InboxError::Broken(_)) {
+            return Err(failure);
+        }
         match Cache::load(&self.connection) {
             Ok(cache) => self.cache = cache,
             Err(second) => {
-                return Err(InboxError::Broken(format!(
+                return Err(self.log.note(InboxError::Broken(format!(
                     "{failure}, and then the store could not be read: {second}"
-                )));
+                ))));
             }
         }
         if matches!(failure, InboxError::Full(_)) {
@@ -175,6 +206,29 @@ impl Writer {
         Err(failure)
     }
 
+    /// Where the store's files lie.
+    fn folder(&self) -> Option<&Path> {
+        match &self.options.location {
+            Location::File(path) => Some(open::folder_of(path)),
+            Location::Memory => None,
+        }
+    }
+
+    /// The last work before the store closes: what the log holds moves into the file here, where
+    /// a failure is seen; closing a connection does the same and keeps failures to itself.
+    pub(super) fn close(&mut self) -> Result<(), InboxError> {
+        self.closing = true;
+        if self.folder().is_some() {
+            let log = Arc::clone(&self.log);
+            let _alone = log.running.lock().unwrap_or_else(PoisonError::into_inner);
+            self.finish_checkpoint();
+        }
+        match &*self.log.broken.borrow() {
+            Some(what) => Err(InboxError::Broken(what.clone())),
+            None => Ok(()),
+        }
+    }
+
     fn tend_log(&mut self) {
         let Some(wake) = &self.wake else { return };
         let pages = self.log.pages.load(Ordering::Relaxed);
@@ -182,13 +236,13 @@ impl Writer {
         if pages < copied {
             // The log began anew.
             self.log.copied.store(0, Ordering::Relaxed);
-        } else if pages - copied > WAKE_PAGES {
+        } else if pages - copied > self.log.most / 8 {
             // A full channel means that the checkpointer is awake already.
             let _awake = wake.try_send(());
         }
-        if pages > FINISH_PAGES {
+        if pages > self.log.most / 2 {
             let log = Arc::clone(&self.log);
-            let alone = if pages > WAIT_PAGES {
+            let alone = if pages > self.log.most {
                 Some(log.running.lock().unwrap_or_else(PoisonError::into_inner))
             } else {
                 log.running.try_lock().ok()
@@ -202,8 +256,8 @@ impl Writer {
     fn finish_checkpoint(&mut self) {
         let begun = std::time::Instant::now();
         if let Err(failure) = self.log.checkpoint(&self.connection) {
-            let folder = self.path.as_deref().map(open::folder_of);
-            self.log.fail(&error::sort(&failure, folder));
+            let failure = error::sort(&failure, self.folder());
+            self.log.checkpoint_failed(failure);
         }
         let stall = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.log.longest_stall.fetch_max(stall, Ordering::Relaxed);
@@ -214,13 +268,12 @@ fn checkpoint_when_woken(
     connection: &Connection,
     woken: &Receiver<()>,
     log: &Log,
-    path: Option<PathBuf>,
+    folder: Option<&Path>,
 ) {
     while woken.recv().is_ok() {
         let _alone = log.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(failure) = log.checkpoint(connection) {
-            let folder = path.as_deref().map(open::folder_of);
-            log.fail(&error::sort(&failure, folder));
+            log.checkpoint_failed(error::sort(&failure, folder));
         }
     }
 }

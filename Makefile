@@ -1,0 +1,54 @@
+# flashduty-receiver: what there is to run. `make` alone prints this list.
+#
+# Rust, make and root or sudo are expected; everything else is installed with apt when it is missing,
+# and each target says what it installs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Some tests mount a file system, so the test binaries run as root; cargo itself does not.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo "--config 'target.\"cfg(unix)\".runner = \"sudo -nE\"'")
+# What `make test` and `make soak` need beside a compiler: each command and the package it is in.
+TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:procps mount:mount \
+              setpriv:util-linux python3:python3 yaml.py:python3-yaml
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: compiler ## build the release binary and play one incident's life into it; Ctrl-C ends it
+	cargo build --release --locked
+	@exec "$$(scripts/built.sh release)" demo
+
+.PHONY: test
+test: compiler ## every check there is, with small counts; what CI runs
+	@scripts/install.sh $(TEST_TOOLS)
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo test --locked $(AS_ROOT)
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
+
+.PHONY: soak
+soak: compiler ## the end-to-end tests with full counts, one by one, and their table; an hour or so
+	@scripts/install.sh $(TEST_TOOLS)
+	@mkdir -p target
+	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it -- --test-threads=1 --nocapture \
+		2>&1 | tee target/soak.log || failed=1; \
+	echo; grep -o 'soak |.*' target/soak.log | sort -t '|' -k 2n; exit $${failed:-0}
+
+.PHONY: bench
+bench: compiler ## measure the receiver beside the limits of this machine
+	cargo bench --locked --bench throughput
+
+.PHONY: image-check
+image-check: compiler ## carry out the Dockerfile without a container engine, and try the result; needs root
+	cargo build --release --locked
+	@export BINARY="$$(scripts/built.sh release)"; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -nE"; \
+	$$sudo scripts/image-rootfs.sh; $$sudo scripts/image-try.sh
+
+.PHONY: compiler
+compiler:
+	@scripts/install.sh cc:gcc libc.h:libc6-dev

@@ -1,0 +1,316 @@
+//! What the dispatcher does with each way an attempt can end.
+
+#![expect(clippy::disallowed_methods, reason = "tests run the dispatcher's task")]
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, mpsc};
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::event::{Event, Id, Key, Origin, Route, Seq, Subject};
+use crate::inbox::query::{DeliveryFilter, DeliveryState};
+use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::inbox::{CommitterOptions, Inbox, Offer, Wanted};
+use crate::metrics::Metrics;
+
+/// Ends attempts as it is told, and says which ones began.
+struct Scripted {
+    ends: Mutex<std::collections::VecDeque<Result<(), SinkError>>>,
+    begun: mpsc::UnboundedSender<(i64, u32)>,
+    /// While set, an attempt that began does not end.
+    hold: Option<Arc<Notify>>,
+}
+
+#[async_trait]
+impl Sink for Scripted {
+    async fn deliver(&self, leases: &[Lease]) -> Vec<Result<(), SinkError>> {
+        for lease in leases {
+            let _heard = self.begun.send((lease.seq.0, lease.attempt));
+        }
+        if let Some(hold) = &self.hold {
+            hold.notified().await;
+        }
+        let mut ends = self.ends.lock().unwrap();
+        leases
+            .iter()
+            .map(|_| ends.pop_front().unwrap_or(Ok(())))
+            .collect()
+    }
+}
+
+struct Set {
+    inbox: Arc<SqliteInbox>,
+    committer: Committer,
+    committing: tokio::task::JoinHandle<anyhow::Result<()>>,
+    sink: SinkId,
+    begun: mpsc::UnboundedReceiver<(i64, u32)>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    dispatching: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+const AGES: Ages = Ages {
+    command: Duration::from_secs(600),
+    event: Some(Duration::from_secs(3600)),
+};
+
+async fn set(ends: Vec<Result<(), SinkError>>, hold: Option<Arc<Notify>>) -> Set {
+    let inbox = Arc::new(
+        SqliteInbox::open(SqliteOptions {
+            location: Location::Memory,
+            lock_wait: Duration::ZERO,
+            max_size: 0,
+        })
+        .unwrap(),
+    );
+    let metrics = Metrics::new();
+    let (committer, task) = Committer::new(CommitterOptions {
+        inbox: Arc::<SqliteInbox>::clone(&inbox) as Arc<dyn Inbox>,
+        clock: Arc::new(SystemClock),
+        metrics: Arc::clone(&metrics),
+    });
+    let committing = tokio::spawn(task);
+    let sink = inbox.sink("s").await.unwrap();
+    let (begin, begun) = mpsc::unbounded_channel();
+    let name: Arc<str> = Arc::from("s");
+    let dispatcher = Dispatcher::new(
+        Arc::clone(&name),
+        DispatchOptions {
+            sink,
+            batch: 4,
+            slots: 8,
+            lease: Duration::from_secs(60),
+            ages: Arc::new(ArcSwap::from_pointee(AGES)),
+            retry: Retry {
+                initial: Duration::from_millis(1),
+                ..Retry::default()
+            },
+        },
+        Arc::new(Scripted {
+            ends: Mutex::new(ends.into()),
+            begun: begin,
+            hold,
+        }),
+        Arc::new(SystemClock),
+        metrics.sink(&name),
+    );
+    let stop = CancellationToken::new();
+    let dispatching = tokio::spawn(dispatcher.run(committer.clone(), stop.clone()));
+    Set {
+        inbox,
+        committer,
+        committing,
+        sink,
+        begun,
+        metrics,
+        stop,
+        dispatching,
+    }
+}
+
+impl Set {
+    /// Offers an event that is `age` old.
+    async fn offer(&self, id: &str, command: bool, age: Duration) -> Seq {
+        let now = crate::clock::Clock::now(&SystemClock);
+        let born = now.checked_sub(age).unwrap();
+        let mut key = [0; 16];
+        key[..id.len()].copy_from_slice(id.as_bytes());
+        let offer = Offer {
+            event: Arc::new(Event {
+                event_id: Some(Id::new(id)),
+                event_type: Id::new("i_new"),
+                event_time: Some(born.as_millisecond()),
+                subject: Some(Subject::Incident(Id::new(id))),
+                route: Route::default(),
+                command,
+                source_ip: None,
+                peer_ip: None,
+                received_at: now,
+                origin: Origin::Push,
+                trace_parent: None,
+                body: bytes::Bytes::from_static(b"{}"),
+            }),
+            key: Some(Key(key)),
+            moves_mark: !command,
+            wanted: Arc::from([Wanted {
+                sink: self.sink,
+                include_stale: false,
+                in_order: true,
+            }]),
+        };
+        self.committer.offer(offer).await.unwrap().unwrap().seq
+    }
+
+    /// Stops everything and says in which state the delivery of `seq` is, and its last error.
+    async fn end(self, seq: Seq) -> (DeliveryState, Option<String>) {
+        self.stop.cancel();
+        self.dispatching.await.unwrap().unwrap();
+        self.committer.finish();
+        self.committing.await.unwrap().unwrap();
+        let filter = DeliveryFilter {
+            seq: Some(seq),
+            limit: 1,
+            ..DeliveryFilter::default()
+        };
+        let row = self.inbox.deliveries(filter).await.unwrap().items.remove(0);
+        (row.state, row.last_error)
+    }
+
+    fn counted(&self, outcome: &str) -> bool {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, self.metrics.registry()).unwrap();
+        text.contains(&format!("{{sink=\"s\",outcome=\"{outcome}\"}} 1"))
+    }
+
+    async fn until_counted(&self, outcome: &str) {
+        while !self.counted(outcome) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+const NEW: Duration = Duration::ZERO;
+
+#[tokio::test]
+async fn what_the_sink_takes_is_delivered() {
+    let mut set = set(vec![Ok(())], None).await;
+    let seq = set.offer("a", false, NEW).await;
+    assert_eq!(set.begun.recv().await, Some((seq.0, 1)));
+    set.until_counted("delivered").await;
+    assert_eq!(set.end(seq).await, (DeliveryState::Delivered, None));
+}
+
+#[tokio::test]
+async fn a_failure_that_may_pass_is_tried_again() {
+    let mut set = set(vec![Err(SinkError::Retry("busy".to_owned())), Ok(())], None).await;
+    let seq = set.offer("a", false, NEW).await;
+    assert_eq!(set.begun.recv().await, Some((seq.0, 1)));
+    assert_eq!(set.begun.recv().await, Some((seq.0, 2)));
+    set.until_counted("delivered").await;
+    assert_eq!(
+        set.end(seq).await,
+        (DeliveryState::Delivered, Some("busy".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn a_failure_that_will_not_pass_is_dead_at_once() {
+    let mut set = set(
+        vec![Err(SinkError::Refused("no such ticket".to_owned()))],
+        None,
+    )
+    .await;
+    let seq = set.offer("a", false, NEW).await;
+    set.begun.recv().await;
+    set.until_counted("dead").await;
+    let end = set.end(seq).await;
+    assert_eq!(
+        end,
+        (DeliveryState::Dead, Some("no such ticket".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn a_command_past_its_age_is_never_begun() {
+    let mut set = set(Vec::new(), None).await;
+    let seq = set.offer("a", true, Duration::from_secs(601)).await;
+    set.until_counted("expired").await;
+    assert!(set.begun.try_recv().is_err());
+    assert_eq!(set.end(seq).await.0, DeliveryState::Expired);
+}
+
+#[tokio::test]
+async fn an_event_past_the_sinks_age_is_never_begun() {
+    let mut set = set(Vec::new(), None).await;
+    let seq = set.offer("a", false, Duration::from_secs(3601)).await;
+    set.until_counted("expired").await;
+    assert!(set.begun.try_recv().is_err());
+    assert_eq!(set.end(seq).await.0, DeliveryState::Expired);
+}
+
+#[tokio::test]
+async fn what_a_sink_that_is_gone_had_in_hand_keeps_its_lease() {
+    let mut set = set(vec![Err(SinkError::Gone("closed".to_owned()))], None).await;
+    let seq = set.offer("a", false, NEW).await;
+    set.begun.recv().await;
+    while set.metrics.sink(&Arc::from("s")).paused.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(set.end(seq).await.0, DeliveryState::Leased);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_stalls_is_shown_as_paused_until_it_goes_on() {
+    let hold = Arc::new(Notify::new());
+    let mut set = set(Vec::new(), Some(Arc::clone(&hold))).await;
+    let paused = set.metrics.sink(&Arc::from("s")).paused;
+    let seq = set.offer("a", false, NEW).await;
+    set.begun.recv().await;
+    tokio::time::sleep(STALLED_AFTER + Duration::from_millis(1)).await;
+    assert_eq!(paused.get(), 1);
+    hold.notify_one();
+    set.until_counted("delivered").await;
+    assert_eq!(paused.get(), 0);
+    assert_eq!(set.end(seq).await.0, DeliveryState::Delivered);
+}
+
+#[tokio::test]
+async fn an_interrupted_command_is_dead_and_an_interrupted_event_is_repeated() {
+    let hold = Arc::new(Notify::new());
+    let mut first = set(Vec::new(), Some(hold)).await;
+    let command = first.offer("a", true, NEW).await;
+    let event = first.offer("b", false, NEW).await;
+    first.begun.recv().await;
+    // As after a crash: the leases are there, and nobody holds them.
+    first.dispatching.abort();
+    let inbox = Arc::clone(&first.inbox);
+    let now = crate::clock::Clock::now(&SystemClock)
+        .checked_add(Duration::from_secs(61))
+        .unwrap();
+    let batch = crate::inbox::Batch {
+        claims: vec![crate::inbox::Claim {
+            sink: first.sink,
+            slots: 8,
+            bytes: usize::MAX,
+            ttl: Duration::from_secs(60),
+        }],
+        ..Default::default()
+    };
+    let leases = inbox.commit(Arc::new(batch), now).await.unwrap().leases;
+    let (begin, _begun) = mpsc::unbounded_channel();
+    let name: Arc<str> = Arc::from("s");
+    let dispatcher = Dispatcher::new(
+        Arc::clone(&name),
+        DispatchOptions {
+            sink: first.sink,
+            batch: 4,
+            slots: 8,
+            lease: Duration::from_secs(60),
+            ages: Arc::new(ArcSwap::from_pointee(AGES)),
+            retry: Retry::default(),
+        },
+        Arc::new(Scripted {
+            ends: Mutex::default(),
+            begun: begin,
+            hold: None,
+        }),
+        Arc::new(SystemClock),
+        first.metrics.sink(&name),
+    );
+    let (wanted, settled) = dispatcher.sort_out(leases);
+    assert_eq!(
+        wanted
+            .iter()
+            .map(|lease| (lease.seq, lease.attempt))
+            .collect::<Vec<_>>(),
+        [(event, 2)]
+    );
+    assert_eq!(settled.len(), 1);
+    assert_eq!(settled[0].seq, command);
+    assert_eq!(
+        settled[0].settlement,
+        Settlement::Dead("interrupted".to_owned())
+    );
+}

@@ -1,0 +1,201 @@
+//! Who gets a delivery, when, and how it ends.
+
+use super::*;
+
+pub(in crate::inbox) async fn a_leased_delivery_is_not_leased_again(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer(inbox, event("a").to(sink)).await;
+    assert_eq!(claim(inbox, sink, 5, at(1)).await.leases.len(), 1);
+    assert!(claim(inbox, sink, 5, at(2)).await.leases.is_empty());
+}
+
+pub(in crate::inbox) async fn a_new_event_is_leased_by_the_transaction_that_stores_it(
+    inbox: &dyn Inbox,
+) {
+    let sink = inbox.sink("s").await.unwrap();
+    let batch = Batch {
+        offers: ["a", "b", "c"]
+            .map(|id| {
+                event(id)
+                    .of(if id == "b" { "alert:b" } else { "alert:a" })
+                    .to(sink)
+                    .offer()
+            })
+            .into(),
+        claims: vec![Claim {
+            sink,
+            slots: 5,
+            bytes: usize::MAX,
+            ttl: TTL,
+        }],
+        ..Batch::default()
+    };
+    let committed = inbox.commit(Arc::new(batch), at(0)).await.unwrap();
+    let leased: Vec<i64> = committed.leases.iter().map(|lease| lease.seq.0).collect();
+    assert_eq!(
+        leased,
+        [1, 2],
+        "the third waits behind the first of its subject"
+    );
+    assert_eq!(pending(inbox).await, 3);
+}
+
+pub(in crate::inbox) async fn a_subjects_deliveries_follow_one_another(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer_all(
+        inbox,
+        vec![
+            event("a").to(sink),
+            event("b").to(sink),
+            event("c").to(sink),
+        ],
+    )
+    .await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let mut leases = claim(inbox, sink, 5, at(1)).await.leases;
+        assert_eq!(leases.len(), 1, "one at a time");
+        let lease = leases.remove(0);
+        seen.push(lease.seq.0);
+        settle(inbox, lease, Settlement::Delivered, at(1)).await;
+    }
+    assert_eq!(seen, [1, 2, 3]);
+    assert_eq!(pending(inbox).await, 0);
+    assert!(claim(inbox, sink, 5, at(9)).await.leases.is_empty());
+}
+
+pub(in crate::inbox) async fn subjects_do_not_wait_for_each_other(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer_all(
+        inbox,
+        vec![
+            event("a").of("alert:1").to(sink),
+            event("b").of("alert:2").to(sink),
+        ],
+    )
+    .await;
+    assert_eq!(claim(inbox, sink, 5, at(1)).await.leases.len(), 2);
+}
+
+pub(in crate::inbox) async fn events_without_a_subject_do_not_wait_for_each_other(
+    inbox: &dyn Inbox,
+) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer_all(
+        inbox,
+        vec![event("a").alone().to(sink), event("b").alone().to(sink)],
+    )
+    .await;
+    assert_eq!(claim(inbox, sink, 5, at(1)).await.leases.len(), 2);
+}
+
+pub(in crate::inbox) async fn no_more_is_leased_than_there_are_slots(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer_all(
+        inbox,
+        vec![event("a").alone().to(sink), event("b").alone().to(sink)],
+    )
+    .await;
+    assert_eq!(claim(inbox, sink, 1, at(1)).await.leases.len(), 1);
+}
+
+pub(in crate::inbox) async fn bodies_that_are_leased_take_bounded_memory(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    let claim = |offers| Batch {
+        offers,
+        claims: vec![Claim {
+            sink,
+            slots: 5,
+            bytes: 3,
+            ttl: TTL,
+        }],
+        ..Batch::default()
+    };
+    let offers = ["a", "b", "c"].map(|id| event(id).alone().to(sink).offer());
+    let committed = inbox
+        .commit(Arc::new(claim(offers.into())), at(0))
+        .await
+        .unwrap();
+    assert_eq!(
+        committed.leases.len(),
+        2,
+        "two bodies of two bytes reach the bound"
+    );
+    let committed = inbox
+        .commit(Arc::new(claim(Vec::new())), at(0))
+        .await
+        .unwrap();
+    assert_eq!(committed.leases.len(), 1, "the third was left for later");
+}
+
+pub(in crate::inbox) async fn a_lease_that_ran_out_is_found_and_marked(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer(inbox, event("a").to(sink)).await;
+    let first = claim(inbox, sink, 5, at(0)).await.leases.remove(0);
+    assert_eq!((first.attempt, first.interrupted), (1, false));
+    assert!(claim(inbox, sink, 5, at(59)).await.leases.is_empty());
+    let second = claim(inbox, sink, 5, at(60)).await.leases.remove(0);
+    assert_eq!((second.attempt, second.interrupted), (2, true));
+    let lost = settle(inbox, first, Settlement::Delivered, at(61))
+        .await
+        .lost;
+    assert_eq!(lost, [(Seq(1), sink)], "a lost lease changes nothing");
+    assert_eq!(state(inbox, Seq(1)).await, DeliveryState::Leased);
+    assert!(
+        settle(inbox, second, Settlement::Delivered, at(61))
+            .await
+            .lost
+            .is_empty()
+    );
+    assert_eq!(state(inbox, Seq(1)).await, DeliveryState::Delivered);
+}
+
+pub(in crate::inbox) async fn a_retry_waits_until_it_is_due(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer(inbox, event("a").to(sink)).await;
+    let lease = claim(inbox, sink, 5, at(0)).await.leases.remove(0);
+    settle(
+        inbox,
+        lease,
+        Settlement::RetryAt(at(30), "busy".to_owned()),
+        at(1),
+    )
+    .await;
+    let early = claim(inbox, sink, 5, at(29)).await;
+    assert!(early.leases.is_empty());
+    assert_eq!(early.next_due, [(sink, Some(at(30)))]);
+    let again = claim(inbox, sink, 5, at(30)).await.leases.remove(0);
+    assert_eq!((again.attempt, again.interrupted), (2, false));
+}
+
+pub(in crate::inbox) async fn a_released_lease_does_not_count_as_an_attempt(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer(inbox, event("a").to(sink)).await;
+    let lease = claim(inbox, sink, 5, at(0)).await.leases.remove(0);
+    settle(inbox, lease, Settlement::Released, at(1)).await;
+    let again = claim(inbox, sink, 5, at(1)).await.leases.remove(0);
+    assert_eq!((again.attempt, again.interrupted), (1, false));
+}
+
+pub(in crate::inbox) async fn a_dead_delivery_no_longer_holds_back_its_subject(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer_all(inbox, vec![event("a").to(sink), event("b").to(sink)]).await;
+    let lease = claim(inbox, sink, 5, at(0)).await.leases.remove(0);
+    settle(
+        inbox,
+        lease,
+        Settlement::Dead("no such ticket".to_owned()),
+        at(1),
+    )
+    .await;
+    assert_eq!(claim(inbox, sink, 5, at(1)).await.leases[0].seq, Seq(2));
+    let filter = DeliveryFilter {
+        state: Some(DeliveryState::Dead),
+        sink: Some("s".to_owned()),
+        limit: 10,
+        ..DeliveryFilter::default()
+    };
+    let dead = inbox.deliveries(filter).await.unwrap().items;
+    assert_eq!(dead[0].last_error.as_deref(), Some("no such ticket"));
+    assert_eq!(inbox.counts().await.unwrap().sinks[0].dead, 1);
+}

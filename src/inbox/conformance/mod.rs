@@ -1,0 +1,241 @@
+//! What every inbox must do, stated once and run against each backend.
+
+pub(super) mod admission;
+pub(super) mod delivery;
+pub(super) mod upkeep;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::query::{DeliveryFilter, DeliveryState, EventFilter};
+use super::*;
+use crate::event::{Event, Id, Key, Origin, Outcome, Route, Subject};
+
+/// Turns each property below into a test of the inbox that `$make` opens.
+macro_rules! conformance {
+    ($make:path, $group:ident: $($property:ident),+ $(,)?) => {$(
+        #[tokio::test]
+        async fn $property() {
+            let inbox = $make().await;
+            $crate::inbox::conformance::$group::$property(&*inbox).await;
+            inbox.close().await.unwrap();
+        }
+    )+};
+}
+pub(super) use conformance;
+
+pub(super) const TTL: Duration = Duration::from_secs(60);
+
+/// Seconds after the tests' beginning of time.
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+/// An offer under construction.
+#[derive(Clone)]
+pub(super) struct Given {
+    id: &'static str,
+    subject: Option<&'static str>,
+    time: Option<i64>,
+    command: bool,
+    moves_mark: bool,
+    body: &'static str,
+    wanted: Vec<Wanted>,
+    received: i64,
+}
+
+pub(super) fn event(id: &'static str) -> Given {
+    Given {
+        id,
+        subject: Some("incident:664af"),
+        time: None,
+        command: false,
+        moves_mark: true,
+        body: "{}",
+        wanted: Vec::new(),
+        received: 0,
+    }
+}
+
+impl Given {
+    pub(super) fn of(mut self, subject: &'static str) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    pub(super) fn time(mut self, time: i64) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    pub(super) fn command(mut self) -> Self {
+        self.command = true;
+        self.moves_mark = false;
+        self
+    }
+
+    pub(super) fn far_ahead(mut self, time: i64) -> Self {
+        self.time = Some(time);
+        self.moves_mark = false;
+        self
+    }
+
+    pub(super) fn alone(mut self) -> Self {
+        self.subject = None;
+        self
+    }
+
+    pub(super) fn body(mut self, body: &'static str) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(super) fn received(mut self, seconds: i64) -> Self {
+        self.received = seconds;
+        self
+    }
+
+    pub(super) fn to(mut self, sink: SinkId) -> Self {
+        self.wanted.push(Wanted {
+            sink,
+            include_stale: false,
+            in_order: true,
+        });
+        self
+    }
+
+    pub(super) fn with_stale_to(mut self, sink: SinkId) -> Self {
+        self = self.to(sink);
+        self.wanted.last_mut().unwrap().include_stale = true;
+        self
+    }
+
+    pub(super) fn offer(self) -> Offer {
+        let mut key = [0; 16];
+        for (place, byte) in key.iter_mut().zip(self.id.bytes()) {
+            *place = byte;
+        }
+        Offer {
+            event: Arc::new(Event {
+                event_id: Some(Id::new(self.id)),
+                event_type: Id::new(if self.command { "i_custom" } else { "i_ack" }),
+                event_time: self.time,
+                subject: self.subject.and_then(Subject::parse),
+                route: Route::default(),
+                command: self.command,
+                source_ip: Some(IpAddr::from([47, 94, 95, 118])),
+                peer_ip: Some(IpAddr::from([10, 0, 0, 1])),
+                received_at: at(self.received),
+                origin: Origin::Push,
+                trace_parent: None,
+                body: Bytes::from_static(self.body.as_bytes()),
+            }),
+            key: Some(Key(key)),
+            moves_mark: self.moves_mark,
+            wanted: self.wanted.into(),
+        }
+    }
+}
+
+pub(super) async fn offer(inbox: &dyn Inbox, given: Given) -> Offered {
+    offer_all(inbox, vec![given]).await[0]
+}
+
+pub(super) async fn offer_all(inbox: &dyn Inbox, given: Vec<Given>) -> Vec<Offered> {
+    let batch = Batch {
+        offers: given.into_iter().map(Given::offer).collect(),
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(batch), at(0)).await.unwrap().offered
+}
+
+pub(super) async fn claim(
+    inbox: &dyn Inbox,
+    sink: SinkId,
+    slots: usize,
+    now: Timestamp,
+) -> Committed {
+    let batch = Batch {
+        claims: vec![Claim {
+            sink,
+            slots,
+            bytes: usize::MAX,
+            ttl: TTL,
+        }],
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(batch), now).await.unwrap()
+}
+
+pub(super) async fn settle(
+    inbox: &dyn Inbox,
+    lease: Lease,
+    settlement: Settlement,
+    now: Timestamp,
+) -> Committed {
+    let batch = Batch {
+        settled: vec![lease.settle(settlement)],
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(batch), now).await.unwrap()
+}
+
+pub(super) async fn pending(inbox: &dyn Inbox) -> u64 {
+    inbox
+        .counts()
+        .await
+        .unwrap()
+        .sinks
+        .iter()
+        .map(|sink| sink.pending)
+        .sum()
+}
+
+pub(super) async fn state(inbox: &dyn Inbox, seq: Seq) -> DeliveryState {
+    let filter = DeliveryFilter {
+        seq: Some(seq),
+        limit: 10,
+        ..DeliveryFilter::default()
+    };
+    inbox.deliveries(filter).await.unwrap().items[0].state
+}
+
+/// Runs every property against the inbox that `$make` opens.
+macro_rules! every_property {
+    ($make:path) => {
+        $crate::inbox::conformance::conformance! { $make, admission:
+            the_same_event_is_stored_once,
+            a_duplicate_with_another_body_is_noticed,
+            a_batch_is_judged_one_by_one,
+            only_a_strictly_earlier_event_of_the_subject_is_stale,
+            a_command_is_never_stale_and_moves_no_mark,
+            a_time_far_ahead_moves_no_mark,
+            a_stale_event_goes_only_where_it_is_asked_for,
+            a_body_comes_back_byte_for_byte,
+        }
+        $crate::inbox::conformance::conformance! { $make, delivery:
+            a_leased_delivery_is_not_leased_again,
+            a_new_event_is_leased_by_the_transaction_that_stores_it,
+            a_subjects_deliveries_follow_one_another,
+            subjects_do_not_wait_for_each_other,
+            events_without_a_subject_do_not_wait_for_each_other,
+            no_more_is_leased_than_there_are_slots,
+            bodies_that_are_leased_take_bounded_memory,
+            a_lease_that_ran_out_is_found_and_marked,
+            a_retry_waits_until_it_is_due,
+            a_released_lease_does_not_count_as_an_attempt,
+            a_dead_delivery_no_longer_holds_back_its_subject,
+        }
+        $crate::inbox::conformance::conformance! { $make, upkeep:
+            an_event_is_found_by_id_by_subject_and_by_page,
+            settled_events_leave_after_the_retention_and_their_keys_stay,
+            room_is_made_in_the_order_in_which_loss_hurts_least,
+            the_unreadable_box_keeps_the_newest_within_its_bounds,
+        }
+    };
+}
+pub(super) use every_property;

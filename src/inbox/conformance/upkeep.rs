@@ -1,0 +1,163 @@
+//! What is found, what leaves, and what is kept of the useless.
+
+use super::*;
+
+pub(in crate::inbox) async fn an_event_is_found_by_id_by_subject_and_by_page(inbox: &dyn Inbox) {
+    for id in ["a", "b", "c"] {
+        offer(inbox, event(id)).await;
+    }
+    let page = |cursor| EventFilter {
+        limit: 2,
+        cursor,
+        ..EventFilter::default()
+    };
+    let first = inbox.events(page(None)).await.unwrap();
+    let second = inbox.events(page(first.next_cursor.clone())).await.unwrap();
+    let seqs: Vec<i64> = first
+        .items
+        .iter()
+        .chain(&second.items)
+        .map(|row| row.seq.0)
+        .collect();
+    assert_eq!(seqs, [3, 2, 1]);
+    assert_eq!(second.next_cursor, None);
+    let of_subject = EventFilter {
+        limit: 10,
+        subject: Subject::parse("incident:664af"),
+        ..EventFilter::default()
+    };
+    assert_eq!(inbox.events(of_subject).await.unwrap().items.len(), 3);
+}
+
+pub(in crate::inbox) async fn settled_events_leave_after_the_retention_and_their_keys_stay(
+    inbox: &dyn Inbox,
+) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer_all(
+        inbox,
+        vec![event("a").alone().to(sink), event("b").alone().to(sink)],
+    )
+    .await;
+    let mut leases = claim(inbox, sink, 5, at(0)).await.leases;
+    let waiting = leases.pop().unwrap();
+    settle(inbox, leases.remove(0), Settlement::Delivered, at(100)).await;
+    let prune = |now| Prune {
+        what: PruneWhat::Aged,
+        now,
+        retention: Duration::from_secs(1000),
+        after: Seq(0),
+        wanted_bytes: 0,
+    };
+    assert_eq!(inbox.prune(prune(at(1099))).await.unwrap().events, 0);
+    assert_eq!(inbox.prune(prune(at(1101))).await.unwrap().events, 1);
+    assert!(inbox.event(Seq(1)).await.unwrap().is_none());
+    assert!(
+        inbox.event(waiting.seq).await.unwrap().is_some(),
+        "it is not settled"
+    );
+    assert_eq!(
+        offer(inbox, event("a").alone()).await.outcome,
+        Outcome::Duplicate
+    );
+    assert_eq!(inbox.counts().await.unwrap().events, 1);
+}
+
+pub(in crate::inbox) async fn room_is_made_in_the_order_in_which_loss_hurts_least(
+    inbox: &dyn Inbox,
+) {
+    let sink = inbox.sink("s").await.unwrap();
+    let given = |id, seconds| event(id).alone().to(sink).received(seconds);
+    offer_all(
+        inbox,
+        vec![
+            given("old", 0),
+            given("dead", 0),
+            given("young", 5000),
+            given("waits", 5000),
+        ],
+    )
+    .await;
+    let mut leases = claim(inbox, sink, 3, at(0)).await.leases;
+    settle(
+        inbox,
+        leases.pop().unwrap(),
+        Settlement::Delivered,
+        at(5000),
+    )
+    .await;
+    settle(
+        inbox,
+        leases.pop().unwrap(),
+        Settlement::Dead("x".to_owned()),
+        at(5000),
+    )
+    .await;
+    settle(
+        inbox,
+        leases.pop().unwrap(),
+        Settlement::Delivered,
+        at(5000),
+    )
+    .await;
+    let mut gone = Vec::new();
+    for what in [
+        PruneWhat::Settled,
+        PruneWhat::Dead,
+        PruneWhat::Waiting { sinks: vec![sink] },
+    ] {
+        let prune = Prune {
+            what,
+            now: at(5001),
+            retention: Duration::from_secs(7 * 86_400),
+            after: Seq(0),
+            wanted_bytes: 0,
+        };
+        inbox.prune(prune).await.unwrap();
+        let mut left = Vec::new();
+        for seq in 1..=4 {
+            left.extend(inbox.event(Seq(seq)).await.unwrap().map(|_| seq));
+        }
+        gone.push(left);
+    }
+    assert_eq!(gone, [vec![2, 3, 4], vec![3, 4], vec![3]]);
+    assert_eq!(pending(inbox).await, 0);
+}
+
+pub(in crate::inbox) async fn the_unreadable_box_keeps_the_newest_within_its_bounds(
+    inbox: &dyn Inbox,
+) {
+    let unreadable = |body: &'static str| Unreadable {
+        received_at: at(0),
+        reason: "no JSON".to_owned(),
+        route: Route::default(),
+        source_ip: None,
+        peer_ip: None,
+        body: Bytes::from_static(body.as_bytes()),
+    };
+    let bounds = UnreadableBounds {
+        count: 3,
+        bytes: 10,
+    };
+    for body in ["1", "2", "3", "4"] {
+        inbox
+            .keep_unreadable(unreadable(body), bounds)
+            .await
+            .unwrap();
+    }
+    let kept = inbox.unreadables(None, 10).await.unwrap().items;
+    assert_eq!(kept.len(), 3, "by count");
+    inbox
+        .keep_unreadable(unreadable("123456789"), bounds)
+        .await
+        .unwrap();
+    let kept = inbox.unreadables(None, 10).await.unwrap().items;
+    assert_eq!(
+        kept.iter().map(|row| row.body_bytes).sum::<u64>(),
+        10,
+        "by bytes"
+    );
+    let (_, body) = inbox.unreadable(kept[0].id).await.unwrap().unwrap();
+    assert_eq!(body, "123456789");
+    assert!(inbox.drop_unreadable(kept[0].id).await.unwrap());
+    assert!(!inbox.drop_unreadable(kept[0].id).await.unwrap());
+}

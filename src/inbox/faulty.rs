@@ -1,0 +1,115 @@
+//! A store that fails when it is told to, for tests.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::query::*;
+use super::*;
+
+/// Which commits fail, and how; everything else goes to the store behind it.
+pub(crate) struct FaultyInbox<I> {
+    inner: I,
+    failures: Mutex<VecDeque<Option<InboxError>>>,
+    /// An offer with this event id is refused, whoever is in the batch with it.
+    poison: Option<&'static str>,
+}
+
+impl<I> FaultyInbox<I> {
+    pub(crate) fn new(inner: I) -> Self {
+        Self {
+            inner,
+            failures: Mutex::default(),
+            poison: None,
+        }
+    }
+
+    pub(crate) fn poisoned_by(mut self, event_id: &'static str) -> Self {
+        self.poison = Some(event_id);
+        self
+    }
+
+    /// The next commits and probes end like this; `None` lets one through.
+    pub(crate) fn fail_next(&self, failures: impl IntoIterator<Item = Option<InboxError>>) {
+        self.failures.lock().unwrap().extend(failures);
+    }
+
+    fn failure(&self) -> Result<(), InboxError> {
+        match self.failures.lock().unwrap().pop_front().flatten() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl<I: Inbox> Inbox for FaultyInbox<I> {
+    async fn commit(&self, batch: Arc<Batch>, now: Timestamp) -> Result<Committed, InboxError> {
+        self.failure()?;
+        let poison = |offer: &Offer| {
+            self.poison.is_some()
+                && offer.event.event_id.as_ref().map(|id| id.as_str()) == self.poison
+        };
+        if batch.offers.iter().any(poison) {
+            return Err(InboxError::Refused("it is poisoned".to_owned()));
+        }
+        self.inner.commit(batch, now).await
+    }
+    async fn probe(&self) -> Result<(), InboxError> {
+        self.failure()?;
+        self.inner.probe().await
+    }
+    async fn sink(&self, name: &str) -> Result<SinkId, InboxError> {
+        self.inner.sink(name).await
+    }
+    async fn keep_unreadable(
+        &self,
+        unreadable: Unreadable,
+        bounds: UnreadableBounds,
+    ) -> Result<i64, InboxError> {
+        self.inner.keep_unreadable(unreadable, bounds).await
+    }
+    async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError> {
+        self.inner.drop_unreadable(id).await
+    }
+    async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError> {
+        self.inner.prune(prune).await
+    }
+    async fn check(&self) -> Result<Option<String>, InboxError> {
+        self.inner.check().await
+    }
+    async fn space(&self) -> Result<Space, InboxError> {
+        self.inner.space().await
+    }
+    async fn counts(&self) -> Result<Counts, InboxError> {
+        self.inner.counts().await
+    }
+    async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
+        self.inner.event(seq).await
+    }
+    async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
+        self.inner.events(filter).await
+    }
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
+        self.inner.deliveries(filter).await
+    }
+    async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
+        self.inner.subjects(filter).await
+    }
+    async fn unreadables(
+        &self,
+        cursor: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<UnreadableRow>, InboxError> {
+        self.inner.unreadables(cursor, limit).await
+    }
+    async fn unreadable(&self, id: i64) -> Result<Option<(UnreadableRow, Bytes)>, InboxError> {
+        self.inner.unreadable(id).await
+    }
+    async fn close(&self) -> Result<(), InboxError> {
+        self.inner.close().await
+    }
+}

@@ -1,0 +1,210 @@
+//! What people ask of the store: lists and single rows, never more than a bounded look at a time.
+
+mod deliveries;
+mod subjects;
+mod unreadable;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use self::subjects::subject_rows;
+use super::rows::{self, EVENT_COLUMNS, Parsed, STATE_DEAD, event_row};
+use super::transaction::{subject_id, timestamp};
+use crate::envelope;
+use crate::inbox::Seq;
+use crate::inbox::query::{Counts, EventFilter, EventRow, Page, SinkCounts};
+
+pub(in crate::inbox::sqlite) use self::deliveries::deliveries;
+pub(in crate::inbox::sqlite) use self::subjects::subjects;
+pub(in crate::inbox::sqlite) use self::unreadable::{unreadable, unreadables};
+
+/// Rows looked at for one page when no index leads to them; the cursor goes on from there.
+const LOOKED_AT: i64 = 20_000;
+
+pub(super) fn event(sql: &Connection, seq: Seq) -> rusqlite::Result<Option<(EventRow, Bytes)>> {
+    sql.prepare_cached(&format!(
+        "SELECT {EVENT_COLUMNS}, e.body FROM events e JOIN routes r ON r.id = e.route WHERE e.seq = ?1"
+    ))?
+    .query_row([seq.0], |row| {
+        Ok((event_row(row)?, Bytes::from(row.get::<_, Vec<u8>>(14)?)))
+    })
+    .optional()
+}
+
+pub(super) fn events(sql: &Connection, filter: &EventFilter) -> rusqlite::Result<Page<EventRow>> {
+    if let Some(event_id) = &filter.event_id {
+        return by_event_id(sql, event_id, filter);
+    }
+    if filter.subject.is_some() {
+        return by_subject(sql, filter);
+    }
+    let last: i64 = sql.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
+        row.get(0)
+    })?;
+    let from = cursor(filter.cursor.as_deref()).unwrap_or(last);
+    let floor = from.saturating_sub(LOOKED_AT);
+    let mut statement = sql.prepare_cached(&format!(
+        "SELECT {EVENT_COLUMNS} FROM events e JOIN routes r ON r.id = e.route \
+         WHERE e.seq <= ?1 AND e.seq > ?2 \
+         AND (?3 IS NULL OR e.event_type = ?3) AND (?4 IS NULL OR e.outcome = ?4) \
+         AND (?5 IS NULL OR e.received < ?5) ORDER BY e.seq DESC LIMIT ?6"
+    ))?;
+    let outcome = filter.outcome.map(rows::outcome_number);
+    let mut items: Vec<EventRow> = statement
+        .query_map(
+            params![
+                from,
+                floor,
+                filter.event_type,
+                outcome,
+                filter.until.map(|at| at.as_microsecond()),
+                limit(filter.limit)
+            ],
+            event_row,
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    let full = items.len() == filter.limit;
+    let mut next = match items.last() {
+        Some(row) if full => row.seq.0 - 1,
+        _ => floor,
+    };
+    // Positions follow arrival, so the first one too old ends the list.
+    if let Some(end) = items.iter().position(|row| !matches(row, filter)) {
+        if filter
+            .since
+            .is_some_and(|since| items[end].received_at < since)
+        {
+            next = 0;
+        }
+        items.retain(|row| matches(row, filter));
+    }
+    Ok(page(items, next))
+}
+
+fn matches(row: &EventRow, filter: &EventFilter) -> bool {
+    filter.since.is_none_or(|since| row.received_at >= since)
+        && filter.until.is_none_or(|until| row.received_at < until)
+        && filter
+            .event_type
+            .as_ref()
+            .is_none_or(|wanted| *wanted == row.event_type)
+        && filter.outcome.is_none_or(|wanted| wanted == row.outcome)
+        && filter.route.as_ref().is_none_or(|route| {
+            route.tag.as_deref() == row.tag.as_deref()
+                && route.query.as_deref() == row.query.as_deref()
+        })
+}
+
+/// The first half of a key is made of the id alone, so a range of keys holds all routes.
+fn by_event_id(
+    sql: &Connection,
+    event_id: &str,
+    filter: &EventFilter,
+) -> rusqlite::Result<Page<EventRow>> {
+    let (mut low, mut high) = ([0_u8; 16], [0xFF_u8; 16]);
+    let prefix = envelope::id_prefix(event_id);
+    low[..8].copy_from_slice(&prefix);
+    high[..8].copy_from_slice(&prefix);
+    let mut items: Vec<EventRow> = sql
+        .prepare_cached(&format!(
+            "SELECT {EVENT_COLUMNS} FROM keys k JOIN events e ON e.seq = k.seq \
+             JOIN routes r ON r.id = e.route WHERE k.key BETWEEN ?1 AND ?2 ORDER BY e.seq DESC LIMIT ?3"
+        ))?
+        .query_map(params![low, high, limit(filter.limit)], event_row)?
+        .collect::<rusqlite::Result<_>>()?;
+    items.retain(|row| row.event_id.as_deref() == Some(event_id) && matches(row, filter));
+    Ok(page(items, 0))
+}
+
+/// Follows the chain from a subject's newest event to the ones before it, on every route.
+fn by_subject(sql: &Connection, filter: &EventFilter) -> rusqlite::Result<Page<EventRow>> {
+    let below = cursor(filter.cursor.as_deref()).unwrap_or(i64::MAX);
+    let mut statement = sql.prepare_cached(&format!(
+        "SELECT {EVENT_COLUMNS}, e.previous FROM events e JOIN routes r ON r.id = e.route WHERE e.seq = ?1"
+    ))?;
+    let mut found = Vec::new();
+    for subject in subject_rows(
+        sql,
+        filter.subject.as_ref().map(ToString::to_string).as_deref(),
+    )? {
+        let mut at = Some(subject.last_seq.0);
+        let mut taken = 0;
+        while let Some(seq) = at.filter(|_| taken < filter.limit) {
+            let Some((row, previous)) = statement
+                .query_row([seq], |row| {
+                    Ok((event_row(row)?, row.get::<_, Option<i64>>(14)?))
+                })
+                .optional()?
+            else {
+                break;
+            };
+            at = previous;
+            if seq <= below && matches(&row, filter) {
+                taken += 1;
+                found.push(row);
+            }
+        }
+    }
+    found.sort_by_key(|row| std::cmp::Reverse(row.seq));
+    found.truncate(filter.limit);
+    let next = match found.last() {
+        Some(row) if found.len() == filter.limit => row.seq.0 - 1,
+        _ => 0,
+    };
+    Ok(page(found, next))
+}
+
+pub(super) fn counts(sql: &Connection) -> rusqlite::Result<Counts> {
+    let mut counts = Counts {
+        events: sql
+            .query_row("SELECT value FROM meta WHERE key = 'events'", [], |row| {
+                row.get(0)
+            })
+            .optional()?
+            .unwrap_or(0),
+        last_seq: sql
+            .query_row("SELECT value FROM meta WHERE key = 'seq'", [], |row| {
+                row.get(0).map(Seq)
+            })
+            .optional()?,
+        unreadable: sql.query_row("SELECT count(*) FROM unreadable", [], |row| row.get(0))?,
+        sinks: Vec::new(),
+    };
+    let mut statement = sql.prepare_cached("SELECT id, name, pending FROM sinks ORDER BY name")?;
+    let mut sinks = statement.query([])?;
+    while let Some(row) = sinks.next()? {
+        let id: i64 = row.get(0)?;
+        let oldest: Option<i64> = sql
+            .prepare_cached(
+                "SELECT received FROM events WHERE seq = (SELECT min(head) FROM lanes WHERE sink = ?1)",
+            )?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        let dead =
+            format!("SELECT count(*) FROM deliveries WHERE sink = ?1 AND state = {STATE_DEAD}");
+        counts.sinks.push(SinkCounts {
+            sink: row.get(1)?,
+            pending: row.get::<_, i64>(2)?.try_into().unwrap_or_default(),
+            oldest_pending_at: oldest.map(timestamp),
+            dead: sql
+                .prepare_cached(&dead)?
+                .query_row([id], |row| row.get(0))?,
+        });
+    }
+    Ok(counts)
+}
+
+fn page<T>(items: Vec<T>, next: i64) -> Page<T> {
+    Page {
+        items,
+        next_cursor: (next > 0).then(|| next.to_string()),
+    }
+}
+
+fn cursor(text: Option<&str>) -> Option<i64> {
+    text.and_then(|text| text.parse().ok())
+}
+
+fn limit(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,206 @@
+//! The group commit: what it promises whatever the store does.
+
+#![expect(clippy::disallowed_methods, reason = "tests run the committer's task")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::conformance::event;
+use super::faulty::FaultyInbox;
+use super::sqlite::{Location, SqliteInbox, SqliteOptions};
+use super::*;
+use crate::clock::SystemClock;
+use crate::metrics::Metrics;
+
+struct Running {
+    inbox: Arc<FaultyInbox<SqliteInbox>>,
+    committer: Committer,
+    task: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+fn memory() -> FaultyInbox<SqliteInbox> {
+    FaultyInbox::new(
+        SqliteInbox::open(SqliteOptions {
+            location: Location::Memory,
+            lock_wait: Duration::ZERO,
+            max_size: 0,
+        })
+        .unwrap(),
+    )
+}
+
+fn run(inbox: FaultyInbox<SqliteInbox>) -> Running {
+    let inbox = Arc::new(inbox);
+    let (committer, task) = Committer::new(CommitterOptions {
+        inbox: Arc::<FaultyInbox<SqliteInbox>>::clone(&inbox) as Arc<dyn Inbox>,
+        clock: Arc::new(SystemClock),
+        metrics: Metrics::new(),
+    });
+    Running {
+        inbox,
+        committer,
+        task: tokio::spawn(task),
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_shares_one_transaction() {
+    let running = run(memory());
+    let waiting: Vec<_> = ["a", "b", "c"]
+        .map(|id| running.committer.offer(event(id).offer()))
+        .into_iter()
+        .collect();
+    let mut seqs = Vec::new();
+    for answer in waiting {
+        seqs.push(answer.await.unwrap().unwrap().seq.0);
+    }
+    assert_eq!(seqs, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn one_bad_event_does_not_fail_its_neighbours() {
+    let running = run(memory().poisoned_by("bad"));
+    let answers =
+        ["a", "bad", "b"].map(|id| running.committer.offer(event(id).of("alert:1").offer()));
+    let [first, bad, second] = answers;
+    assert!(first.await.unwrap().is_ok());
+    assert!(matches!(bad.await.unwrap(), Err(Refusal::Event(_))));
+    assert!(second.await.unwrap().is_ok());
+    assert_eq!(running.inbox.counts().await.unwrap().events, 2);
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_and_takes_pushes_again_by_itself() {
+    let running = run(memory());
+    let full = || Some(InboxError::Full("no room".to_owned()));
+    running.inbox.fail_next([full(), full()]);
+    let refused = running.committer.offer(event("a").offer()).await.unwrap();
+    assert!(matches!(refused, Err(Refusal::Full)), "{refused:?}");
+    assert!(matches!(running.committer.state(), StoreState::Full(_)));
+    let refused = running.committer.offer(event("b").offer()).await.unwrap();
+    assert!(
+        matches!(refused, Err(Refusal::Full)),
+        "not even tried: {refused:?}"
+    );
+    let mut state = running.committer.watch();
+    state
+        .wait_for(|state| *state == StoreState::Working)
+        .await
+        .unwrap();
+    let taken = running
+        .committer
+        .offer(event("a").offer())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        taken.outcome,
+        crate::event::Outcome::Accepted,
+        "nothing was kept of the refused one"
+    );
+}
+
+#[tokio::test]
+async fn a_settled_lease_survives_a_full_store() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    running
+        .committer
+        .offer(event("a").to(sink).offer())
+        .await
+        .unwrap()
+        .unwrap();
+    let lease = claims.next().await.unwrap().remove(0);
+    running
+        .inbox
+        .fail_next([Some(InboxError::Full("no room".to_owned()))]);
+    claims.settle(vec![lease.settle(Settlement::Delivered)]);
+    let mut state = running.committer.watch();
+    state
+        .wait_for(|state| matches!(state, StoreState::Full(_)))
+        .await
+        .unwrap();
+    state
+        .wait_for(|state| *state == StoreState::Working)
+        .await
+        .unwrap();
+    running.committer.finish();
+    running.task.await.unwrap().unwrap();
+    assert_eq!(running.inbox.counts().await.unwrap().sinks[0].pending, 0);
+}
+
+#[tokio::test]
+async fn a_store_too_full_for_events_still_settles_what_was_delivered() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let wanted = event("a").to(sink).offer();
+    running.committer.offer(wanted).await.unwrap().unwrap();
+    let lease = claims.next().await.unwrap().remove(0);
+    let full = || Some(InboxError::Full("no room for events".to_owned()));
+    running.inbox.fail_next([full(), None, full()]);
+    let refused = running.committer.offer(event("b").offer()).await.unwrap();
+    assert!(matches!(refused, Err(Refusal::Full)), "{refused:?}");
+    claims.settle(vec![lease.settle(Settlement::Delivered)]);
+    while running.inbox.counts().await.unwrap().sinks[0].pending > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        matches!(running.committer.state(), StoreState::Full(_)),
+        "settled only when there was room for events again"
+    );
+}
+
+#[tokio::test]
+async fn a_broken_store_acknowledges_nothing_and_ends_the_task() {
+    let running = run(memory());
+    running
+        .inbox
+        .fail_next([Some(InboxError::Broken("disk".to_owned()))]);
+    let refused = running.committer.offer(event("a").offer()).await.unwrap();
+    assert!(matches!(refused, Err(Refusal::Failed)), "{refused:?}");
+    assert!(running.task.await.unwrap().is_err());
+    assert!(matches!(running.committer.state(), StoreState::Broken(_)));
+    assert!(
+        running.committer.offer(event("b").offer()).await.is_err(),
+        "nobody answers any more"
+    );
+}
+
+#[tokio::test]
+async fn deliveries_that_wait_are_claimed_as_soon_as_a_slot_is_free() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 1, Duration::from_secs(60));
+    for id in ["a", "b"] {
+        let offer = event(id)
+            .of(if id == "a" { "alert:a" } else { "alert:b" })
+            .to(sink)
+            .offer();
+        running.committer.offer(offer).await.unwrap().unwrap();
+    }
+    let first = claims.next().await.unwrap();
+    assert_eq!(first.len(), 1, "one slot, one lease");
+    assert!(claims.more().is_none());
+    claims.free(1, 0);
+    let second = claims.next().await.unwrap();
+    assert_eq!(second[0].seq.0, 2);
+}
+
+#[tokio::test]
+async fn a_dispatcher_that_ends_gives_back_what_it_has_not_begun() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    running
+        .committer
+        .offer(event("a").to(sink).offer())
+        .await
+        .unwrap()
+        .unwrap();
+    drop(claims);
+    let mut again = running.committer.register(sink, 8, Duration::from_secs(60));
+    let lease = again.next().await.unwrap().remove(0);
+    assert_eq!((lease.attempt, lease.interrupted), (1, false));
+}

@@ -1,0 +1,250 @@
+//! From a whole body to its answer: understood, offered, and waited for.
+//!
+//! The offer is never taken back. When its handler ends first, because the client hung up or the
+//! time is over, the line about its end is written all the same.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::body::Share;
+use super::receive::Push;
+use super::rules::Arrival;
+use super::{Intake, OnLate, answer};
+use crate::event::{Id, Origin, Outcome};
+use crate::inbox::{Offer, Offered, Refusal, Unreadable};
+use crate::metrics::PushOutcome;
+
+/// A body that took nearly all of the time still gets this much for its commit.
+const LEAST_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// What is left of a push once its event is understood, for its log line.
+struct About {
+    event_id: Option<Id>,
+    event_type: Id,
+    subject: Option<String>,
+    body: Bytes,
+}
+
+impl Push {
+    pub(super) async fn take(self, parts: &Parts, body: Bytes, share: Share) -> Response {
+        let coding = parts.headers.get(header::CONTENT_ENCODING);
+        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            let detail = "the body has a content encoding; send it as plain JSON".to_owned();
+            return self
+                .keep(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail, body)
+                .await;
+        }
+        let envelope = match self.rules.envelope.read(&body) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let status = match error {
+                    crate::envelope::Unreadable::NotJson { .. } => StatusCode::BAD_REQUEST,
+                    _ => StatusCode::UNPROCESSABLE_ENTITY,
+                };
+                return self.keep(status, error.to_string(), body).await;
+            }
+        };
+        if !envelope.placeholders.is_empty() && self.intake.refusals.admit(self.source_ip).is_some()
+        {
+            tracing::warn!(
+                fields = ?envelope.placeholders,
+                "a custom body names paths that this event does not have: the fields still hold {{{{ and count as absent"
+            );
+        }
+        let now = self.intake.clock.now();
+        let waited = self.start.elapsed();
+        let arrival = Arrival {
+            route: self.route.clone(),
+            source_ip: self.source_ip,
+            peer_ip: Some(self.peer.socket),
+            received_at: now.checked_sub(waited).unwrap_or(now),
+            origin: Origin::Push,
+            trace_parent: trace_parent(&parts.headers),
+            body,
+        };
+        if let Some(time) = envelope.event_time {
+            let lag = arrival.received_at.as_millisecond().saturating_sub(time);
+            #[expect(clippy::cast_precision_loss, reason = "a lag in seconds")]
+            self.intake
+                .metrics
+                .event_lag
+                .observe(lag.max(0) as f64 / 1000.0);
+        }
+        let offer = self.rules.offer(envelope, arrival, now);
+        self.offer(offer, share).await
+    }
+
+    /// Offers the event and waits for the outcome, until the sender would have given up.
+    async fn offer(mut self, offer: Offer, share: Share) -> Response {
+        let about = About {
+            event_id: offer.event.event_id.clone(),
+            event_type: offer.event.event_type.clone(),
+            subject: offer.event.subject.as_ref().map(ToString::to_string),
+            body: offer.event.body.clone(),
+        };
+        let deadline = (self.start + self.rules.ack_deadline).max(Instant::now() + LEAST_WAIT);
+        let committed = self.intake.committer.offer(offer);
+        // Whatever becomes of this handler, the offer goes on, and somebody looks at its end.
+        let mut waiting = Waiting {
+            intake: Arc::clone(&self.intake),
+            rest: Some((committed, about, share)),
+            late: false,
+        };
+        let answered = tokio::time::timeout_at(deadline, waiting.outcome()).await;
+        match answered {
+            Ok(Ok(offered)) => {
+                let (_, about, _) = waiting.rest.take().expect("taken once");
+                self.report(&about, &offered).await;
+                let response = answer::acknowledged(&offered, about.event_id.as_ref());
+                self.done((offered.outcome.into(), response))
+            }
+            Ok(Err(Refusal::Event(reason))) => {
+                let (_, about, _) = waiting.rest.take().expect("taken once");
+                self.keep(StatusCode::SERVICE_UNAVAILABLE, reason, about.body)
+                    .await
+            }
+            Ok(Err(refusal)) => {
+                waiting.rest = None;
+                let detail = format!("{refusal}; the push was not stored");
+                self.refuse(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    PushOutcome::overloaded,
+                    detail,
+                )
+            }
+            Err(_elapsed) => {
+                waiting.late = true;
+                drop(waiting);
+                self.outcome = Some(PushOutcome::late);
+                self.late()
+            }
+        }
+    }
+
+    fn late(self) -> Response {
+        let response = match self.rules.on_late {
+            OnLate::Close => answer::hung_up(),
+            OnLate::Answer => answer::refused(
+                StatusCode::SERVICE_UNAVAILABLE,
+                PushOutcome::late,
+                "the store did not confirm in time; the push may still be stored".to_owned(),
+            ),
+        };
+        self.done((PushOutcome::late, response))
+    }
+
+    /// The line of a push that does not become a delivered event.
+    async fn report(&self, about: &About, offered: &Offered) {
+        if offered.outcome == Outcome::Accepted {
+            return;
+        }
+        tracing::info!(
+            target: "flashduty::push",
+            outcome = offered.outcome.as_str(),
+            seq = offered.seq.0,
+            event_id = about.event_id.as_ref().map(Id::as_str),
+            event_type = about.event_type.as_str(),
+            subject = about.subject,
+            tag = self.route.tag.as_deref(),
+            source_ip = self.source_ip.map(tracing::field::display),
+            peer_ip = %self.peer.socket,
+            differs = offered.differs.then_some(true),
+            "push {}", offered.outcome.as_str()
+        );
+        if offered.differs {
+            let reason = format!("a duplicate of event {} with another body", offered.seq);
+            self.store_unreadable(reason, about.body.clone()).await;
+        }
+    }
+
+    /// Keeps what a trusted source sent and cannot be used, then refuses it.
+    async fn keep(self, status: StatusCode, detail: String, body: Bytes) -> Response {
+        self.store_unreadable(detail.clone(), body).await;
+        self.refuse(status, PushOutcome::invalid, detail)
+    }
+
+    async fn store_unreadable(&self, reason: String, body: Bytes) {
+        let unreadable = Unreadable {
+            received_at: self.intake.clock.now(),
+            reason,
+            route: self.route.clone(),
+            source_ip: self.source_ip,
+            peer_ip: Some(self.peer.socket),
+            body,
+        };
+        match self
+            .intake
+            .inbox
+            .keep_unreadable(unreadable, self.rules.unreadable)
+            .await
+        {
+            Ok(_id) => {
+                self.intake.metrics.unreadable.inc();
+            }
+            Err(error) => tracing::error!("a push that cannot be used could not be kept: {error}"),
+        }
+    }
+}
+
+/// The store's answer, on its way.
+type Committing = oneshot::Receiver<Result<Offered, Refusal>>;
+
+/// An offer whose handler may end before it does.
+struct Waiting {
+    intake: Arc<Intake>,
+    rest: Option<(Committing, About, Share)>,
+    late: bool,
+}
+
+impl Waiting {
+    async fn outcome(&mut self) -> Result<Offered, Refusal> {
+        match &mut self.rest {
+            Some((committed, ..)) => committed.await.unwrap_or(Err(Refusal::Failed)),
+            None => Err(Refusal::Failed),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some((committed, about, share)) = self.rest.take() else {
+            return;
+        };
+        let outcome = if self.late {
+            PushOutcome::late
+        } else {
+            PushOutcome::aborted
+        };
+        let _following = self.intake.lifecycle.spawn(async move {
+            let committed = committed.await.unwrap_or(Err(Refusal::Failed));
+            drop(share);
+            tracing::warn!(
+                target: "flashduty::push",
+                outcome = outcome.as_str(),
+                event_id = about.event_id.as_ref().map(Id::as_str),
+                event_type = about.event_type.as_str(),
+                subject = about.subject,
+                committed = committed.is_ok(),
+                seq = committed.as_ref().ok().map(|offered| offered.seq.0),
+                error = committed.as_ref().err().map(tracing::field::display),
+                "the store answered after the push was over"
+            );
+        });
+    }
+}
+
+/// The trace context, when it has the shape that W3C Trace Context gives version 00.
+fn trace_parent(headers: &HeaderMap) -> Option<Box<str>> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let shaped = text.len() == 55
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    shaped.then(|| text.into())
+}

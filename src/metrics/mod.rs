@@ -1,0 +1,310 @@
+//! Every metric of the service, typed. No label ever comes from a payload or a peer.
+
+mod outcome;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+pub use self::outcome::{DeliveryOutcome, PushOutcome};
+use crate::event::Outcome;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PushLabels {
+    outcome: PushOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WordLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    sink: Arc<str>,
+    outcome: DeliveryOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkLabels {
+    sink: Arc<str>,
+}
+
+/// Seconds; dense around the sender's budget of one second.
+const ACK_BUCKETS: [f64; 14] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0, 2.0,
+];
+const LAG_BUCKETS: [f64; 12] = [
+    0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 600.0, 3600.0, 86400.0,
+];
+const COMMIT_BUCKETS: [f64; 11] = [
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.7, 2.0,
+];
+const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+type FloatGauge = Gauge<f64, AtomicU64>;
+
+/// The metrics of one sink.
+#[derive(Debug, Clone)]
+pub struct SinkMetrics {
+    name: Arc<str>,
+    deliveries: Family<DeliveryLabels, Counter>,
+    /// `flashduty_delivery_seconds`: one attempt, from its start to its end.
+    pub seconds: Histogram,
+    /// `flashduty_sink_pending_deliveries`.
+    pub pending: Gauge,
+    /// `flashduty_sink_oldest_pending_seconds`.
+    pub oldest_pending: FloatGauge,
+    /// `flashduty_sink_paused`: 1 while the sink takes nothing.
+    pub paused: Gauge,
+}
+
+impl SinkMetrics {
+    /// Counts `count` deliveries that ended, or went on, as `outcome`.
+    pub fn count(&self, outcome: DeliveryOutcome, count: u64) {
+        let labels = DeliveryLabels {
+            sink: Arc::clone(&self.name),
+            outcome,
+        };
+        self.deliveries.get_or_create(&labels).inc_by(count);
+    }
+}
+
+/// The service's metrics and the registry that prints them.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pushes: [Counter; PushOutcome::ALL.len()],
+    events: Family<WordLabels, Counter>,
+    reloads: Family<WordLabels, Counter>,
+    sinks: SinkFamilies,
+    /// `flashduty_ack_seconds`: first byte of the head to the answer, webhook requests only.
+    pub ack_seconds: Histogram,
+    /// `flashduty_event_lag_seconds`: received minus event time.
+    pub event_lag: Histogram,
+    /// `flashduty_last_push_timestamp_seconds`.
+    pub last_push: FloatGauge,
+    /// `flashduty_ready`: 1 while a push can be made durable.
+    pub ready: Gauge,
+    /// `flashduty_inbox_commit_seconds`.
+    pub commit_seconds: Histogram,
+    /// `flashduty_inbox_batch_events`.
+    pub batch_events: Histogram,
+    /// `flashduty_inbox_events`: events stored now.
+    pub inbox_events: Gauge,
+    /// `flashduty_store_bytes`.
+    pub store_bytes: Gauge,
+    /// `flashduty_store_free_bytes`: free on the file system plus free pages of the file.
+    pub store_free_bytes: Gauge,
+    /// `flashduty_unreadable_total`.
+    pub unreadable: Counter,
+    /// `flashduty_unlisted_source_total`: right secret, address not listed.
+    pub unlisted_source: Counter,
+    /// `flashduty_log_lines_dropped_total`: operational lines lost to a full queue.
+    pub log_lines_dropped: Counter,
+    /// `flashduty_connections`: open public connections.
+    pub connections: Gauge,
+    /// `flashduty_connections_evicted_total`: closed without a complete head to make room.
+    pub connections_evicted: Counter,
+}
+
+impl Metrics {
+    /// Registers everything, with every known label value at zero.
+    pub fn new() -> Arc<Self> {
+        let mut registry = Registry::with_prefix("flashduty");
+        let mut add = Registrar(&mut registry);
+        Self {
+            pushes: add.pushes(),
+            events: add.words(
+                "events",
+                "Events committed, by outcome",
+                [Outcome::Accepted, Outcome::Duplicate, Outcome::Stale].map(Outcome::as_str),
+            ),
+            reloads: add.words(
+                "config_reloads",
+                "Configuration reloads",
+                ["applied", "refused"],
+            ),
+            sinks: SinkFamilies::new(&mut add),
+            ack_seconds: add.histogram(
+                "ack_seconds",
+                "First byte to answer of a push",
+                ACK_BUCKETS,
+            ),
+            event_lag: add.histogram(
+                "event_lag_seconds",
+                "Received minus event time",
+                LAG_BUCKETS,
+            ),
+            last_push: add.metric(
+                "last_push_timestamp_seconds",
+                "When the last trusted push came",
+            ),
+            ready: add.metric("ready", "1 while a push can be made durable"),
+            commit_seconds: add.histogram(
+                "inbox_commit_seconds",
+                "One transaction of the inbox",
+                COMMIT_BUCKETS,
+            ),
+            batch_events: add.histogram(
+                "inbox_batch_events",
+                "Events offered in one transaction",
+                BATCH_BUCKETS,
+            ),
+            inbox_events: add.metric("inbox_events", "Events stored"),
+            store_bytes: add.metric("store_bytes", "Size of the store"),
+            store_free_bytes: add.metric("store_free_bytes", "Room left for the store"),
+            unreadable: add.metric(
+                "unreadable",
+                "Pushes kept because they could not be understood",
+            ),
+            unlisted_source: add.metric(
+                "unlisted_source",
+                "Pushes with the right secret from an unlisted address",
+            ),
+            log_lines_dropped: add.metric(
+                "log_lines_dropped",
+                "Operational log lines lost to a full queue",
+            ),
+            connections: add.metric("connections", "Open public connections"),
+            connections_evicted: add.metric(
+                "connections_evicted",
+                "Connections without a complete head closed to make room",
+            ),
+            registry,
+        }
+        .into()
+    }
+
+    /// Counts one answered webhook request.
+    pub fn push(&self, outcome: PushOutcome) {
+        self.pushes[outcome as usize].inc();
+    }
+
+    /// How many webhook requests were answered with `outcome`.
+    pub fn pushed(&self, outcome: PushOutcome) -> u64 {
+        self.pushes[outcome as usize].get()
+    }
+
+    /// Counts committed events.
+    pub fn events(&self, outcome: Outcome, count: u64) {
+        let labels = WordLabels {
+            outcome: outcome.as_str(),
+        };
+        self.events.get_or_create(&labels).inc_by(count);
+    }
+
+    /// Counts a reload; `applied` or refused.
+    pub fn reloaded(&self, applied: bool) {
+        let outcome = if applied { "applied" } else { "refused" };
+        self.reloads.get_or_create(&WordLabels { outcome }).inc();
+    }
+
+    /// The metrics of the sink called `name`, created at zero.
+    pub fn sink(&self, name: &Arc<str>) -> SinkMetrics {
+        self.sinks.of(name)
+    }
+
+    /// The registry, for encoding.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+/// What is measured of every sink.
+#[derive(Debug)]
+struct SinkFamilies {
+    deliveries: Family<DeliveryLabels, Counter>,
+    seconds: Family<SinkLabels, Histogram>,
+    pending: Family<SinkLabels, Gauge>,
+    oldest_pending: Family<SinkLabels, FloatGauge>,
+    paused: Family<SinkLabels, Gauge>,
+}
+
+impl SinkFamilies {
+    fn new(add: &mut Registrar<'_>) -> Self {
+        let seconds: Family<SinkLabels, Histogram> =
+            Family::new_with_constructor(|| Histogram::new(ACK_BUCKETS));
+        add.0
+            .register_with_unit("delivery", "One attempt", Unit::Seconds, seconds.clone());
+        Self {
+            deliveries: add.metric("deliveries", "Deliveries by sink and outcome"),
+            seconds,
+            pending: add.metric("sink_pending_deliveries", "Deliveries not settled"),
+            oldest_pending: add.metric(
+                "sink_oldest_pending_seconds",
+                "Age of the oldest delivery not settled",
+            ),
+            paused: add.metric("sink_paused", "1 while the sink takes nothing"),
+        }
+    }
+
+    fn of(&self, name: &Arc<str>) -> SinkMetrics {
+        let labels = SinkLabels {
+            sink: Arc::clone(name),
+        };
+        for outcome in DeliveryOutcome::ALL {
+            let _created = self.deliveries.get_or_create(&DeliveryLabels {
+                sink: Arc::clone(name),
+                outcome,
+            });
+        }
+        SinkMetrics {
+            name: Arc::clone(name),
+            deliveries: self.deliveries.clone(),
+            seconds: self.seconds.get_or_create(&labels).clone(),
+            pending: self.pending.get_or_create(&labels).clone(),
+            oldest_pending: self.oldest_pending.get_or_create(&labels).clone(),
+            paused: self.paused.get_or_create(&labels).clone(),
+        }
+    }
+}
+
+/// Gives each metric its name and its help as it is made.
+struct Registrar<'r>(&'r mut Registry);
+
+impl Registrar<'_> {
+    fn pushes(&mut self) -> [Counter; PushOutcome::ALL.len()] {
+        let family: Family<PushLabels, Counter> =
+            self.metric("pushes", "Requests to the webhook path, by answer");
+        PushOutcome::ALL.map(|outcome| family.get_or_create(&PushLabels { outcome }).clone())
+    }
+
+    /// Counters by word, each word at zero.
+    fn words<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        words: [&'static str; N],
+    ) -> Family<WordLabels, Counter> {
+        let family: Family<WordLabels, Counter> = self.metric(name, help);
+        for outcome in words {
+            let _created = family.get_or_create(&WordLabels { outcome });
+        }
+        family
+    }
+
+    fn histogram<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: [f64; N],
+    ) -> Histogram {
+        self.register(name, help, Histogram::new(buckets))
+    }
+
+    fn metric<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        self.register(name, help, M::default())
+    }
+
+    fn register<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register(name, help, metric.clone());
+        metric
+    }
+}

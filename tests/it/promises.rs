@@ -1,0 +1,235 @@
+//! What the documents say is so: keys, commands, links, configurations, and the tests they name.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::tidy::{ROOT, assert_none, documents, files, read};
+
+/// Every function of the sources and the tests.
+fn functions() -> BTreeSet<String> {
+    let paths = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| files(folder, ".rs"));
+    let mut names = BTreeSet::new();
+    for path in paths {
+        for line in read(&path).lines() {
+            if let Some((_, rest)) = line.split_once("fn ") {
+                let end = |at: char| !at.is_ascii_alphanumeric() && at != '_';
+                names.insert(rest.split(end).next().unwrap().to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// The words in backticks behind each "Tested by", up to the end of its paragraph.
+fn named_tests(text: &str) -> Vec<String> {
+    text.split("Tested by ")
+        .skip(1)
+        .map(|rest| rest.split("\n\n").next().unwrap())
+        .flat_map(|sentence| sentence.split('`').skip(1).step_by(2))
+        .map(|name| name.rsplit("::").next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let functions = functions();
+    let mut promises = 0;
+    let mut offenders = Vec::new();
+    for path in documents() {
+        for name in named_tests(&read(&path)) {
+            promises += 1;
+            if !functions.contains(&name) {
+                offenders.push(format!("{path} names {name}"));
+            }
+        }
+    }
+    assert!(
+        promises > 20,
+        "ARCHITECTURE.md names its tests: found {promises}"
+    );
+    assert_none(&offenders, "a promise names the test that proves it");
+}
+
+/// Keys of a table, with their path; what the documentation calls one key is not taken apart.
+fn keys(table: &toml::Table, path: &str, found: &mut BTreeSet<String>) {
+    for (name, value) in table {
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        match value {
+            toml::Value::Table(table) if path != "source.headers" => keys(table, &path, found),
+            _ => {
+                found.insert(path);
+            }
+        }
+    }
+}
+
+/// The default file's keys, with those that are there as comments only.
+fn default_keys() -> BTreeSet<String> {
+    let text = read("config/default.toml");
+    let uncommented: Vec<&str> = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => rest,
+            _ => line,
+        })
+        .collect();
+    let mut found = BTreeSet::new();
+    keys(&uncommented.join("\n").parse().unwrap(), "", &mut found);
+    found
+}
+
+fn is_key(word: &str) -> bool {
+    word.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+#[test]
+fn the_readme_lists_every_key_of_the_default_file_and_no_other() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("## Every key").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let listed: BTreeSet<String> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(key, _)| key.to_owned())
+        .collect();
+    assert_eq!(listed, default_keys());
+}
+
+/// Runs the binary with nothing of this process's surroundings.
+fn run(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flashduty-receiver"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+/// The blocks of `language` in a document.
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let fence = format!("```{language}\n");
+    let opened = text.split(fence.as_str()).skip(1);
+    opened
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_configuration_that_is_shown_is_accepted() {
+    let mut shown: Vec<(String, String)> = Vec::new();
+    for path in documents() {
+        let text = read(&path);
+        shown.extend(
+            blocks(&text, "toml")
+                .iter()
+                .map(|block| (path.clone(), (*block).to_owned())),
+        );
+    }
+    for path in files("deploy", ".toml") {
+        let text = read(&path);
+        shown.push((path, text));
+    }
+    assert!(shown.len() > 10, "found {}", shown.len());
+    let mut offenders = Vec::new();
+    for (path, text) in shown {
+        let folder = tempfile::tempdir().unwrap();
+        // The secrets that are mounted where it is deployed.
+        let secret = folder.path().join("secret");
+        fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+        let here: String = text
+            .split("\"file:")
+            .enumerate()
+            .map(|(number, part)| match (number, part.split_once('"')) {
+                (0, _) | (_, None) => part.to_owned(),
+                (_, Some((_, rest))) => format!("\"file:{}\"{rest}", secret.display()),
+            })
+            .collect();
+        let file = folder.path().join("shown.toml");
+        fs::write(&file, here).unwrap();
+        let checked = run(
+            &["--config", file.to_str().unwrap(), "check"],
+            folder.path(),
+        );
+        if !checked.status.success() {
+            let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+            offenders.push(format!("{path}: {said}\n{text}"));
+        }
+    }
+    assert_none(&offenders, "what a document shows can be used");
+}
+
+#[test]
+fn every_command_that_is_shown_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut offenders = Vec::new();
+    let mut shown = 0;
+    for path in documents() {
+        let text = read(&path);
+        for rest in text.split("flashduty-receiver ").skip(1) {
+            let command: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            let whole = rest[command.len()..].starts_with([' ', '`', '\n']);
+            // In prose the program's name is followed by a word that is no command.
+            let is_code = text[..text.len() - rest.len()].ends_with("`flashduty-receiver ")
+                || text[..text.len() - rest.len()].ends_with("\nflashduty-receiver ");
+            if !is_code || !whole || command.is_empty() {
+                continue;
+            }
+            shown += 1;
+            if !run(&[&command, "--help"], folder.path()).status.success() {
+                offenders.push(format!("{path}: flashduty-receiver {command}"));
+            }
+        }
+    }
+    assert!(shown > 5, "found {shown}");
+    assert_none(&offenders, "a command that is shown exists");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut offenders = Vec::new();
+    for path in documents() {
+        let text = read(&path);
+        let folder = Path::new(ROOT).join(&path);
+        let folder = folder.parent().unwrap();
+        for rest in text.split("](").skip(1) {
+            let target = rest.split([')', '#']).next().unwrap();
+            if !target.is_empty() && !target.contains("://") && !folder.join(target).exists() {
+                offenders.push(format!("{path} links to {target}"));
+            }
+        }
+    }
+    assert_none(&offenders, "links lead to files that are there");
+}
+
+#[test]
+fn files_for_deployment_can_be_parsed() {
+    for path in files("deploy", ".json") {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(&read(&path));
+        assert!(parsed.is_ok(), "{path}: {parsed:?}");
+    }
+    let mut yaml = files("deploy", ".yaml");
+    yaml.extend(files("deploy", ".yml"));
+    let parsed = Command::new("python3")
+        .args([
+            "-c",
+            "import sys, yaml\nfor f in sys.argv[1:]: list(yaml.safe_load_all(open(f)))",
+        ])
+        .args(&yaml)
+        .current_dir(ROOT)
+        .output()
+        .expect("python3 is there: `make test` installs it, and python3-yaml");
+    assert!(
+        parsed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&parsed.stderr)
+    );
+}
