@@ -8,6 +8,7 @@
     reason = "a failed set-up should fail the test"
 )]
 
+mod balancer;
 mod http;
 mod load;
 mod receiver;
@@ -22,6 +23,7 @@ mod output;
 mod promises;
 mod races;
 mod refusals;
+mod reload;
 mod room;
 mod slow;
 mod smoke;
