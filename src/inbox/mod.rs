@@ -6,6 +6,7 @@
 
 mod claims;
 mod committer;
+mod group;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]

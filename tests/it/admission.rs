@@ -102,7 +102,6 @@ fn one_body_pushed_to_several_routes_at_once_arrives_on_each() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn an_event_is_stale_only_behind_a_strictly_later_one_of_its_subject_and_route() {
     let receiver = Receiver::start("");
     let mut judge = Judge::new(&receiver, "life");

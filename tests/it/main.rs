@@ -5,11 +5,13 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::string_slice,
     reason = "a failed set-up should fail the test"
 )]
 
 mod balancer;
 mod http;
+mod lines;
 mod load;
 mod receiver;
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::lines::Lines;
 use crate::load::{Load, Plan, Tally};
-use crate::receiver::{Lines, Receiver, count, soak_line};
+use crate::receiver::{Receiver, count, soak_line};
 
 /// As many as the sender's busiest customer.
 const RATE: u32 = 500;

@@ -14,12 +14,13 @@ pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const LONGEST: usize = 400;
 
 /// Licences whose terms a binary under Apache-2.0 can keep.
-const LICENCES: [&str; 9] = [
+const LICENCES: [&str; 10] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "CC0-1.0",
     "ISC",
     "MIT",
     "Unicode-3.0",
