@@ -71,6 +71,12 @@ impl Tally {
         each[each.len() / 2]
     }
 
+    /// The ids of those that were acknowledged.
+    pub(crate) fn acknowledged_ids(&self) -> Vec<String> {
+        let ids = self.acknowledged.iter().map(|push| push.id.clone());
+        ids.collect()
+    }
+
     /// The 99th percentile of those that were due between `from` and `to`.
     pub(crate) fn p99(&self, from: Instant, to: Instant) -> Duration {
         let within = |push: &&Acknowledged| (from..to).contains(&push.due);

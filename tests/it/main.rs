@@ -8,6 +8,7 @@
     reason = "a failed set-up should fail the test"
 )]
 
+mod balancer;
 mod http;
 mod lines;
 mod load;
@@ -24,6 +25,7 @@ mod output;
 mod promises;
 mod races;
 mod refusals;
+mod reload;
 mod room;
 mod slow;
 mod smoke;

@@ -21,7 +21,7 @@ fn a_stdout_that_nobody_reads_slows_no_push_and_loses_no_line() {
     let mut receiver = Receiver::start_in(folder.path(), "");
     let load = Load::start(&Plan::of_sender(receiver.public, RATE));
     let begun = Instant::now();
-    stay_ready(&receiver, Duration::from_secs(2));
+    stay_ready(&receiver, Duration::from_secs(3));
 
     receiver.lines.hold();
     let held = Instant::now();
@@ -36,7 +36,7 @@ fn a_stdout_that_nobody_reads_slows_no_push_and_loses_no_line() {
     let memory = receiver.memory();
     receiver.lines.close();
     let closed = Instant::now();
-    stay_ready(&receiver, Duration::from_secs(2));
+    stay_ready(&receiver, Duration::from_secs(3));
     let ended = Instant::now();
     let tally = load.stop();
 
@@ -44,8 +44,10 @@ fn a_stdout_that_nobody_reads_slows_no_push_and_loses_no_line() {
     let before = tally.steady_p99(begun, held);
     let during = tally.steady_p99(held, closed);
     let after = tally.steady_p99(closed, ended);
+    // A machine that is busy with other things was slow before as well.
+    let unchanged = Duration::from_millis(100).max(3 * before);
     assert!(
-        during.max(after) < Duration::from_millis(100),
+        during.max(after) < unchanged,
         "p99 {before:?} before, {during:?} while nobody read, {after:?} after closing"
     );
     assert!(

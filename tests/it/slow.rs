@@ -17,9 +17,9 @@ use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// What pushes and probes may take, the slowest hundredth left out.
 const BEARABLE: Duration = Duration::from_millis(100);
-/// Between two who come back. Strangers that come faster than the machine reads heads are a flood,
-/// which is for a firewall.
-const PACE: Duration = Duration::from_millis(1);
+/// Between two who come back: a new one pushes out the one longest without a head, and a probe that
+/// just came has to be read before it is that one.
+const PACE: Duration = Duration::from_millis(2);
 const MORE_MEMORY: u64 = 150 << 20;
 
 #[test]
@@ -86,7 +86,7 @@ fn slow_clients_hold_up_neither_pushes_nor_probes_and_cost_little_memory() {
 const FEW_CONNECTIONS: &str = r#"
 [server]
 listen = "127.0.0.1:0"
-max_connections = 200
+max_connections = 1000
 [admin]
 listen = "127.0.0.1:0"
 [source]
@@ -122,7 +122,7 @@ fn strangers_that_hold_on_to_connections_crowd_out_neither_the_sender_nor_a_prob
         let mut sender = Client::connect_from(DIRECT_SENDER, receiver.public, PATIENCE).unwrap();
         let answer = sender.push_with("/webhook", "", &body(&format!("new-{round}")));
         assert_eq!(answer.unwrap().outcome(), "accepted");
-        assert!(receiver.metric("flashduty_connections") <= 200.0);
+        assert!(receiver.metric("flashduty_connections") <= 1000.0);
         round += 1;
     }
     let tally = load.stop();
@@ -132,7 +132,7 @@ fn strangers_that_hold_on_to_connections_crowd_out_neither_the_sender_nor_a_prob
     assert_eq!(receiver.stop().code(), Some(0));
     soak_line(
         6,
-        "strangers on 200 connections",
+        "strangers, who share 100 connections",
         &format!(
             "{wanted} strangers, {turned_away} turned away; {round} probes and {round} pushes on \
              new connections, {} on kept ones, none failed",
