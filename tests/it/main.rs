@@ -7,6 +7,10 @@
     clippy::panic,
     reason = "a failed set-up should fail the test"
 )]
+#![expect(
+    dead_code,
+    reason = "the harness serves the tests that measure as well, in tests/quiet"
+)]
 
 mod balancer;
 mod http;
@@ -21,13 +25,11 @@ mod disk;
 mod drain;
 mod events;
 mod explain;
-mod output;
 mod promises;
 mod races;
 mod refusals;
 mod reload;
 mod room;
-mod slow;
 mod smoke;
 mod strangers;
 mod tidy;
