@@ -14,6 +14,10 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::{DeliveryOutcome, Metrics};
 
 const TICK: Duration = Duration::from_secs(1);
+/// Between two looks at the room within a tick, when there is less than this many times what should
+/// be free.
+const LOOK: Duration = Duration::from_millis(100);
+const PLENTY: u64 = 4;
 /// Ticks between two looks at the counts, which read more than a page or two.
 const COUNT_EVERY: u64 = 5;
 /// Between two steps intake has the writer for itself.
@@ -61,16 +65,40 @@ impl Janitor {
     pub async fn run(self, lifecycle: Lifecycle) -> anyhow::Result<()> {
         let mut tick: u64 = 0;
         while !lifecycle.is_closing() {
-            if let Err(error) = self.tend(tick, &lifecycle).await {
-                match error {
-                    InboxError::Full(_) | InboxError::Refused(_) => {
-                        tracing::warn!("cannot tend the store: {error}");
-                    }
-                    InboxError::Broken(_) | InboxError::Closed => return Err(error.into()),
+            let mut tended = self.tend(tick, &lifecycle).await;
+            if tended.is_ok() {
+                tended = self.rest(&lifecycle).await;
+            }
+            match tended {
+                Ok(()) => {}
+                Err(error @ (InboxError::Full(_) | InboxError::Refused(_))) => {
+                    tracing::warn!("cannot tend the store: {error}");
+                    lifecycle.sleep(TICK).await;
                 }
+                Err(error) => return Err(error.into()),
             }
             tick += 1;
-            lifecycle.sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    /// Until the next tick. A small volume may fill up within one, so where room is not plenty it
+    /// is looked at more often.
+    async fn rest(&self, lifecycle: &Lifecycle) -> Result<(), InboxError> {
+        let until = tokio::time::Instant::now() + TICK;
+        while tokio::time::Instant::now() < until && !lifecycle.is_closing() {
+            let space = self.inbox.space().await?;
+            let wanted = self.wanted(&space);
+            if space.free >= wanted.saturating_mul(PLENTY) {
+                lifecycle
+                    .sleep(until.saturating_duration_since(tokio::time::Instant::now()))
+                    .await;
+            } else {
+                if space.free < wanted {
+                    self.make_room(lifecycle).await?;
+                }
+                lifecycle.sleep(LOOK).await;
+            }
         }
         Ok(())
     }

@@ -81,6 +81,11 @@ impl Lines {
         self.turn(Reading::Held);
     }
 
+    /// It is read again.
+    pub(crate) fn release(&self) {
+        self.turn(Reading::On);
+    }
+
     /// Closes the reading end of stdout; what was read of it is among the lines.
     pub(crate) fn close(&self) {
         self.turn(Reading::Closing);
@@ -97,6 +102,10 @@ impl Lines {
             })
             .unwrap();
         assert!(!ended.1.timed_out(), "stdout did not end");
+    }
+
+    pub(crate) fn have_ended(&self) -> bool {
+        *self.reading.0.lock().unwrap() == Reading::Closed
     }
 
     fn turn(&self, to: Reading) {

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use crate::http::{Client, SENDER};
 use crate::receiver::PATIENCE;
 
+/// As long as a usual push.
+const LENGTH: usize = 1_400;
+
 /// What to send, and how often.
 #[derive(Clone)]
 pub(crate) struct Plan {
@@ -25,6 +28,8 @@ pub(crate) struct Plan {
     /// Pushes a second, over all connections.
     pub(crate) rate: u32,
     pub(crate) connections: u32,
+    /// About how many bytes a body has.
+    pub(crate) length: usize,
 }
 
 impl Plan {
@@ -37,6 +42,7 @@ impl Plan {
             prefix: "load",
             rate,
             connections: 4,
+            length: LENGTH,
         }
     }
 }
@@ -98,7 +104,13 @@ impl Tally {
 
 /// A push of 1.4 KB that is like no other, with `id` as its event's and its incident's.
 pub(crate) fn body(id: &str) -> Vec<u8> {
-    let filler = "all disks of the storage tier are filling up; ".repeat(26);
+    body_of(id, LENGTH)
+}
+
+/// The same of about `length` bytes.
+fn body_of(id: &str, length: usize) -> Vec<u8> {
+    let filler = "all disks of the storage tier are filling up; ";
+    let filler = filler.repeat(length.saturating_sub(200) / filler.len());
     format!(
         r#"{{"event_id":"{id}","event_type":"i_new","event_time":1700000000000,"incident":{{"incident_id":"{id}","title":"disk almost full","description":"{filler}"}}}}"#
     )
@@ -148,7 +160,7 @@ fn run(plan: &Plan, number: u32, begun: Instant, stop: &AtomicBool) -> Tally {
             break;
         }
         let id = format!("{}-{turn}", plan.prefix);
-        match push(&mut client, plan, &body(&id)) {
+        match push(&mut client, plan, &body_of(&id, plan.length)) {
             Ok(()) => tally.acknowledged.push(Acknowledged {
                 id,
                 due,

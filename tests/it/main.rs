@@ -17,6 +17,8 @@ mod http;
 mod lines;
 mod load;
 mod receiver;
+mod strace;
+mod volume;
 
 mod admission;
 mod crash;
@@ -25,6 +27,7 @@ mod disk;
 mod drain;
 mod events;
 mod explain;
+mod gate;
 mod promises;
 mod races;
 mod refusals;

@@ -4,7 +4,6 @@ use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -123,40 +122,8 @@ impl Receiver {
     }
 
     /// The same, or how it ended before it was ready.
-    pub(crate) fn try_run(folder: &Path, mut command: Command) -> Result<Self, ExitStatus> {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = Lines::default();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let reading = lines.clone();
-        let ended = Arc::new(Mutex::new(false));
-        let ending = Arc::clone(&ended);
-        std::thread::spawn(move || {
-            reading.read(stdout);
-            *ending.lock().unwrap() = true;
-            reading.shared.1.notify_all();
-        });
-        let ready = lines.wait_until("the start", |lines| {
-            let ready = lines
-                .iter()
-                .find(|line| line["message"] == "ready for pushes");
-            match ready {
-                Some(line) => Some(Some(line.clone())),
-                None if *ended.lock().unwrap() => Some(None),
-                None => None,
-            }
-        });
-        let Some(ready) = ready else {
-            return Err(child.wait().unwrap());
-        };
-        let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
-        Ok(Self {
-            child,
-            public: address("listen"),
-            admin: address("admin"),
-            lines,
-            folder: folder.to_owned(),
-            _temporary: None,
-        })
+    pub(crate) fn try_run(folder: &Path, command: Command) -> Result<Self, ExitStatus> {
+        Starting::begin(folder, command).finish()
     }
 
     /// A connection to the public listener.
@@ -278,6 +245,58 @@ impl Receiver {
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
+    }
+}
+
+/// A receiver that is not ready yet.
+pub(crate) struct Starting {
+    child: Child,
+    pub(crate) lines: Lines,
+    folder: PathBuf,
+}
+
+impl Starting {
+    /// Runs `command` and reads its log.
+    pub(crate) fn begin(folder: &Path, mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = Lines::default();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let reading = lines.clone();
+        std::thread::spawn(move || {
+            reading.read(stdout);
+            reading.shared.1.notify_all();
+        });
+        Self {
+            child,
+            lines,
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Waits until it is ready, or tells how it ended.
+    pub(crate) fn finish(mut self) -> Result<Receiver, ExitStatus> {
+        let ready = self.lines.wait_until("the start", |lines| {
+            let ready = lines
+                .iter()
+                .find(|line| line["message"] == "ready for pushes");
+            match ready {
+                Some(line) => Some(Some(line.clone())),
+                None if self.lines.have_ended() => Some(None),
+                None => None,
+            }
+        });
+        let Some(ready) = ready else {
+            return Err(self.child.wait().unwrap());
+        };
+        let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
+        Ok(Receiver {
+            child: self.child,
+            public: address("listen"),
+            admin: address("admin"),
+            lines: self.lines,
+            folder: self.folder,
+            _temporary: None,
+        })
     }
 }
 

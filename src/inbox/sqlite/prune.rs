@@ -1,5 +1,7 @@
 //! Removing what is past its time, and making room in the order in which loss hurts least.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, params};
 
 use super::rows::{STATE_DEAD, STATE_DROPPED, STATE_PENDING};
@@ -20,7 +22,7 @@ pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Prune
         _ => Pruned::default(),
     };
     if !matches!(prune.what, PruneWhat::Forgotten { .. }) {
-        let candidates = oldest(&transaction, prune.after)?;
+        let candidates = candidates(&transaction, prune)?;
         pruned.next = (i64::try_from(candidates.len()) == Ok(STEP))
             .then(|| candidates.last().map(|event| event.seq))
             .flatten();
@@ -62,18 +64,66 @@ struct Candidate {
     bytes: u64,
 }
 
-fn oldest(sql: &Connection, after: Seq) -> rusqlite::Result<Vec<Candidate>> {
+/// What one step looks at, oldest first. What cannot go is passed over by index, not by reading it:
+/// room is made while more is taken.
+fn candidates(sql: &Connection, prune: &Prune) -> rusqlite::Result<Vec<Candidate>> {
+    match &prune.what {
+        PruneWhat::Dead => with_dead_letters(sql, prune.after),
+        PruneWhat::Waiting { sinks } if prune.after == Seq(0) => {
+            let mut oldest = None;
+            for sink in sinks {
+                let head: Option<i64> = sql
+                    .prepare_cached("SELECT min(head) FROM lanes WHERE sink = ?1")?
+                    .query_row([sink.0], |row| row.get(0))?;
+                oldest = [oldest, head].into_iter().flatten().min();
+            }
+            match oldest {
+                Some(seq) => all_behind(sql, Seq(seq - 1)),
+                None => Ok(Vec::new()),
+            }
+        }
+        _ => all_behind(sql, prune.after),
+    }
+}
+
+fn all_behind(sql: &Connection, after: Seq) -> rusqlite::Result<Vec<Candidate>> {
     sql.prepare_cached(
         "SELECT seq, received, length(body) FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?
-    .query_map(params![after.0, STEP], |row| {
-        Ok(Candidate {
-            seq: Seq(row.get(0)?),
-            received: row.get(1)?,
-            bytes: row.get(2)?,
-        })
-    })?
+    .query_map(params![after.0, STEP], candidate)?
     .collect()
+}
+
+fn with_dead_letters(sql: &Connection, after: Seq) -> rusqlite::Result<Vec<Candidate>> {
+    let sinks: Vec<i64> = sql
+        .prepare_cached("SELECT id FROM sinks")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut dead = BTreeSet::new();
+    for sink in sinks {
+        let seqs = sql
+            .prepare_cached(
+                "SELECT seq FROM deliveries WHERE sink = ?1 AND state = 3 AND seq > ?2 \
+                 ORDER BY seq LIMIT ?3",
+            )?
+            .query_map(params![sink, after.0, STEP], |row| row.get::<_, i64>(0))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        dead.extend(seqs);
+    }
+    let mut event =
+        sql.prepare_cached("SELECT seq, received, length(body) FROM events WHERE seq = ?1")?;
+    dead.into_iter()
+        .take(usize::try_from(STEP).expect("a step is short"))
+        .map(|seq| event.query_row([seq], candidate))
+        .collect()
+}
+
+fn candidate(row: &rusqlite::Row<'_>) -> rusqlite::Result<Candidate> {
+    Ok(Candidate {
+        seq: Seq(row.get(0)?),
+        received: row.get(1)?,
+        bytes: row.get(2)?,
+    })
 }
 
 fn is_past(candidate: &Candidate, prune: &Prune) -> bool {

@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::event::Outcome;
 use crate::inbox::conformance::{self, TTL, at, claim, event};
-use crate::inbox::{Claim, Committer, CommitterOptions, Settlement};
+use crate::inbox::{Claim, Committer, CommitterOptions, PruneWhat, Pruned, Settlement};
 use crate::metrics::Metrics;
 
 fn options(location: Location) -> SqliteOptions {
@@ -112,7 +112,7 @@ async fn positions_are_never_given_out_twice() {
     };
     inbox.commit(Arc::new(offers("a")), at(0)).await.unwrap();
     let prune = Prune {
-        what: crate::inbox::PruneWhat::Aged,
+        what: PruneWhat::Aged,
         now: at(100),
         retention: Duration::ZERO,
         after: Seq(0),
@@ -278,7 +278,7 @@ async fn settling_a_lease_of_a_dropped_delivery_is_noticed() {
     inbox.commit(Arc::new(batch), at(0)).await.unwrap();
     let lease = claim(&inbox, sink, 1, at(0)).await.leases.remove(0);
     let prune = Prune {
-        what: crate::inbox::PruneWhat::Waiting { sinks: vec![sink] },
+        what: PruneWhat::Waiting { sinks: vec![sink] },
         now: at(1),
         retention: Duration::from_secs(1000),
         after: Seq(0),
@@ -289,6 +289,36 @@ async fn settling_a_lease_of_a_dropped_delivery_is_noticed() {
         .await
         .lost;
     assert_eq!(lost.len(), 1);
+    inbox.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn making_room_reads_nothing_that_cannot_go() {
+    let inbox = SqliteInbox::open(options(Location::Memory)).unwrap();
+    let sink = inbox.sink("s").await.unwrap();
+    // More than one step looks at.
+    let mut offers: Vec<_> = (0..500)
+        .map(|n| event(Box::leak(format!("e{n}").into_boxed_str())))
+        .map(|event| event.alone().received(5000).offer())
+        .collect();
+    offers.push(event("waits").to(sink).received(5000).offer());
+    let batch = Batch {
+        offers,
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(batch), at(5000)).await.unwrap();
+    let prune = |what| Prune {
+        what,
+        now: at(5001),
+        retention: Duration::from_secs(86_400),
+        after: Seq(0),
+        wanted_bytes: 1,
+    };
+    let dead = inbox.prune(prune(PruneWhat::Dead)).await.unwrap();
+    assert_eq!(dead, Pruned::default());
+    let waiting = PruneWhat::Waiting { sinks: vec![sink] };
+    let waiting = inbox.prune(prune(waiting)).await.unwrap();
+    assert_eq!((waiting.dropped, waiting.next), (vec![sink], None));
     inbox.close().await.unwrap();
 }
 
