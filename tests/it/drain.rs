@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::balancer::Balancer;
 use crate::http::{Client, SENDER};
+use crate::lines::Lines;
 use crate::load::{Load, Plan, body};
-use crate::receiver::{Lines, PATIENCE, Receiver, base_with, command, count, soak_line};
+use crate::receiver::{PATIENCE, Receiver, base_with, command, count, soak_line};
 
 /// Long enough for every balancer to notice.
 const DELAY: &str = "drain_delay = \"2s\"";
