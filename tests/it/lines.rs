@@ -1,4 +1,4 @@
-//! The log of the binary under test, line by line as it is read.
+//! The log of a receiver under test: its lines so far, and a reader of stdout that can be held.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::ChildStdout;

@@ -5,8 +5,11 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::string_slice,
     reason = "a failed set-up should fail the test"
+)]
+#![expect(
+    dead_code,
+    reason = "the harness serves the tests that measure as well, in tests/quiet"
 )]
 
 mod balancer;
@@ -17,17 +20,16 @@ mod receiver;
 
 mod admission;
 mod crash;
+mod dependencies;
 mod disk;
 mod drain;
 mod events;
 mod explain;
-mod output;
 mod promises;
 mod races;
 mod refusals;
 mod reload;
 mod room;
-mod slow;
 mod smoke;
 mod strangers;
 mod tidy;

@@ -24,6 +24,7 @@ const MORE_MEMORY: u64 = 150 << 20;
 
 #[test]
 fn slow_clients_hold_up_neither_pushes_nor_probes_and_cost_little_memory() {
+    let _alone = crate::alone();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.toml"), BASE).unwrap();
     // As under systemd, where a process has to raise this limit by itself.
@@ -107,6 +108,7 @@ const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 
 #[test]
 fn strangers_that_hold_on_to_connections_crowd_out_neither_the_sender_nor_a_probe() {
+    let _alone = crate::alone();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.toml"), FEW_CONNECTIONS).unwrap();
     let mut receiver = Receiver::run(folder.path(), command(folder.path(), &[]));

@@ -15,6 +15,7 @@ const MORE_MEMORY: u64 = 48 << 20;
 
 #[test]
 fn a_stdout_that_nobody_reads_slows_no_push_and_loses_no_line() {
+    let _alone = crate::alone();
     let folder = tempfile::tempdir().unwrap();
     let mut receiver = Receiver::start_in(folder.path(), "");
     let rate = u32::try_from(count(100, 500)).unwrap();
