@@ -42,7 +42,9 @@ fn slow_clients_hold_up_neither_pushes_nor_probes_and_cost_little_memory() {
         receiver.metric("flashduty_connections") >= wanted as f64
     });
 
-    let load = Load::start(&Plan::of_sender(receiver.public, 100));
+    // What its twin takes without slow clients, the machine takes.
+    let twin = Receiver::start("");
+    let loads = [&receiver, &twin].map(|one| Load::start(&Plan::of_sender(one.public, 100)));
     let begun = Instant::now();
     let until = begun + Duration::from_secs(count(8, 60) as u64);
     let mut memory = 0;
@@ -53,15 +55,20 @@ fn slow_clients_hold_up_neither_pushes_nor_probes_and_cost_little_memory() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let ended = Instant::now();
-    let tally = load.stop();
+    let [tally, without] = loads.map(Load::stop);
     let turned_away = crowd.disperse();
 
     assert_eq!(tally.failed, [""; 0]);
     let pushes = tally.steady_p99(begun, ended);
-    assert!(pushes < BEARABLE, "p99 of pushes: {pushes:?}");
+    let without = without.steady_p99(begun, ended);
+    let bearable = BEARABLE.max(3 * without);
+    assert!(
+        pushes < bearable,
+        "p99 of pushes: {pushes:?}, and without slow clients {without:?}"
+    );
     probes.sort_unstable();
     let probes = probes[probes.len() * 99 / 100];
-    assert!(probes < BEARABLE, "p99 of probes: {probes:?}");
+    assert!(probes < bearable, "p99 of probes: {probes:?}");
     let more = memory.saturating_sub(idle);
     assert!(more < MORE_MEMORY, "{idle} bytes of memory became {memory}");
     // Those that stop within head or body have five seconds.
@@ -75,7 +82,7 @@ fn slow_clients_hold_up_neither_pushes_nor_probes_and_cost_little_memory() {
         "slow clients",
         &format!(
             "{wanted} at any time, {turned_away} turned away; {} good pushes, none failed, p99 \
-             {:.1?} (typically {pushes:.1?}); p99 of probes {probes:.1?}; {} MiB above idle",
+             {:.1?} (typically {pushes:.1?}, without slow clients {without:.1?}); p99 of probes {probes:.1?}; {} MiB above idle",
             tally.acknowledged.len(),
             tally.p99(begun, ended),
             more >> 20,
