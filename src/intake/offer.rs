@@ -214,9 +214,10 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let Some((committed, about, share)) = self.rest.take() else {
+        let Some((committed, about, mut share)) = self.rest.take() else {
             return;
         };
+        share.leave_behind(about.body.len());
         let outcome = if self.late {
             PushOutcome::late
         } else {

@@ -25,6 +25,7 @@ mod disk;
 mod drain;
 mod events;
 mod explain;
+mod hostile;
 mod promises;
 mod races;
 mod refusals;
