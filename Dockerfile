@@ -13,6 +13,7 @@ FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 # Benches and tests are not copied, so the manifest must not name their files.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN awk '/^\[/ { skip = /^\[\[(bench|test|example)\]\]/ } !skip' Cargo.toml > Cargo.build.toml \
     && mv Cargo.build.toml Cargo.toml
 # The dependencies alone: this layer is built again only when the manifest or the lock file changes.

@@ -34,7 +34,7 @@ test: compiler ## every check there is, with small counts; what CI runs
 soak: compiler ## the end-to-end tests with full counts, one by one, and their table; an hour or so
 	@scripts/install.sh $(TEST_TOOLS)
 	@mkdir -p target
-	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it -- --test-threads=1 --nocapture \
+	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it --test quiet -- --test-threads=1 --nocapture \
 		2>&1 | tee target/soak.log || failed=1; \
 	echo; grep -o 'soak |.*' target/soak.log | sort -t '|' -k 2n; exit $${failed:-0}
 

@@ -4,8 +4,8 @@
 //! Read the modules in this order; each may use only those above it.
 
 pub mod clock;
-pub mod metrics;
 pub mod event;
+pub mod metrics;
 pub mod stdout;
 pub mod envelope;
 pub mod source;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use secrecy::SecretString;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use super::sinks::Sinks;
 use super::wiring;
-use crate::config::watch::FileWatch;
+use crate::config::watch::{FileWatch, Seen};
 use crate::config::{self, ConfigSource, Loaded, Settings};
 use crate::dispatch::Neglected;
 use crate::intake::Rules;
@@ -28,7 +28,9 @@ pub struct Live {
     listener: Arc<ArcSwap<ListenerOptions>>,
     admin: Arc<ArcSwap<ListenerOptions>>,
     admin_token: Arc<ArcSwapOption<SecretString>>,
-    watched: ArcSwap<Vec<std::path::PathBuf>>,
+    watched: ArcSwap<Seen>,
+    /// Other files may have to be watched.
+    rewatch: Notify,
     sinks: Sinks,
     telemetry: Option<Telemetry>,
     metrics: Arc<Metrics>,
@@ -62,6 +64,7 @@ impl Live {
             admin_token: Arc::new(ArcSwapOption::from_pointee(settings.admin.token.clone())),
             watched: ArcSwap::from_pointee(loaded.watched),
             settings: ArcSwap::from_pointee(settings),
+            rewatch: Notify::new(),
             sinks,
             telemetry,
             metrics,
@@ -156,13 +159,14 @@ impl Live {
         self.admin_token
             .store(settings.admin.token.clone().map(Arc::new));
         self.watched.store(Arc::new(loaded.watched));
+        self.rewatch.notify_one();
         self.settings.store(Arc::new(loaded.settings));
         Ok(merged.kept)
     }
 
     /// Reloads whenever a configuration or secret file changes, until closing.
     pub(super) async fn watch(self: Arc<Self>, lifecycle: Lifecycle) {
-        let watch = FileWatch::new(self.watched.load().to_vec());
+        let watch = FileWatch::new(Seen::clone(&self.watched.load()));
         let mut watch = match watch {
             Ok(watch) => watch,
             Err(error) => {
@@ -172,13 +176,16 @@ impl Live {
         };
         loop {
             tokio::select! {
-                () = watch.changed() => {}
+                () = watch.changed() => {
+                    // Said in the log, by itself, what came of it.
+                    let _told = self.reload().await;
+                }
+                () = self.rewatch.notified() => {
+                    if let Err(error) = watch.set(Seen::clone(&self.watched.load())) {
+                        tracing::warn!("not all configuration files are watched: {error}");
+                    }
+                }
                 () = lifecycle.closing() => return,
-            }
-            if self.reload().await.is_ok()
-                && let Err(error) = watch.set(self.watched.load().to_vec())
-            {
-                tracing::warn!("not all configuration files are watched: {error}");
             }
         }
     }

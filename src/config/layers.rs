@@ -19,6 +19,7 @@ use super::origins::Origins;
 use super::problem::{ConfigError, Place, Problem};
 use super::secret::HIDDEN;
 use super::shape::Shape;
+use super::watch::Seen;
 
 /// The file that is read without being named, if it is there.
 const DEFAULT_FILE: &str = "config/default.toml";
@@ -78,6 +79,8 @@ pub(super) struct Layers {
     pub(super) files: Vec<PathBuf>,
     /// Files that would have been read, had they been there.
     pub(super) absent: Vec<(PathBuf, Need)>,
+    /// All of these, with what was in them.
+    pub(super) seen: Seen,
 }
 
 /// What it means when a file is not there.
@@ -117,6 +120,7 @@ struct Reading {
     places: BTreeMap<String, Place>,
     files: Vec<PathBuf>,
     absent: Vec<(PathBuf, Need)>,
+    seen: Seen,
     problems: Vec<Problem>,
 }
 
@@ -126,6 +130,7 @@ impl Reading {
         let text = match std::fs::read_to_string(&*path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && need != Need::Required => {
+                self.seen.note(path.to_path_buf(), None);
                 self.absent.push((path.to_path_buf(), need));
                 return;
             }
@@ -140,6 +145,7 @@ impl Reading {
                 return;
             }
         };
+        self.seen.note(path.to_path_buf(), Some(text.as_bytes()));
         match DeTable::parse(&text) {
             Ok(table) => {
                 let mut lines = Lines {
@@ -218,6 +224,7 @@ impl Reading {
             merged,
             files: self.files,
             absent: self.absent,
+            seen: self.seen,
         })
     }
 }

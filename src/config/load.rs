@@ -7,6 +7,7 @@ use super::origins::Origins;
 use super::problem::{ConfigError, Report};
 use super::secret::{self, Resolver};
 use super::shape::Shape;
+use super::watch::Seen;
 use super::{Settings, check, sections};
 
 /// A configuration that can be used, and where it came from.
@@ -18,7 +19,7 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// The files whose change may change the settings: those above, those that would be read if
     /// they were there, and those that secrets are read from.
-    pub watched: Vec<PathBuf>,
+    pub watched: Seen,
     /// What a person should know, although it does not keep the receiver from starting.
     pub warnings: Vec<String>,
     origins: Origins,
@@ -42,12 +43,13 @@ impl Loaded {
 /// reported alone, because everything behind it would be guesswork.
 pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
     let layers = Layers::read(source)?;
+    let mut watched = layers.seen;
     let origins = layers.origins;
     let mut report = Report::new(&origins);
     let mut resolver = Resolver {
         directory: &source.directory,
         environment: &source.environment,
-        files: Vec::new(),
+        seen: &mut watched,
     };
     let mut merged = layers.merged;
     for (key, value) in &mut merged {
@@ -66,9 +68,6 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
         .map(|(path, _)| format!("{} is not there: going on without it", path.display()))
         .collect();
     warnings.extend(check::warnings(&settings));
-    let mut watched = layers.files.clone();
-    watched.extend(layers.absent.into_iter().map(|(path, _)| path));
-    watched.extend(resolver.files);
     Ok(Loaded {
         settings,
         files: layers.files,

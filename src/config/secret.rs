@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::SecretString;
@@ -18,6 +18,7 @@ use super::environment::Environment;
 use super::problem::Report;
 use super::shape::Shape;
 use super::text;
+use super::watch::Seen;
 
 /// What is shown in place of a secret.
 pub(super) const HIDDEN: &str = "***";
@@ -31,8 +32,8 @@ pub(super) struct Resolver<'a> {
     pub(super) directory: &'a Path,
     /// Holds what `env:` names.
     pub(super) environment: &'a Environment,
-    /// Files that were named, whether or not they could be read.
-    pub(super) files: Vec<PathBuf>,
+    /// Where the files that were read are noted.
+    pub(super) seen: &'a mut Seen,
 }
 
 impl Resolver<'_> {
@@ -59,7 +60,6 @@ impl Resolver<'_> {
             return Err("names no file".to_owned());
         }
         let path = self.directory.join(path);
-        self.files.push(path.clone());
         let shown = path.display();
         let mut secret = String::new();
         let read = File::open(&path)
@@ -68,6 +68,7 @@ impl Resolver<'_> {
         if u64::try_from(read).is_ok_and(|read| read > MAX_FILE_BYTES) {
             return Err(format!("leads to {shown}, which is larger than 64 KiB"));
         }
+        self.seen.note(path, Some(secret.as_bytes()));
         if secret.ends_with('\n') {
             secret.pop();
             if secret.ends_with('\r') {
@@ -225,7 +226,7 @@ mod tests {
         let mut resolver = Resolver {
             directory,
             environment: &environment,
-            files: Vec::new(),
+            seen: &mut Seen::default(),
         };
         resolver.resolve(&Value::String(reference.to_owned()))
     }

@@ -5,6 +5,7 @@
 //! only a change of the files' content counts.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,56 +19,90 @@ const QUIET: Duration = Duration::from_millis(100);
 /// A folder that is never quiet is looked at after this many changes nevertheless.
 const MAX_BURST: usize = 50;
 
+/// Files, and what was in them when they were read.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Seen(Vec<(PathBuf, Content)>);
+
+/// The digest of a file's bytes; `None` when it could not be read.
+type Content = Option<[u8; 32]>;
+
+impl Seen {
+    /// Notes that `bytes` were in the file at `path`, or that it could not be read.
+    pub(super) fn note(&mut self, path: PathBuf, bytes: Option<&[u8]>) {
+        let content = bytes.map(|bytes| Sha256::digest(bytes).into());
+        self.0.push((path, content));
+    }
+
+    /// The files, in the order in which they were read.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| &**path)
+    }
+
+    /// The same files as they are now.
+    fn again(&self) -> Self {
+        let mut now = Self::default();
+        for (path, _) in &self.0 {
+            now.note(path.clone(), std::fs::read(path).ok().as_deref());
+        }
+        now
+    }
+}
+
+/// Shows no digests: some are of secrets, and short secrets can be found by trying.
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.paths()).finish()
+    }
+}
+
 /// Watches a set of files. Dropping it ends the watch.
 pub struct FileWatch {
     watcher: RecommendedWatcher,
     folders: BTreeSet<PathBuf>,
-    files: Vec<PathBuf>,
-    content: Vec<Content>,
+    seen: Seen,
+    stir: mpsc::Sender<()>,
     stirred: mpsc::Receiver<()>,
 }
 
-/// The digest of a file's bytes; `None` when it cannot be read.
-type Content = Option<[u8; 32]>;
-
 impl FileWatch {
-    /// Begins to watch. Files need not exist, but only in folders that do exist is a new file
-    /// noticed.
+    /// Begins to watch; what has changed since the files were read counts. They need not exist,
+    /// but only in folders that do exist is a new file noticed.
     ///
     /// # Errors
     ///
     /// When the system grants no watches (on Linux: `fs.inotify.max_user_instances`).
-    pub fn new(files: Vec<PathBuf>) -> notify::Result<Self> {
+    pub fn new(seen: Seen) -> notify::Result<Self> {
         // One waiting notice says it all: the files are read after it was taken.
         let (stir, stirred) = mpsc::channel(1);
+        let stirring = stir.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let only_read =
                 matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(_)));
             if !only_read {
-                let _already_stirred = stir.try_send(());
+                let _already_stirred = stirring.try_send(());
             }
         })?;
         let mut watch = Self {
             watcher,
             folders: BTreeSet::new(),
-            files: Vec::new(),
-            content: Vec::new(),
+            seen: Seen::default(),
+            stir,
             stirred,
         };
-        watch.set(files)?;
+        watch.set(seen)?;
         Ok(watch)
     }
 
-    /// Watches `files` from now on, as they are now.
+    /// From now on watches the files that were `seen`, for anything else in them.
     ///
     /// # Errors
     ///
     /// When the system grants no further watches (on Linux: `fs.inotify.max_user_watches`).
-    pub fn set(&mut self, files: Vec<PathBuf>) -> notify::Result<()> {
-        self.files = files;
-        self.follow()?;
-        self.content = read_all(&self.files);
-        Ok(())
+    pub fn set(&mut self, seen: Seen) -> notify::Result<()> {
+        self.seen = seen;
+        // They may have changed before they were watched.
+        let _already_stirred = self.stir.try_send(());
+        self.follow()
     }
 
     /// Resolves when the content of a file is not what it was. Cancelling loses nothing.
@@ -83,7 +118,7 @@ impl FileWatch {
     /// Resolves when something happened in a watched folder, and nothing more for a while.
     async fn stirred(&mut self) {
         if self.stirred.recv().await.is_none() {
-            // The watcher holds the other end and lives as long as this value.
+            // This value itself holds the other end.
             return std::future::pending().await;
         }
         for _ in 0..MAX_BURST {
@@ -101,10 +136,10 @@ impl FileWatch {
         if let Err(error) = self.follow() {
             tracing::warn!("cannot watch all configuration files: {error}");
         }
-        let files = self.files.clone();
-        match tokio::task::spawn_blocking(move || read_all(&files)).await {
-            Ok(content) if content != self.content => {
-                self.content = content;
+        let seen = self.seen.clone();
+        match tokio::task::spawn_blocking(move || seen.again()).await {
+            Ok(now) if now != self.seen => {
+                self.seen = now;
                 true
             }
             // The same as before, or the runtime is shutting down.
@@ -116,8 +151,8 @@ impl FileWatch {
     /// links lead to.
     fn follow(&mut self) -> notify::Result<()> {
         let wanted: BTreeSet<PathBuf> = self
-            .files
-            .iter()
+            .seen
+            .paths()
             .flat_map(|file| {
                 [
                     folder_of(file),
@@ -148,11 +183,6 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
     folder.is_dir().then(|| folder.to_path_buf())
 }
 
-fn read_all(files: &[PathBuf]) -> Vec<Content> {
-    let digest = |file: &PathBuf| Some(Sha256::digest(std::fs::read(file).ok()?).into());
-    files.iter().map(digest).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +192,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
         std::fs::write(&file, "a").unwrap();
-        let mut watch = FileWatch::new(vec![file.clone()]).unwrap();
+        let mut seen = Seen::default();
+        seen.note(file.clone(), Some(b"a"));
+        let mut watch = FileWatch::new(seen).unwrap();
 
         std::fs::write(folder.path().join("other.toml"), "b").unwrap();
         watch.stirred().await;

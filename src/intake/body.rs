@@ -12,10 +12,14 @@ use http_body_util::BodyExt as _;
 /// Bodies up to this size need no share of the budget: the number of connections bounds them.
 const FREE_OF_CHARGE: usize = 64 << 10;
 
-/// Memory that large bodies share.
+/// What an event takes beside its body, roughly.
+const EVENT_COST: u64 = 1 << 10;
+
+/// Memory that large bodies share, and as much again for what clients that hung up left behind.
 #[derive(Debug, Default)]
 pub struct Budget {
     used: AtomicU64,
+    left_behind: AtomicU64,
 }
 
 /// A body's part of the budget, given back when dropped.
@@ -23,6 +27,7 @@ pub struct Budget {
 pub(super) struct Share {
     budget: Arc<Budget>,
     bytes: u64,
+    left_behind: u64,
 }
 
 impl Share {
@@ -30,7 +35,17 @@ impl Share {
         Self {
             budget: Arc::clone(budget),
             bytes: 0,
+            left_behind: 0,
         }
+    }
+
+    /// The body of `bytes` goes on without its connection, whose number therefore bounds it no
+    /// longer.
+    pub(super) fn leave_behind(&mut self, bytes: usize) {
+        self.left_behind = bytes as u64 + EVENT_COST;
+        self.budget
+            .left_behind
+            .fetch_add(self.left_behind, Ordering::Relaxed);
     }
 
     /// Grows to `bytes`, unless all shares would then exceed `limit`.
@@ -45,6 +60,9 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget
+            .left_behind
+            .fetch_sub(self.left_behind, Ordering::Relaxed);
     }
 }
 
@@ -65,7 +83,8 @@ pub(super) enum BodyError {
     Aborted,
 }
 
-/// Reads all of `body`. The share is held for as long as the bytes are.
+/// Reads all of `body`. The share is held for as long as the bytes are; it counts what is
+/// allocated, so a large body has its whole share from its first bytes on.
 pub(super) async fn read(
     mut body: Body,
     bounds: Bounds,
@@ -73,6 +92,9 @@ pub(super) async fn read(
 ) -> Result<(Bytes, Share), BodyError> {
     if body.size_hint().lower() > bounds.max_body {
         return Err(BodyError::TooLarge);
+    }
+    if budget.left_behind.load(Ordering::Relaxed) > bounds.max_inflight {
+        return Err(BodyError::NoMemory);
     }
     tokio::time::timeout(bounds.timeout, collect(&mut body, bounds, budget))
         .await
@@ -91,27 +113,34 @@ async fn collect(
             continue;
         };
         let length = bytes.len() + data.len();
-        if length as u64 > bounds.max_body {
+        let rest = body.size_hint();
+        if (length as u64).saturating_add(rest.lower()) > bounds.max_body {
             return Err(BodyError::TooLarge);
         }
-        if length > FREE_OF_CHARGE && !share.grow_to(length as u64, bounds.max_inflight) {
-            return Err(BodyError::NoMemory);
+        if length > bytes.capacity() {
+            let capacity = match rest.exact() {
+                Some(rest) => length + usize::try_from(rest).map_err(|_| BodyError::TooLarge)?,
+                None => length.next_power_of_two(),
+            };
+            if capacity > FREE_OF_CHARGE && !share.grow_to(capacity as u64, bounds.max_inflight) {
+                return Err(BodyError::NoMemory);
+            }
+            // In one piece where the length is known: a body that grows step by step is copied at
+            // each, and leaves holes in the heap that the next one does not fit into.
+            bytes.reserve_exact(capacity - bytes.len());
         }
         // Copied, so that the connection's read buffer is free again at once.
-        bytes.reserve_exact(needed(data.len(), body.size_hint().lower()));
         bytes.extend_from_slice(&data);
     }
     Ok((Bytes::from(bytes), share))
 }
 
-/// Room for this frame and, while it is small, for all that was announced behind it.
-fn needed(frame: usize, announced: u64) -> usize {
-    let rest = usize::try_from(announced).unwrap_or(usize::MAX);
-    frame + rest.min(FREE_OF_CHARGE)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use super::*;
 
     const BOUNDS: Bounds = Bounds {
@@ -147,6 +176,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn small_bodies_whose_clients_hung_up_count_until_they_are_stored() {
+        let budget: Arc<Budget> = Arc::default();
+        let mut left: Vec<Share> = Vec::new();
+        while let Ok((bytes, mut share)) = read_bytes(10 << 10, &budget).await {
+            share.leave_behind(bytes.len());
+            left.push(share);
+            assert!(left.len() < 100, "nothing bounds them");
+        }
+        assert_eq!(left.len(), 14, "150 KiB of 11 KiB each");
+        drop(left);
+        let _fits = read_bytes(10 << 10, &budget).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn all_memory_is_given_back() {
         let budget: Arc<Budget> = Arc::default();
         drop(read_bytes(100 << 10, &budget).await);
@@ -154,26 +197,75 @@ mod tests {
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 
+    #[tokio::test]
+    async fn a_body_is_charged_for_all_that_it_announces() {
+        let budget: Arc<Budget> = Arc::default();
+        let body = Body::new(Frames {
+            sizes: vec![1 << 10],
+            announced: Some(90 << 10),
+        });
+        let mut half = Box::pin(read(body, BOUNDS, &budget));
+        let pending = poll_fn(|cx| Poll::Ready(half.as_mut().poll(cx).is_pending())).await;
+        assert!(pending);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 90 << 10);
+        let refused = read_bytes(70 << 10, &budget).await.unwrap_err();
+        assert_eq!(refused, BodyError::NoMemory);
+        drop(half);
+        let _fits = read_bytes(70 << 10, &budget).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_body_of_unknown_length_is_charged_for_its_room() {
+        let budget: Arc<Budget> = Arc::default();
+        let body = Body::new(Frames {
+            sizes: vec![20 << 10, 60 << 10],
+            announced: None,
+        });
+        let (bytes, _share) = read(body, BOUNDS, &budget).await.unwrap();
+        assert_eq!(bytes.len(), 80 << 10);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 128 << 10);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stops_half_way_is_given_up() {
         let budget = Arc::default();
+        let body = Body::new(Frames {
+            sizes: vec![1 << 10],
+            announced: Some(2 << 10),
+        });
         assert_eq!(
-            read(Body::new(Endless), BOUNDS, &budget).await.unwrap_err(),
+            read(body, BOUNDS, &budget).await.unwrap_err(),
             BodyError::TooSlow
         );
     }
 
-    struct Endless;
+    /// Frames from the last to the first; one that announced more then waits for ever.
+    struct Frames {
+        sizes: Vec<usize>,
+        announced: Option<u64>,
+    }
 
-    impl http_body::Body for Endless {
+    impl http_body::Body for Frames {
         type Data = Bytes;
         type Error = std::io::Error;
 
         fn poll_frame(
-            self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
-            std::task::Poll::Pending
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+            let Some(size) = self.sizes.pop() else {
+                return match self.announced {
+                    Some(1..) => Poll::Pending,
+                    _ => Poll::Ready(None),
+                };
+            };
+            self.announced = self.announced.map(|rest| rest - size as u64);
+            Poll::Ready(Some(Ok(http_body::Frame::data(vec![b'x'; size].into()))))
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            self.announced
+                .map_or_else(http_body::SizeHint::new, http_body::SizeHint::with_exact)
         }
     }
 }

@@ -29,7 +29,7 @@ use self::health::Health;
 pub use self::refusals::Refusals;
 pub use self::rules::{Arrival, OnLate, Rules};
 use crate::clock::Clock;
-use crate::inbox::{Committer, Inbox};
+use crate::inbox::{Committer, Keeper};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 
@@ -40,7 +40,7 @@ pub struct Intake {
     /// Where events are offered.
     pub committer: Committer,
     /// Where unreadable pushes are kept.
-    pub inbox: Arc<dyn Inbox>,
+    pub keeper: Keeper,
     /// Asked by the probes.
     pub health: Arc<dyn Health>,
     /// Time.

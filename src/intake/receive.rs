@@ -242,7 +242,7 @@ impl Push {
             BodyError::NoMemory => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 PushOutcome::overloaded,
-                "large bodies under way take all of server.max_inflight".to_owned(),
+                "bodies under way take all of server.max_inflight".to_owned(),
             ),
             BodyError::Aborted => (
                 StatusCode::BAD_REQUEST,

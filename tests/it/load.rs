@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,12 @@ impl Tally {
         each[each.len() / 2]
     }
 
+    /// The ids of those that were acknowledged.
+    pub(crate) fn acknowledged_ids(&self) -> Vec<String> {
+        let ids = self.acknowledged.iter().map(|push| push.id.clone());
+        ids.collect()
+    }
+
     /// The 99th percentile of those that were due between `from` and `to`.
     pub(crate) fn p99(&self, from: Instant, to: Instant) -> Duration {
         let within = |push: &&Acknowledged| (from..to).contains(&push.due);
@@ -113,27 +119,34 @@ fn body_of(id: &str, length: usize) -> Vec<u8> {
 
 /// Pushes that go on until [`Load::stop`].
 pub(crate) struct Load {
-    stop: Arc<AtomicBool>,
+    begun: Instant,
+    /// Milliseconds after the beginning from which on no push is due any more.
+    end: Arc<AtomicU64>,
     workers: Vec<JoinHandle<Tally>>,
 }
 
 impl Load {
     /// Begins; each connection is a thread.
     pub(crate) fn start(plan: &Plan) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let end = Arc::new(AtomicU64::new(u64::MAX));
         let begun = Instant::now();
         let workers = (0..plan.connections)
             .map(|number| {
-                let (plan, stop) = (plan.clone(), Arc::clone(&stop));
-                std::thread::spawn(move || run(&plan, number, begun, &stop))
+                let (plan, end) = (plan.clone(), Arc::clone(&end));
+                std::thread::spawn(move || run(&plan, number, begun, &end))
             })
             .collect();
-        Self { stop, workers }
+        Self {
+            begun,
+            end,
+            workers,
+        }
     }
 
-    /// Ends the load and tells what became of it.
+    /// Ends the load once all that is due by now was pushed, and tells what became of it.
     pub(crate) fn stop(self) -> Tally {
-        self.stop.store(true, Ordering::Relaxed);
+        let end = u64::try_from(self.begun.elapsed().as_millis()).unwrap();
+        self.end.store(end, Ordering::Relaxed);
         let mut all = Tally::default();
         for worker in self.workers {
             let tally = worker.join().unwrap();
@@ -144,13 +157,14 @@ impl Load {
     }
 }
 
-fn run(plan: &Plan, number: u32, begun: Instant, stop: &AtomicBool) -> Tally {
+fn run(plan: &Plan, number: u32, begun: Instant, end: &AtomicU64) -> Tally {
     let mut tally = Tally::default();
     let mut client = None;
     for turn in (number..).step_by(plan.connections as usize) {
-        let due = begun + Duration::from_secs(1) * turn / plan.rate;
+        let after = Duration::from_secs(1) * turn / plan.rate;
+        let due = begun + after;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        if stop.load(Ordering::Relaxed) {
+        if after.as_millis() > end.load(Ordering::Relaxed).into() {
             break;
         }
         let id = format!("{}-{turn}", plan.prefix);

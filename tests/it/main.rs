@@ -5,11 +5,16 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::string_slice,
     reason = "a failed set-up should fail the test"
 )]
+#![expect(
+    dead_code,
+    reason = "the harness serves the tests that measure as well, in tests/quiet"
+)]
 
+mod balancer;
 mod http;
+mod lines;
 mod load;
 mod receiver;
 mod strace;
@@ -17,17 +22,18 @@ mod volume;
 
 mod admission;
 mod crash;
+mod dependencies;
 mod disk;
 mod drain;
 mod events;
 mod explain;
 mod gate;
-mod output;
+mod hostile;
 mod promises;
 mod races;
 mod refusals;
+mod reload;
 mod room;
-mod slow;
 mod smoke;
 mod strangers;
 mod tidy;

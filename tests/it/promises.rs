@@ -54,7 +54,8 @@ fn every_promise_names_a_test_that_exists() {
     assert_none(&offenders, "a promise names the test that proves it");
 }
 
-/// Keys of a table, with their path; what the documentation calls one key is not taken apart.
+/// Keys of a table, with their path. The headers' names are the user's, and the README explains
+/// all pointers in one row.
 fn keys(table: &toml::Table, path: &str, found: &mut BTreeSet<String>) {
     for (name, value) in table {
         let path = if path.is_empty() {
@@ -62,8 +63,14 @@ fn keys(table: &toml::Table, path: &str, found: &mut BTreeSet<String>) {
         } else {
             format!("{path}.{name}")
         };
-        match value {
-            toml::Value::Table(table) if path != "source.headers" => keys(table, &path, found),
+        match (path.as_str(), value) {
+            ("envelope", _) => {
+                found.insert("envelope.*".to_owned());
+            }
+            ("source.headers", _) => {
+                found.insert(path);
+            }
+            (_, toml::Value::Table(table)) => keys(table, &path, found),
             _ => {
                 found.insert(path);
             }
@@ -174,13 +181,15 @@ fn every_command_that_is_shown_exists() {
     let mut shown = 0;
     for path in documents() {
         let text = read(&path);
-        for rest in text.split("flashduty-receiver ").skip(1) {
+        for (at, name) in text.match_indices("flashduty-receiver ") {
+            // In prose the name stands without a backtick or a line's beginning before it.
+            let (before, here) = text.split_at(at);
+            if !before.ends_with(['`', '\n']) {
+                continue;
+            }
+            let (_, rest) = here.split_at(name.len());
             let command: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
-            let whole = rest[command.len()..].starts_with([' ', '`', '\n']);
-            // In prose the program's name is followed by a word that is no command.
-            let is_code = text[..text.len() - rest.len()].ends_with("`flashduty-receiver ")
-                || text[..text.len() - rest.len()].ends_with("\nflashduty-receiver ");
-            if !is_code || !whole || command.is_empty() {
+            if command.is_empty() {
                 continue;
             }
             shown += 1;

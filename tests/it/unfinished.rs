@@ -47,12 +47,16 @@ fn a_client_that_hangs_up_after_its_last_byte_has_delivered_its_event() {
         let mut client = receiver.client();
         client.send(&request(&format!("e{number}"), size)).unwrap();
         drop(client);
+        // Nobody waits for an answer; so many at once need not be refused for want of memory.
+        if (number + 1) % 50 == 0 {
+            receiver
+                .lines
+                .wait_until("their lines", |lines| events(lines, number + 1).map(drop));
+        }
     }
-    receiver.lines.wait_until("every event's line", |lines| {
-        events(lines, clients).map(drop)
-    });
     assert_eq!(receiver.lines.delivered().len(), clients, "each once");
-    wait_for_count(&receiver, &["accepted", "aborted"], clients as f64);
+    let outcomes = ["accepted", "aborted", "late"];
+    wait_for_count(&receiver, &outcomes, clients as f64);
     soak_line(
         2,
         "clients that hang up after their last byte",

@@ -1,0 +1,33 @@
+//! End-to-end tests that measure latency: one at a time, so that they measure the receiver and not
+//! each other. A test binary of its own, because cargo runs those one after the other.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed set-up should fail the test"
+)]
+#![expect(
+    dead_code,
+    reason = "the harness serves the other end-to-end tests as well"
+)]
+
+#[path = "../it/http.rs"]
+mod http;
+#[path = "../it/lines.rs"]
+mod lines;
+#[path = "../it/load.rs"]
+mod load;
+#[path = "../it/receiver.rs"]
+mod receiver;
+
+mod output;
+mod slow;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by each test of this binary for as long as it measures.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A test that failed has let go of the machine, too.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
