@@ -53,6 +53,8 @@ pub struct Intake {
     pub budget: Arc<Budget>,
     /// Keeps refusals from filling the log.
     pub refusals: Refusals,
+    /// The same for those whose address may not push, so that they crowd out nobody else's lines.
+    pub strangers: Refusals,
     /// Keeps the warning about an unlisted address to once in a while.
     pub unlisted: Refusals,
 }
