@@ -195,8 +195,9 @@ impl Running {
             metrics: Arc::clone(&self.metrics),
             lifecycle: self.lifecycle.clone(),
             budget: Arc::default(),
-            refusals: Refusals::new(5, Duration::from_secs(10)),
-            unlisted: Refusals::new(1, Duration::from_secs(60)),
+            refusals: Refusals::new(5, 100, Duration::from_secs(10)),
+            strangers: Refusals::new(5, 100, Duration::from_secs(10)),
+            unlisted: Refusals::new(1, 100, Duration::from_secs(60)),
         });
         let (standing, trusted) = (self.live.rules(), self.live.rules());
         let serving = Serving {

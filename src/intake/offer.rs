@@ -33,8 +33,8 @@ struct About {
 
 impl Push {
     pub(super) async fn take(self, parts: &Parts, body: Bytes, share: Share) -> Response {
-        let coding = parts.headers.get(header::CONTENT_ENCODING);
-        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let mut codings = parts.headers.get_all(header::CONTENT_ENCODING).iter();
+        if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             let detail = "the body has a content encoding; send it as plain JSON".to_owned();
             return self
                 .keep(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail, body)
