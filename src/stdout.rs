@@ -4,6 +4,7 @@
 //! reader that goes away takes nothing with it. Operational lines are dropped and counted when
 //! nobody reads. A blocked or closed stdout holds up this thread and nothing else.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -131,33 +132,39 @@ struct Unread {
     begin: u64,
     ends: Vec<usize>,
     answer: oneshot::Sender<Result<(), Closed>>,
-    look_in: Duration,
 }
 
 impl Output {
     fn run(mut self, messages: &Receiver<Message>) {
-        let mut unread: Option<Unread> = None;
+        // In the order in which they were written, which is the one in which they are read.
+        let mut unread: VecDeque<Unread> = VecDeque::new();
+        let mut look_in = LOOK_FIRST;
         loop {
-            let message = match &unread {
-                None => match messages.recv() {
+            let message = if unread.is_empty() {
+                match messages.recv() {
                     Ok(message) => Some(message),
                     Err(_) => return,
-                },
-                Some(waiting) => match messages.recv_timeout(waiting.look_in) {
+                }
+            } else {
+                match messages.recv_timeout(look_in) {
                     Ok(message) => Some(message),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => return,
-                },
+                }
             };
+            look_in = (look_in * 2).min(LOOK_LAST);
             match message {
                 // A failing line is not reported on the log it could not be written to.
                 Some(Message::Line(line)) => {
                     let _closed = self.write(&line);
                 }
-                Some(Message::Block(block, answer)) => unread = self.write_block(block, answer),
+                Some(Message::Block(block, answer)) => {
+                    look_in = LOOK_FIRST;
+                    unread.extend(self.write_block(block, answer));
+                }
                 None => {}
             }
-            unread = unread.and_then(|waiting| self.look(waiting));
+            self.look(&mut unread);
         }
     }
 
@@ -172,7 +179,6 @@ impl Output {
                 begin,
                 ends: block.ends,
                 answer,
-                look_in: LOOK_FIRST,
             }),
             Err(error) => {
                 let _heard = answer.send(Err(self.closed(begin, &block.ends, &error)));
@@ -181,22 +187,23 @@ impl Output {
         }
     }
 
-    /// Answers once all of the block was read; hands it back while it was not.
-    fn look(&self, mut waiting: Unread) -> Option<Unread> {
-        let length = waiting.ends.last().copied().unwrap_or(0) as u64;
-        if self.read_so_far() >= waiting.begin + length {
-            let _heard = waiting.answer.send(Ok(()));
-            return None;
+    /// Answers the blocks of which all was read, and all of them when nobody is left to read.
+    fn look(&self, unread: &mut VecDeque<Unread>) {
+        while let Some(waiting) = unread.pop_front() {
+            let length = waiting.ends.last().copied().unwrap_or(0) as u64;
+            let answer = if self.read_so_far() >= waiting.begin + length {
+                Ok(())
+            } else if self.has_no_reader() {
+                // An empty write asks a pipe without readers for nothing; its state has to be
+                // polled.
+                let error = io::Error::from(io::ErrorKind::BrokenPipe);
+                Err(self.closed(waiting.begin, &waiting.ends, &error))
+            } else {
+                unread.push_front(waiting);
+                return;
+            };
+            let _heard = waiting.answer.send(answer);
         }
-        // An empty write asks a pipe without readers for nothing; its state has to be polled.
-        if self.has_no_reader() {
-            let error = io::Error::from(io::ErrorKind::BrokenPipe);
-            let closed = self.closed(waiting.begin, &waiting.ends, &error);
-            let _heard = waiting.answer.send(Err(closed));
-            return None;
-        }
-        waiting.look_in = (waiting.look_in * 2).min(LOOK_LAST);
-        Some(waiting)
     }
 
     fn closed(&self, begin: u64, ends: &[usize], error: &io::Error) -> Closed {
@@ -296,6 +303,17 @@ mod tests {
         reader.read_exact(&mut text).unwrap();
         drop(reader);
         assert_eq!(answered.await.unwrap().unwrap_err().lines, 1);
+    }
+
+    #[tokio::test]
+    async fn each_of_several_blocks_is_answered_once_it_was_read() {
+        let (stdout, mut reader) = pipe();
+        let first = stdout.block(block(&["one\n"])).unwrap();
+        let second = stdout.block(block(&["two\n"])).unwrap();
+        let mut text = [0; 8];
+        reader.read_exact(&mut text).unwrap();
+        assert_eq!(first.await.unwrap(), Ok(()));
+        assert_eq!(second.await.unwrap(), Ok(()));
     }
 
     #[tokio::test]

@@ -141,11 +141,15 @@ fn is_local(authority: &str) -> bool {
 ///
 /// A page of the same *site* is foreign too: another port of localhost is the same site.
 fn from_another_site(headers: &HeaderMap) -> bool {
-    if let Some(site) = headers.get("sec-fetch-site") {
-        return site != "same-origin" && site != "none";
+    if headers.contains_key("sec-fetch-site") {
+        let mut sites = headers.get_all("sec-fetch-site").iter();
+        return sites.any(|site| site != "same-origin" && site != "none");
     }
-    let Some(origin) = headers.get(ORIGIN) else {
+    if !headers.contains_key(ORIGIN) {
         return false;
+    }
+    let Some(origin) = only(headers, &ORIGIN) else {
+        return true;
     };
     let origin = origin.to_str().ok().and_then(|text| text.split_once("://"));
     let host = only(headers, &HOST).and_then(|value| value.to_str().ok());

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::params::{MAX_LIMIT, Params, refused};
+use super::params::{MAX_LIMIT, Named, Params, refused};
 use crate::event::{Outcome, Seq, Subject};
 use crate::inbox::query::{
     Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, SubjectFilter,
@@ -190,7 +190,7 @@ async fn events(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<Event
     Ok(Json(page.map_err(|error| list_problem(error, &params))?))
 }
 
-async fn event(State(shared): State<Arc<Shared>>, Path(seq): Path<String>) -> Shown<EventDetail> {
+async fn event(State(shared): State<Arc<Shared>>, Named(seq): Named) -> Shown<EventDetail> {
     let (event, _) = find_event(&shared, &seq).await?;
     let filter = DeliveryFilter {
         seq: Some(event.seq),
@@ -204,7 +204,7 @@ async fn event(State(shared): State<Arc<Shared>>, Path(seq): Path<String>) -> Sh
 
 async fn event_body(
     State(shared): State<Arc<Shared>>,
-    Path(seq): Path<String>,
+    Named(seq): Named,
 ) -> Result<Response, Problem> {
     let (event, body) = find_event(&shared, &seq).await?;
     Ok(download(&format!("event-{}", event.seq), body))
@@ -233,7 +233,7 @@ async fn subjects(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<Sub
 
 async fn subject(
     State(shared): State<Arc<Shared>>,
-    Path(text): Path<String>,
+    Named(text): Named,
     uri: Uri,
 ) -> Shown<SubjectDetail> {
     let params = Params::read(&uri, &["cursor", "limit"])?;
@@ -296,17 +296,14 @@ async fn unreadables(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<
     Ok(Json(page.map_err(|error| list_problem(error, &params))?))
 }
 
-async fn unreadable(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-) -> Shown<UnreadableRow> {
+async fn unreadable(State(shared): State<Arc<Shared>>, Named(id): Named) -> Shown<UnreadableRow> {
     let (row, _) = find_unreadable(&shared, &id).await?;
     Ok(Json(row))
 }
 
 async fn unreadable_body(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Response, Problem> {
     let (row, body) = find_unreadable(&shared, &id).await?;
     Ok(download(&format!("unreadable-{}", row.id), body))
@@ -320,10 +317,7 @@ async fn find_unreadable(shared: &Shared, id: &str) -> Result<(UnreadableRow, By
         .ok_or_else(|| missing(format!("no unreadable push has the id {id}")))
 }
 
-async fn offer_unreadable(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-) -> Shown<Reoffered> {
+async fn offer_unreadable(State(shared): State<Arc<Shared>>, Named(id): Named) -> Shown<Reoffered> {
     let id = number("id", &id)?;
     shared.admin.hooks.offer_unreadable(id).await.map(Json)
 }

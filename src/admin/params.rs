@@ -1,9 +1,10 @@
-//! Query parameters of the API, read strictly: a misspelt filter must not silently match all.
+//! Names and query parameters of the API, read strictly: a misspelt filter must not silently match all.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
-use axum::extract::Query;
+use axum::extract::{FromRequestParts, Path, Query};
+use http::request::Parts;
 use http::{StatusCode, Uri};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
@@ -14,6 +15,20 @@ use crate::intake::problem::Problem;
 const DEFAULT_LIMIT: usize = 100;
 /// Rows of a page at most.
 pub(super) const MAX_LIMIT: usize = 500;
+
+/// What the path's variable segment says.
+pub(super) struct Named(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(name) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|error| refused(format!("the path cannot be read: {error}")))?;
+        Ok(Self(name))
+    }
+}
 
 /// The parameters of one request; each known, none twice.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigSource, Loaded, StoreUrl};
 use crate::dispatch::{Janitor, JanitorOptions};
 use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
-use crate::inbox::{Committer, CommitterOptions, Inbox, InboxError, StoreState};
+use crate::inbox::{Committer, CommitterOptions, Inbox, InboxError, Keeper, StoreState};
 use crate::intake::{self, Intake, Refusals};
 use crate::lifecycle::Lifecycle;
 use crate::listener::{Gate, Listener, ListenerMetrics, Serving};
@@ -184,17 +184,20 @@ impl Running {
     }
 
     fn serve_public(&self, listener: Listener) {
+        let (keeper, keeping) = Keeper::new(self.inbox(), Arc::clone(&self.metrics));
+        let _keeping = self.lifecycle.spawn(keeping);
         let intake = Arc::new(Intake {
             rules: self.live.rules(),
             committer: self.committer.clone(),
-            inbox: self.inbox(),
+            keeper,
             health: self.health.shared(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             lifecycle: self.lifecycle.clone(),
             budget: Arc::default(),
-            refusals: Refusals::new(5, Duration::from_secs(10)),
-            unlisted: Refusals::new(1, Duration::from_secs(60)),
+            refusals: Refusals::new(5, 100, Duration::from_secs(10)),
+            strangers: Refusals::new(5, 100, Duration::from_secs(10)),
+            unlisted: Refusals::new(1, 100, Duration::from_secs(60)),
         });
         let (standing, trusted) = (self.live.rules(), self.live.rules());
         let serving = Serving {

@@ -67,9 +67,9 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     }
     async fn keep_unreadable(
         &self,
-        unreadable: Unreadable,
+        unreadable: Vec<Unreadable>,
         bounds: UnreadableBounds,
-    ) -> Result<i64, InboxError> {
+    ) -> Result<(), InboxError> {
         self.inner.keep_unreadable(unreadable, bounds).await
     }
     async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError> {

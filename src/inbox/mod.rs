@@ -11,6 +11,7 @@ mod group;
 mod conformance;
 #[cfg(test)]
 mod faulty;
+mod keeper;
 pub mod query;
 pub mod sqlite;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 
 pub use self::claims::{Claims, body_bytes};
 pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState};
+pub use self::keeper::{Keeper, NotKept};
 use self::query::{
     Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
     UnreadableRow,
@@ -316,12 +318,12 @@ pub trait Inbox: Send + Sync {
     async fn commit(&self, batch: Arc<Batch>, now: Timestamp) -> Result<Committed, InboxError>;
     /// Proves that a commit works, by committing next to nothing.
     async fn probe(&self) -> Result<(), InboxError>;
-    /// Keeps a push that could not be used, dropping the oldest ones beyond the bounds.
+    /// Keeps pushes that could not be used, all or none, dropping the oldest ones beyond the bounds.
     async fn keep_unreadable(
         &self,
-        unreadable: Unreadable,
+        unreadable: Vec<Unreadable>,
         bounds: UnreadableBounds,
-    ) -> Result<i64, InboxError>;
+    ) -> Result<(), InboxError>;
     /// Removes an unreadable push; false when there was none.
     async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError>;
     /// Removes what is past its time, a small step at a time.

@@ -12,10 +12,14 @@ use http_body_util::BodyExt as _;
 /// Bodies up to this size need no share of the budget: the number of connections bounds them.
 const FREE_OF_CHARGE: usize = 64 << 10;
 
-/// Memory that large bodies share.
+/// What an event takes beside its body, roughly.
+const EVENT_COST: u64 = 1 << 10;
+
+/// Memory that large bodies share, and as much again for what clients that hung up left behind.
 #[derive(Debug, Default)]
 pub struct Budget {
     used: AtomicU64,
+    left_behind: AtomicU64,
 }
 
 /// A body's part of the budget, given back when dropped.
@@ -23,6 +27,7 @@ pub struct Budget {
 pub(super) struct Share {
     budget: Arc<Budget>,
     bytes: u64,
+    left_behind: u64,
 }
 
 impl Share {
@@ -30,7 +35,17 @@ impl Share {
         Self {
             budget: Arc::clone(budget),
             bytes: 0,
+            left_behind: 0,
         }
+    }
+
+    /// The body of `bytes` goes on without its connection, whose number therefore bounds it no
+    /// longer.
+    pub(super) fn leave_behind(&mut self, bytes: usize) {
+        self.left_behind = bytes as u64 + EVENT_COST;
+        self.budget
+            .left_behind
+            .fetch_add(self.left_behind, Ordering::Relaxed);
     }
 
     /// Grows to `bytes`, unless all shares would then exceed `limit`.
@@ -45,6 +60,9 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget
+            .left_behind
+            .fetch_sub(self.left_behind, Ordering::Relaxed);
     }
 }
 
@@ -74,6 +92,9 @@ pub(super) async fn read(
 ) -> Result<(Bytes, Share), BodyError> {
     if body.size_hint().lower() > bounds.max_body {
         return Err(BodyError::TooLarge);
+    }
+    if budget.left_behind.load(Ordering::Relaxed) > bounds.max_inflight {
+        return Err(BodyError::NoMemory);
     }
     tokio::time::timeout(bounds.timeout, collect(&mut body, bounds, budget))
         .await
@@ -152,6 +173,20 @@ mod tests {
         let _small = read_bytes(64 << 10, &budget).await.unwrap();
         drop(held);
         let _fits = read_bytes(70 << 10, &budget).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn small_bodies_whose_clients_hung_up_count_until_they_are_stored() {
+        let budget: Arc<Budget> = Arc::default();
+        let mut left: Vec<Share> = Vec::new();
+        while let Ok((bytes, mut share)) = read_bytes(10 << 10, &budget).await {
+            share.leave_behind(bytes.len());
+            left.push(share);
+            assert!(left.len() < 100, "nothing bounds them");
+        }
+        assert_eq!(left.len(), 14, "150 KiB of 11 KiB each");
+        drop(left);
+        let _fits = read_bytes(10 << 10, &budget).await.unwrap();
     }
 
     #[tokio::test]

@@ -17,8 +17,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::extract::Request;
 use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue};
+use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{
     MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
@@ -29,9 +31,14 @@ use self::health::Health;
 pub use self::refusals::Refusals;
 pub use self::rules::{Arrival, OnLate, Rules};
 use crate::clock::Clock;
-use crate::inbox::{Committer, Inbox};
+use crate::inbox::{Committer, Keeper};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+
+const REQUEST_ID: &str = "x-request-id";
+
+/// The longest request id that is taken over; a W3C trace id and a UUID are shorter by far.
+const MAX_REQUEST_ID: usize = 128;
 
 /// What the handlers share.
 pub struct Intake {
@@ -40,7 +47,7 @@ pub struct Intake {
     /// Where events are offered.
     pub committer: Committer,
     /// Where unreadable pushes are kept.
-    pub inbox: Arc<dyn Inbox>,
+    pub keeper: Keeper,
     /// Asked by the probes.
     pub health: Arc<dyn Health>,
     /// Time.
@@ -53,6 +60,8 @@ pub struct Intake {
     pub budget: Arc<Budget>,
     /// Keeps refusals from filling the log.
     pub refusals: Refusals,
+    /// The same for those whose address may not push, so that they crowd out nobody else's lines.
+    pub strangers: Refusals,
     /// Keeps the warning about an unlisted address to once in a while.
     pub unlisted: Refusals,
 }
@@ -71,7 +80,7 @@ pub fn router(intake: Arc<Intake>, path: &str) -> Router {
         .route(&format!("{base}/{{tag}}"), post(receive::receive_tagged))
         .fallback(receive::not_found)
         .with_state(intake);
-    let header = HeaderName::from_static("x-request-id");
+    let header = HeaderName::from_static(REQUEST_ID);
     // A webhook at the root shares it with the probes of balancers.
     pushes
         .merge(balancer)
@@ -82,6 +91,21 @@ pub fn router(intake: Arc<Intake>, path: &str) -> Router {
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(PropagateRequestIdLayer::new(header.clone()))
         .layer(SetRequestIdLayer::new(header, RequestIds::new()))
+        .layer(MapRequestLayer::new(without_odd_id))
+}
+
+/// Drops a request id that is not worth repeating: it goes into an answer, and from there into the
+/// logs of others.
+fn without_odd_id(mut request: Request) -> Request {
+    let mut given = request.headers().get_all(REQUEST_ID).iter();
+    if let Some(first) = given.next() {
+        let plain = (1..=MAX_REQUEST_ID).contains(&first.len())
+            && first.as_bytes().iter().all(u8::is_ascii_graphic);
+        if !plain || given.next().is_some() {
+            request.headers_mut().remove(REQUEST_ID);
+        }
+    }
+    request
 }
 
 /// Ids that cost no call of the system: what tells this process apart, then a number.

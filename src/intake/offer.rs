@@ -33,8 +33,8 @@ struct About {
 
 impl Push {
     pub(super) async fn take(self, parts: &Parts, body: Bytes, share: Share) -> Response {
-        let coding = parts.headers.get(header::CONTENT_ENCODING);
-        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let mut codings = parts.headers.get_all(header::CONTENT_ENCODING).iter();
+        if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             let detail = "the body has a content encoding; send it as plain JSON".to_owned();
             return self
                 .keep(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail, body)
@@ -88,7 +88,7 @@ impl Push {
             subject: offer.event.subject.as_ref().map(ToString::to_string),
             body: offer.event.body.clone(),
         };
-        let deadline = (self.start + self.rules.ack_deadline).max(Instant::now() + LEAST_WAIT);
+        let deadline = self.deadline();
         let committed = self.intake.committer.offer(offer);
         // Whatever becomes of this handler, the offer goes on, and somebody looks at its end.
         let mut waiting = Waiting {
@@ -125,6 +125,11 @@ impl Push {
                 self.late()
             }
         }
+    }
+
+    /// When the sender would have given up.
+    fn deadline(&self) -> Instant {
+        (self.start + self.rules.ack_deadline).max(Instant::now() + LEAST_WAIT)
     }
 
     fn late(self) -> Response {
@@ -178,16 +183,12 @@ impl Push {
             peer_ip: Some(self.peer.socket),
             body,
         };
-        match self
-            .intake
-            .inbox
-            .keep_unreadable(unreadable, self.rules.unreadable)
-            .await
+        let keeping = self.intake.keeper.keep(unreadable, self.rules.unreadable);
+        // Late or not, it is kept, and the answer does not depend on it.
+        if let Ok(Err(error)) = tokio::time::timeout_at(self.deadline(), keeping).await
+            && self.intake.refusals.admit(self.source_ip).is_some()
         {
-            Ok(_id) => {
-                self.intake.metrics.unreadable.inc();
-            }
-            Err(error) => tracing::error!("a push that cannot be used could not be kept: {error}"),
+            tracing::error!("a push that cannot be used could not be kept: {error}");
         }
     }
 }
@@ -213,9 +214,10 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let Some((committed, about, share)) = self.rest.take() else {
+        let Some((committed, about, mut share)) = self.rest.take() else {
             return;
         };
+        share.leave_behind(about.body.len());
         let outcome = if self.late {
             PushOutcome::late
         } else {

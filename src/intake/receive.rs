@@ -69,6 +69,8 @@ pub(super) struct Push {
     pub(super) start: Instant,
     pub(super) peer: Peer,
     pub(super) source_ip: Option<IpAddr>,
+    /// Its address may not push.
+    pub(super) stranger: bool,
     pub(super) route: Route,
     pub(super) outcome: Option<PushOutcome>,
 }
@@ -87,6 +89,7 @@ impl Push {
             start,
             peer: extensions.get::<Peer>().copied().unwrap_or(nowhere),
             source_ip: None,
+            stranger: false,
             route: Route {
                 tag,
                 query: query.map(Into::into),
@@ -97,11 +100,9 @@ impl Push {
 
     /// Refuses what went to the wrong place, whoever it is from.
     fn astray(mut self, request: &Request, status: StatusCode, detail: &str) -> Response {
-        self.source_ip = self
-            .rules
-            .source
-            .judge(&self.peer, request.headers())
-            .client;
+        let judgement = self.rules.source.judge(&self.peer, request.headers());
+        self.source_ip = judgement.client;
+        self.stranger = matches!(judgement.decision, Decision::Denied { .. });
         self.refuse(status, PushOutcome::invalid, detail.to_owned())
     }
 
@@ -155,7 +156,7 @@ impl Push {
                     self.warn_unlisted("was refused");
                 }
                 let address = judgement.client.unwrap_or(self.peer.socket);
-                if let Some(suppressed) = self.intake.refusals.admit(Some(address)) {
+                if let Some(suppressed) = self.intake.strangers.admit(Some(address)) {
                     tracing::warn!(
                         target: "flashduty::push",
                         outcome = "denied",
@@ -242,7 +243,7 @@ impl Push {
             BodyError::NoMemory => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 PushOutcome::overloaded,
-                "large bodies under way take all of server.max_inflight".to_owned(),
+                "bodies under way take all of server.max_inflight".to_owned(),
             ),
             BodyError::Aborted => (
                 StatusCode::BAD_REQUEST,
@@ -265,7 +266,12 @@ impl Push {
 
     pub(super) fn log_refusal(&self, outcome: PushOutcome, detail: &str) {
         let source = self.source_ip.unwrap_or(self.peer.socket);
-        if let Some(suppressed) = self.intake.refusals.admit(Some(source)) {
+        let lines = if self.stranger {
+            &self.intake.strangers
+        } else {
+            &self.intake.refusals
+        };
+        if let Some(suppressed) = lines.admit(Some(source)) {
             tracing::warn!(
                 target: "flashduty::push",
                 outcome = outcome.as_str(),

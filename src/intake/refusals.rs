@@ -14,11 +14,18 @@ const REMEMBERED: usize = 4096;
 #[derive(Debug)]
 pub struct Refusals {
     lines: u32,
+    total: u32,
     window: Duration,
-    sources: Mutex<HashMap<IpAddr, Window>>,
+    sources: Mutex<Sources>,
 }
 
 #[derive(Debug)]
+struct Sources {
+    each: HashMap<IpAddr, Window>,
+    all: Window,
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Window {
     began: Instant,
     lines: u32,
@@ -26,12 +33,17 @@ struct Window {
 }
 
 impl Refusals {
-    /// `lines` for each source in each `window`.
-    pub fn new(lines: u32, window: Duration) -> Self {
+    /// `lines` for each source in each `window`, and `total` for all sources together.
+    pub fn new(lines: u32, total: u32, window: Duration) -> Self {
+        let sources = Sources {
+            each: HashMap::new(),
+            all: Window::beginning(Instant::now()),
+        };
         Self {
             lines,
+            total,
             window,
-            sources: Mutex::default(),
+            sources: Mutex::new(sources),
         }
     }
 
@@ -40,28 +52,42 @@ impl Refusals {
         let now = Instant::now();
         let source = source.map_or(IpAddr::from([0, 0, 0, 0]), network);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if sources.len() >= REMEMBERED && !sources.contains_key(&source) {
-            sources.retain(|_, window| now - window.began < self.window);
-            if sources.len() >= REMEMBERED {
-                // Thousands of sources at once: their lines would fill the disk all the same.
+        let Sources { each, all } = &mut *sources;
+        if each.len() >= REMEMBERED && !each.contains_key(&source) {
+            each.retain(|_, window| now - window.began < self.window);
+            if each.len() >= REMEMBERED {
+                // Far more sources than lines are left for.
                 return None;
             }
         }
-        let window = sources.entry(source).or_insert(Window {
+        let own = each.entry(source).or_insert(Window::beginning(now));
+        own.turn(now, self.window);
+        all.turn(now, self.window);
+        if own.lines >= self.lines || all.lines >= self.total {
+            own.kept_back += 1;
+            return None;
+        }
+        own.lines += 1;
+        all.lines += 1;
+        Some(std::mem::take(&mut own.kept_back))
+    }
+}
+
+impl Window {
+    fn beginning(now: Instant) -> Self {
+        Self {
             began: now,
             lines: 0,
             kept_back: 0,
-        });
-        if now - window.began >= self.window {
-            window.began = now;
-            window.lines = 0;
         }
-        if window.lines >= self.lines {
-            window.kept_back += 1;
-            return None;
+    }
+
+    /// Begins anew when its time is over.
+    fn turn(&mut self, now: Instant, length: Duration) {
+        if now - self.began >= length {
+            self.began = now;
+            self.lines = 0;
         }
-        window.lines += 1;
-        Some(std::mem::take(&mut window.kept_back))
     }
 }
 
@@ -87,7 +113,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_source_gets_its_lines_and_later_the_number_kept_back() {
-        let refusals = Refusals::new(2, Duration::from_secs(10));
+        let refusals = Refusals::new(2, 100, Duration::from_secs(10));
         assert_eq!(refusals.admit(ip("192.0.2.1")), Some(0));
         assert_eq!(refusals.admit(ip("192.0.2.1")), Some(0));
         assert_eq!(refusals.admit(ip("192.0.2.1")), None);
@@ -103,17 +129,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_network_of_ipv6_counts_as_one_source() {
-        let refusals = Refusals::new(1, Duration::from_secs(10));
+        let refusals = Refusals::new(1, 100, Duration::from_secs(10));
         assert_eq!(refusals.admit(ip("2001:db8::1")), Some(0));
         assert_eq!(refusals.admit(ip("2001:db8::2")), None);
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_thousand_sources_share_the_lines_of_all() {
+        let refusals = Refusals::new(5, 100, Duration::from_secs(10));
+        let burst = || {
+            (0..5000_u32)
+                .filter_map(|number| {
+                    refusals.admit(Some(IpAddr::from((number % 1000).to_be_bytes())))
+                })
+                .count()
+        };
+        assert_eq!(burst(), 100);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(burst(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn any_number_of_sources_takes_bounded_memory() {
-        let refusals = Refusals::new(1, Duration::from_secs(10));
+        let refusals = Refusals::new(1, 100, Duration::from_secs(10));
         for number in 0..100_000_u32 {
             let _line = refusals.admit(Some(IpAddr::from(number.to_be_bytes())));
         }
-        assert!(refusals.sources.lock().unwrap().len() <= REMEMBERED);
+        assert!(refusals.sources.lock().unwrap().each.len() <= REMEMBERED);
     }
 }

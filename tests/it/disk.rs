@@ -37,7 +37,7 @@ fn whichever_write_or_sync_fails_nothing_acknowledged_is_missing() {
     assert_eq!((acknowledged.len(), code), (bodies().len(), 0));
     for (call, small, full) in [
         ("pwrite64", 7, 1000),
-        ("fsync", 4, 1000),
+        ("fdatasync", 4, 1000),
         ("ftruncate", 1, 10),
     ] {
         for nth in sample(healthy.most(call), count(small, full)) {
@@ -93,7 +93,12 @@ fn a_fault_while_the_store_opens_ends_the_start_with_74_and_says_what_failed() {
     receiver.kill();
     let most = count(4, 60);
     let mut faults = Vec::new();
-    for (call, calls) in [("pwrite64", 60), ("fsync", 5), ("ftruncate", 3)] {
+    for (call, calls) in [
+        ("pwrite64", 60),
+        ("fsync", 5),
+        ("fdatasync", 5),
+        ("ftruncate", 3),
+    ] {
         for nth in sample(calls, most) {
             for lasting in [false, true] {
                 faults.push(Fault {
@@ -150,11 +155,11 @@ fn no_room_is_a_failure_of_the_disk_out_of_a_sync_and_none_out_of_a_write() {
         lasting: false,
     };
     let receiver = start_on(&volume);
-    let tracer = Tracer::attach(&receiver, Some(&fault("fsync")));
+    let tracer = Tracer::attach(&receiver, Some(&fault("fdatasync")));
     let (acknowledged, code) = push_and_stop(receiver);
     assert!(tracer.finish().fault().is_some());
     assert_eq!(code, IO_FAILED);
-    nothing_is_missing(volume.path(), &acknowledged, &fault("fsync"));
+    nothing_is_missing(volume.path(), &acknowledged, &fault("fdatasync"));
 
     let mut receiver = start_on(&volume);
     let tracer = Tracer::attach(&receiver, Some(&fault("pwrite64")));

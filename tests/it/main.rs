@@ -28,6 +28,7 @@ mod drain;
 mod events;
 mod explain;
 mod gate;
+mod hostile;
 mod promises;
 mod races;
 mod refusals;

@@ -232,7 +232,11 @@ impl Inbox for FixedInbox {
         Err(InboxError::Closed)
     }
 
-    async fn keep_unreadable(&self, _: Unreadable, _: UnreadableBounds) -> Result<i64, InboxError> {
+    async fn keep_unreadable(
+        &self,
+        _: Vec<Unreadable>,
+        _: UnreadableBounds,
+    ) -> Result<(), InboxError> {
         Err(InboxError::Closed)
     }
 

@@ -140,14 +140,14 @@ pub(in crate::inbox) async fn the_unreadable_box_keeps_the_newest_within_its_bou
     };
     for body in ["1", "2", "3", "4"] {
         inbox
-            .keep_unreadable(unreadable(body), bounds)
+            .keep_unreadable(vec![unreadable(body)], bounds)
             .await
             .unwrap();
     }
     let kept = inbox.unreadables(None, 10).await.unwrap().items;
     assert_eq!(kept.len(), 3, "by count");
     inbox
-        .keep_unreadable(unreadable("123456789"), bounds)
+        .keep_unreadable(vec![unreadable("123456789")], bounds)
         .await
         .unwrap();
     let kept = inbox.unreadables(None, 10).await.unwrap().items;

@@ -243,9 +243,9 @@ impl Inbox for SqliteInbox {
 
     async fn keep_unreadable(
         &self,
-        unreadable: Unreadable,
+        unreadable: Vec<Unreadable>,
         bounds: UnreadableBounds,
-    ) -> Result<i64, InboxError> {
+    ) -> Result<(), InboxError> {
         self.write(move |writer| {
             writer.attempt(|writer| {
                 room::ensure(&writer.connection, &writer.options, &[])?;

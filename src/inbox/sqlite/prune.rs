@@ -157,7 +157,9 @@ fn releasable(
         let (sink, state) = (SinkId(row.get(0)?), row.get::<_, i64>(1)?);
         let settled: Option<i64> = row.get(2)?;
         match (&prune.what, state) {
-            (PruneWhat::Waiting { sinks }, STATE_PENDING) if sinks.contains(&sink) => {
+            (PruneWhat::Waiting { sinks }, STATE_PENDING)
+                if sinks.contains(&sink) && !is_leased(sql, candidate.seq, sink, prune)? =>
+            {
                 release.dropped.push(sink);
             }
             (_, STATE_PENDING) => release.whole = false,
@@ -182,6 +184,17 @@ fn releasable(
     }
     let touched = release.whole || !release.dropped.is_empty();
     Ok(touched.then_some(release))
+}
+
+/// Whether an attempt may be under way: such a delivery does not wait.
+fn is_leased(sql: &Connection, seq: Seq, sink: SinkId, prune: &Prune) -> rusqlite::Result<bool> {
+    sql.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM lanes WHERE sink = ?1 AND leased = 1 AND available > ?3 \
+         AND head = ?2 AND lane IN ((SELECT lane FROM events WHERE seq = ?2), -?2))",
+    )?
+    .query_row(params![sink.0, seq.0, prune.now.as_microsecond()], |row| {
+        row.get(0)
+    })
 }
 
 /// Gives up a waiting delivery and takes it out of its lane, wherever it stands in it.

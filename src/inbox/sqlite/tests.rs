@@ -277,15 +277,18 @@ async fn settling_a_lease_of_a_dropped_delivery_is_noticed() {
     };
     inbox.commit(Arc::new(batch), at(0)).await.unwrap();
     let lease = claim(&inbox, sink, 1, at(0)).await.leases.remove(0);
-    let prune = Prune {
+    let prune = |now| Prune {
         what: PruneWhat::Waiting { sinks: vec![sink] },
-        now: at(1),
+        now,
         retention: Duration::from_secs(1000),
         after: Seq(0),
         wanted_bytes: 0,
     };
-    inbox.prune(prune).await.unwrap();
-    let lost = conformance::settle(&inbox, lease, Settlement::Delivered, at(2))
+    let under_way = inbox.prune(prune(at(1))).await.unwrap();
+    assert_eq!(under_way.dropped, [], "what is leased does not wait");
+    let run_out = inbox.prune(prune(at(61))).await.unwrap();
+    assert_eq!(run_out.dropped, [sink]);
+    let lost = conformance::settle(&inbox, lease, Settlement::Delivered, at(62))
         .await
         .lost;
     assert_eq!(lost.len(), 1);

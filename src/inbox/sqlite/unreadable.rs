@@ -7,26 +7,27 @@ use crate::inbox::{Unreadable, UnreadableBounds};
 
 pub(super) fn keep(
     writer: &mut Writer,
-    unreadable: &Unreadable,
+    unreadable: &[Unreadable],
     bounds: UnreadableBounds,
-) -> rusqlite::Result<i64> {
+) -> rusqlite::Result<()> {
     let transaction = writer.connection.transaction()?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO unreadable (received, reason, tag, query, source_ip, peer_ip, bytes, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            unreadable.received_at.as_microsecond(),
-            unreadable.reason,
-            unreadable.route.tag,
-            unreadable.route.query,
-            unreadable.source_ip.map(|ip| ip.to_string()),
-            unreadable.peer_ip.map(|ip| ip.to_string()),
-            i64::try_from(unreadable.body.len()).unwrap_or(i64::MAX),
-            unreadable.body.as_ref(),
-        ])?;
-    let id = transaction.last_insert_rowid();
+    for unreadable in unreadable {
+        transaction
+            .prepare_cached(
+                "INSERT INTO unreadable (received, reason, tag, query, source_ip, peer_ip, bytes, \
+                 body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                unreadable.received_at.as_microsecond(),
+                unreadable.reason,
+                unreadable.route.tag,
+                unreadable.route.query,
+                unreadable.source_ip.map(|ip| ip.to_string()),
+                unreadable.peer_ip.map(|ip| ip.to_string()),
+                i64::try_from(unreadable.body.len()).unwrap_or(i64::MAX),
+                unreadable.body.as_ref(),
+            ])?;
+    }
     // The newest stay while they fit, by count and by bytes.
     transaction
         .prepare_cached(
@@ -38,6 +39,5 @@ pub(super) fn keep(
             i64::try_from(bounds.count).unwrap_or(i64::MAX),
             i64::try_from(bounds.bytes).unwrap_or(i64::MAX)
         ])?;
-    transaction.commit()?;
-    Ok(id)
+    transaction.commit()
 }

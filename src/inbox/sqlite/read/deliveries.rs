@@ -20,13 +20,13 @@ pub(in crate::inbox::sqlite) fn deliveries(
     filter: &DeliveryFilter,
 ) -> rusqlite::Result<Page<DeliveryRow>> {
     let (from, floor) = match filter.seq {
-        Some(seq) => (seq.0, seq.0 - 1),
+        Some(seq) => (seq.0, seq.0.saturating_sub(1)),
         None => {
             let last: i64 =
                 sql.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
                     row.get(0)
                 })?;
-            let from = cursor(filter.cursor.as_deref()).unwrap_or(last);
+            let from = cursor(filter.cursor.as_deref())?.unwrap_or(last);
             // An index leads straight to dead letters, however old they are.
             let dead = filter.state == Some(DeliveryState::Dead) && filter.sink.is_some();
             (

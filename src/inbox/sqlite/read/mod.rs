@@ -41,7 +41,7 @@ pub(super) fn events(sql: &Connection, filter: &EventFilter) -> rusqlite::Result
     let last: i64 = sql.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
         row.get(0)
     })?;
-    let from = cursor(filter.cursor.as_deref()).unwrap_or(last);
+    let from = cursor(filter.cursor.as_deref())?.unwrap_or(last);
     let floor = from.saturating_sub(LOOKED_AT);
     let mut statement = sql.prepare_cached(&format!(
         "SELECT {EVENT_COLUMNS} FROM events e JOIN routes r ON r.id = e.route \
@@ -118,7 +118,7 @@ fn by_event_id(
 
 /// Follows the chain from a subject's newest event to the ones before it, on every route.
 fn by_subject(sql: &Connection, filter: &EventFilter) -> rusqlite::Result<Page<EventRow>> {
-    let below = cursor(filter.cursor.as_deref()).unwrap_or(i64::MAX);
+    let below = cursor(filter.cursor.as_deref())?.unwrap_or(i64::MAX);
     let mut statement = sql.prepare_cached(&format!(
         "SELECT {EVENT_COLUMNS}, e.previous FROM events e JOIN routes r ON r.id = e.route WHERE e.seq = ?1"
     ))?;
@@ -201,8 +201,11 @@ fn page<T>(items: Vec<T>, next: i64) -> Page<T> {
     }
 }
 
-fn cursor(text: Option<&str>) -> Option<i64> {
-    text.and_then(|text| text.parse().ok())
+/// Fails for what no page ever gave out, rather than begin anew.
+fn cursor(text: Option<&str>) -> rusqlite::Result<Option<i64>> {
+    text.map(str::parse)
+        .transpose()
+        .map_err(|_not_ours| rusqlite::Error::ToSqlConversionFailure("no page ends there".into()))
 }
 
 fn limit(count: usize) -> i64 {

@@ -17,7 +17,7 @@ pub(in crate::inbox::sqlite) fn subjects(
     let last: i64 = sql.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
         row.get(0)
     })?;
-    let from = cursor(filter.cursor.as_deref()).unwrap_or(last);
+    let from = cursor(filter.cursor.as_deref())?.unwrap_or(last);
     let floor = from.saturating_sub(LOOKED_AT);
     let items: Vec<SubjectRow> = sql
         .prepare_cached(
