@@ -39,7 +39,7 @@ fn a_stdout_that_nobody_reads_slows_no_push_and_loses_no_line() {
     let memory = receiver.memory();
     receiver.lines.close();
     let closed = Instant::now();
-    stay_ready(&receiver, Duration::from_secs(3));
+    stay_ready(&receiver, Duration::from_secs(count(3, 10) as u64));
     let ended = Instant::now();
     let (tally, twins) = (load.stop(), twins_load.stop());
 
