@@ -189,6 +189,7 @@ impl Running {
         let intake = Arc::new(Intake {
             rules: self.live.rules(),
             committer: self.committer.clone(),
+            inbox: self.inbox(),
             keeper,
             health: self.health.shared(),
             clock: Arc::clone(&self.clock),

@@ -58,6 +58,9 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
         }
         self.inner.commit(batch, now).await
     }
+    fn takes(&self, route: &Route) -> bool {
+        self.inner.takes(route)
+    }
     async fn probe(&self) -> Result<(), InboxError> {
         self.failure()?;
         self.inner.probe().await

@@ -30,7 +30,11 @@ use self::query::{
     Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
     UnreadableRow,
 };
-use crate::event::{Event, Key, Outcome, Seq};
+use crate::event::{Event, Key, Outcome, Route, Seq};
+
+/// Different URLs (tag and query string) of the events in one store, give or take a few: each is
+/// remembered, in memory too, for as long as something stored came to it.
+pub const MOST_ROUTES: usize = 4096;
 
 /// A sink's number in the store; its name is interned when the store learns of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -189,7 +193,7 @@ pub struct Unreadable {
     /// Why it is here, in words.
     pub reason: String,
     /// The URL it came to.
-    pub route: crate::event::Route,
+    pub route: Route,
     /// The judged client address.
     pub source_ip: Option<std::net::IpAddr>,
     /// The socket's other end.
@@ -316,6 +320,8 @@ pub trait Inbox: Send + Sync {
     async fn sink(&self, name: &str) -> Result<SinkId, InboxError>;
     /// Commits one transaction: on `Ok`, and only then, all of it is on disk.
     async fn commit(&self, batch: Arc<Batch>, now: Timestamp) -> Result<Committed, InboxError>;
+    /// Whether there is room to remember `route`. Answered from memory: asked for every push.
+    fn takes(&self, route: &Route) -> bool;
     /// Proves that a commit works, by committing next to nothing.
     async fn probe(&self) -> Result<(), InboxError>;
     /// Keeps pushes that could not be used, all or none, dropping the oldest ones beyond the bounds.

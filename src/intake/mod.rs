@@ -31,7 +31,7 @@ use self::health::Health;
 pub use self::refusals::Refusals;
 pub use self::rules::{Arrival, OnLate, Rules};
 use crate::clock::Clock;
-use crate::inbox::{Committer, Keeper};
+use crate::inbox::{Committer, Inbox, Keeper};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 
@@ -46,6 +46,8 @@ pub struct Intake {
     pub rules: Arc<ArcSwap<Rules>>,
     /// Where events are offered.
     pub committer: Committer,
+    /// Asked whether it takes a URL.
+    pub inbox: Arc<dyn Inbox>,
     /// Where unreadable pushes are kept.
     pub keeper: Keeper,
     /// Asked by the probes.

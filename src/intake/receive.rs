@@ -13,6 +13,7 @@ use super::body::{self, BodyError, Bounds};
 use super::problem::Problem;
 use super::{Intake, Rules, answer};
 use crate::event::Route;
+use crate::inbox::MOST_ROUTES;
 use crate::listener::RequestStart;
 use crate::metrics::PushOutcome;
 use crate::source::{Decision, Judgement, Peer};
@@ -219,7 +220,15 @@ impl Push {
             .query
             .as_ref()
             .is_some_and(|query| query.len() > MAX_QUERY);
-        long.then(|| format!("a query string has at most {MAX_QUERY} bytes"))
+        if long {
+            return Some(format!("a query string has at most {MAX_QUERY} bytes"));
+        }
+        (!self.intake.inbox.takes(&self.route)).then(|| {
+            format!(
+                "events came to {MOST_ROUTES} different URLs already, and this one is new: give the \
+                 webhook fewer tags and query strings"
+            )
+        })
     }
 
     fn refuse_body(self, error: BodyError) -> Response {

@@ -157,3 +157,31 @@ fn a_crowd_of_strangers_fills_neither_the_log_nor_the_lines_of_others() {
     assert!(denied.count() <= 300, "of a thousand");
     assert_eq!(receiver.pushes("denied"), 1000.0);
 }
+
+#[test]
+fn made_up_urls_are_refused_once_there_are_too_many_and_the_known_ones_go_on() {
+    const MOST: usize = 4096;
+    let receiver = Receiver::start("");
+    let body = br#"{"event_type":"i_new"}"#;
+    let push = |path: &str| receiver.client().push(path, body).unwrap();
+    assert_eq!(push("/webhook?team=a").outcome(), "accepted");
+    std::thread::scope(|scope| {
+        for side in 0..8 {
+            let receiver = &receiver;
+            scope.spawn(move || {
+                let mut client = receiver.client();
+                for number in 0..MOST / 8 {
+                    client
+                        .push(&format!("/webhook?{side}-{number}"), body)
+                        .unwrap();
+                }
+            });
+        }
+    });
+    let refused = push("/webhook?one=more");
+    assert_eq!(refused.status, 404);
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("4096 different URLs"), "{detail}");
+    assert_eq!(push("/webhook/one-more").status, 404);
+    assert_eq!(push("/webhook?team=a").outcome(), "accepted");
+}

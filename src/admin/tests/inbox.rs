@@ -228,6 +228,10 @@ impl Inbox for FixedInbox {
         Err(InboxError::Closed)
     }
 
+    fn takes(&self, _: &Route) -> bool {
+        true
+    }
+
     async fn probe(&self) -> Result<(), InboxError> {
         Err(InboxError::Closed)
     }

@@ -235,6 +235,8 @@ macro_rules! every_property {
             settled_events_leave_after_the_retention_and_their_keys_stay,
             room_is_made_in_the_order_in_which_loss_hurts_least,
             the_unreadable_box_keeps_the_newest_within_its_bounds,
+            urls_are_bounded_and_forgotten_once_nothing_refers_to_them,
+            no_page_begins_at_a_cursor_that_none_gave_out,
         }
     };
 }

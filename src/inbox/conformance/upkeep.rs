@@ -161,3 +161,88 @@ pub(in crate::inbox) async fn the_unreadable_box_keeps_the_newest_within_its_bou
     assert!(inbox.drop_unreadable(kept[0].id).await.unwrap());
     assert!(!inbox.drop_unreadable(kept[0].id).await.unwrap());
 }
+
+fn url(number: usize) -> Route {
+    Route {
+        tag: None,
+        query: Some(number.to_string().into()),
+    }
+}
+
+fn offer_to(number: usize) -> Offer {
+    let mut offer = event("x").offer();
+    offer.key = None;
+    Arc::make_mut(&mut offer.event).route = url(number);
+    offer
+}
+
+pub(in crate::inbox) async fn urls_are_bounded_and_forgotten_once_nothing_refers_to_them(
+    inbox: &dyn Inbox,
+) {
+    for first in (0..MOST_ROUTES).step_by(512) {
+        assert!(inbox.takes(&url(first)));
+        let batch = Batch {
+            offers: (first..first + 512).map(offer_to).collect(),
+            ..Batch::default()
+        };
+        inbox.commit(Arc::new(batch), at(0)).await.unwrap();
+    }
+    let new = url(MOST_ROUTES);
+    assert!(inbox.takes(&url(7)) && !inbox.takes(&new));
+
+    let prune = async |what| {
+        let prune = Prune {
+            what,
+            now: at(30 * 86_400),
+            retention: Duration::from_secs(7 * 86_400),
+            after: Seq(0),
+            wanted_bytes: 0,
+        };
+        inbox.prune(prune).await.unwrap()
+    };
+    prune(PruneWhat::Forgotten { slice: 0 }).await;
+    assert!(!inbox.takes(&new), "their events are still there");
+    let mut after = Some(Seq(0));
+    while after.is_some() {
+        after = prune(PruneWhat::Aged).await.next;
+    }
+    prune(PruneWhat::Forgotten { slice: 0 }).await;
+    let subjects = SubjectFilter {
+        subject: Subject::parse("incident:664af"),
+        ..SubjectFilter::default()
+    };
+    let left = inbox.subjects(subjects).await.unwrap().items.len();
+    assert!(left > MOST_ROUTES - 100, "{left} still refer to theirs");
+    for slice in 1..=4096 {
+        prune(PruneWhat::Forgotten { slice }).await;
+    }
+    assert!(inbox.takes(&new));
+
+    let batch = Batch {
+        offers: vec![offer_to(7), offer_to(MOST_ROUTES)],
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(batch), at(0)).await.unwrap();
+    let rows = inbox
+        .events(EventFilter {
+            limit: 9,
+            ..EventFilter::default()
+        })
+        .await
+        .unwrap();
+    let queries: Vec<_> = rows.items.iter().map(|row| row.query.as_deref()).collect();
+    assert_eq!(queries, [Some("4096"), Some("7")]);
+}
+
+pub(in crate::inbox) async fn no_page_begins_at_a_cursor_that_none_gave_out(inbox: &dyn Inbox) {
+    offer(inbox, event("a")).await;
+    for cursor in ["", "x", "1.5", "99999999999999999999"] {
+        let filter = EventFilter {
+            limit: 2,
+            cursor: Some(cursor.to_owned()),
+            ..EventFilter::default()
+        };
+        let refused = inbox.events(filter).await.unwrap_err();
+        assert!(matches!(refused, InboxError::Refused(_)), "{cursor:?}");
+    }
+}

@@ -2,17 +2,17 @@
 //! whether an event is new. Read again from the store whenever a transaction was rolled back.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::event::Route;
+use super::routes::Routes;
 use crate::inbox::SinkId;
 
 /// Routes, sinks and counters as the last committed transaction left them.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    ids: HashMap<Route, i64>,
-    routes: HashMap<i64, Route>,
+    pub(super) routes: Arc<Routes>,
     sinks: HashMap<SinkId, SinkState>,
     /// The newest position given out.
     pub(super) last_seq: i64,
@@ -27,17 +27,12 @@ struct SinkState {
 }
 
 impl Cache {
-    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut cache = Self::default();
-        let mut routes = connection.prepare("SELECT id, tag, query FROM routes")?;
-        let mut rows = routes.query([])?;
-        while let Some(row) = rows.next()? {
-            let route = Route {
-                tag: row.get(1)?,
-                query: row.get(2)?,
-            };
-            cache.remember(row.get(0)?, &route);
-        }
+    pub(super) fn load(connection: &Connection, routes: Arc<Routes>) -> rusqlite::Result<Self> {
+        routes.load(connection)?;
+        let mut cache = Self {
+            routes,
+            ..Self::default()
+        };
         let mut sinks = connection.prepare("SELECT id, pending FROM sinks")?;
         let mut rows = sinks.query([])?;
         while let Some(row) = rows.next()? {
@@ -86,28 +81,6 @@ impl Cache {
         Ok(())
     }
 
-    /// The number of `route`, given out when it is new.
-    pub(super) fn route_id(
-        &mut self,
-        connection: &Connection,
-        route: &Route,
-    ) -> rusqlite::Result<i64> {
-        if let Some(id) = self.ids.get(route) {
-            return Ok(*id);
-        }
-        connection.execute(
-            "INSERT INTO routes (tag, query) VALUES (?1, ?2)",
-            params![route.tag, route.query],
-        )?;
-        let id = connection.last_insert_rowid();
-        self.remember(id, route);
-        Ok(id)
-    }
-
-    pub(super) fn route(&self, id: i64) -> Route {
-        self.routes.get(&id).cloned().unwrap_or_default()
-    }
-
     pub(super) fn sink_added(&mut self, sink: SinkId) {
         self.sinks.entry(sink).or_insert(SinkState {
             pending: 0,
@@ -121,10 +94,5 @@ impl Cache {
             state.pending += change;
             state.changed = true;
         }
-    }
-
-    fn remember(&mut self, id: i64, route: &Route) {
-        self.ids.insert(route.clone(), id);
-        self.routes.insert(id, route.clone());
     }
 }

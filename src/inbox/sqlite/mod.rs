@@ -12,6 +12,7 @@ mod place;
 mod prune;
 mod read;
 mod room;
+mod routes;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use tokio::sync::oneshot;
 
 pub use self::open::{Location, OpenError};
 use self::place::StoreLock;
+use self::routes::Routes;
 use self::writer::{Job, Log, Writer};
 use super::query::{
     Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
@@ -43,6 +45,7 @@ use super::{
     Batch, Committed, Inbox, InboxError, Prune, Pruned, Seq, SinkId, Space, Unreadable,
     UnreadableBounds,
 };
+use crate::event::Route;
 
 /// How the embedded store is opened.
 #[derive(Debug, Clone)]
@@ -63,6 +66,7 @@ pub struct SqliteInbox {
     jobs: Mutex<Option<Sender<Job>>>,
     reads: Mutex<Option<Sender<ReadJob>>>,
     log: Arc<Log>,
+    routes: Arc<Routes>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<StoreLock>>,
     unclean: bool,
@@ -83,6 +87,7 @@ impl SqliteInbox {
         let log = Arc::new(Log::in_room(total));
         let mut writer = Writer::new(opened.writer, options.clone(), Arc::clone(&log))
             .map_err(|error| open::broken(place, &error))?;
+        let routes = Arc::clone(&writer.cache.routes);
         let mut threads = Vec::new();
         let mut reads = None;
         if let Some(path) = path {
@@ -113,6 +118,7 @@ impl SqliteInbox {
             jobs: Mutex::new(Some(jobs)),
             reads: Mutex::new(reads),
             log,
+            routes,
             threads: Mutex::new(threads),
             lock: Mutex::new(opened.lock),
             unclean: opened.unclean,
@@ -222,6 +228,10 @@ impl Inbox for SqliteInbox {
             })
         })
         .await
+    }
+
+    fn takes(&self, route: &Route) -> bool {
+        self.routes.takes(route)
     }
 
     async fn probe(&self) -> Result<(), InboxError> {

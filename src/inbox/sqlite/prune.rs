@@ -21,6 +21,13 @@ pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Prune
         PruneWhat::Forgotten { slice } => forget(&transaction, prune, slice)?,
         _ => Pruned::default(),
     };
+    let unused = match prune.what {
+        PruneWhat::Forgotten { slice } if slice.is_multiple_of(SLICES) => {
+            let cutoff = prune.forget_before().as_microsecond();
+            writer.cache.routes.delete_unused(&transaction, cutoff)?
+        }
+        _ => Vec::new(),
+    };
     if !matches!(prune.what, PruneWhat::Forgotten { .. }) {
         let candidates = candidates(&transaction, prune)?;
         pruned.next = (i64::try_from(candidates.len()) == Ok(STEP))
@@ -55,6 +62,7 @@ pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Prune
     }
     writer.cache.store(&transaction, before)?;
     transaction.commit()?;
+    writer.cache.routes.forget(&unused);
     Ok(pruned)
 }
 

@@ -132,7 +132,7 @@ pub(super) fn load_event(
             event_type: Id::new(text(1)?.unwrap_or_default()),
             event_time: row.get(2)?,
             subject: text(3)?.and_then(Subject::parse),
-            route: cache.route(row.get(4)?),
+            route: cache.routes.route(row.get(4)?),
             command: row.get(5)?,
             source_ip: row.get::<_, Parsed<_>>(6)?.0,
             peer_ip: row.get::<_, Parsed<_>>(7)?.0,

@@ -101,7 +101,10 @@ impl Work<'_> {
                 differs: self.differs(first, offer)?,
             });
         }
-        let route = self.cache.route_id(self.sql, &offer.event.route)?;
+        let route = self
+            .cache
+            .routes
+            .id(self.sql, &offer.event.route, self.now)?;
         let known = match &offer.event.subject {
             Some(subject) => self.known(route, subject.to_string())?,
             None => Known {

@@ -141,7 +141,7 @@ impl Writer {
         // A log that one large batch made longer than its share gives the rest back.
         let share = log.most * PAGE;
         connection.pragma_update_and_check(None, "journal_size_limit", share, |_limit| Ok(()))?;
-        let cache = Cache::load(&connection)?;
+        let cache = Cache::load(&connection, Arc::default())?;
         Ok(Self {
             connection,
             cache,
@@ -191,7 +191,7 @@ impl Writer {
         if matches!(failure, InboxError::Broken(_)) {
             return Err(failure);
         }
-        match Cache::load(&self.connection) {
+        match Cache::load(&self.connection, Arc::clone(&self.cache.routes)) {
             Ok(cache) => self.cache = cache,
             Err(second) => {
                 return Err(self.log.note(InboxError::Broken(format!(
