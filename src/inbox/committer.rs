@@ -61,13 +61,25 @@ pub(super) enum Message {
 #[derive(Debug)]
 pub(super) struct Shared {
     slots: Mutex<Vec<Arc<Slots>>>,
-    pub(super) state: watch::Sender<StoreState>,
+    state: watch::Sender<StoreState>,
     pub(super) finish: CancellationToken,
 }
 
 impl Shared {
     pub(super) fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slots>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how the store is, before anybody is told what became of a push. Once it broke it stays
+    /// broken.
+    pub(super) fn turn(&self, to: StoreState) {
+        self.state.send_if_modified(|state| {
+            let changes = !matches!(state, StoreState::Broken(_)) && *state != to;
+            if changes {
+                *state = to;
+            }
+            changes
+        });
     }
 }
 
@@ -142,7 +154,7 @@ impl Committer {
 
     /// Takes the store for broken, whoever noticed it: from now on no push can be made durable.
     pub fn distrust(&self, what: String) {
-        self.shared.state.send_replace(StoreState::Broken(what));
+        self.shared.turn(StoreState::Broken(what));
     }
 
     /// Commits what is left and ends the task. Nothing may be offered after it.

@@ -201,8 +201,9 @@ impl Group {
                     InboxError::Full(_) => Refusal::Full,
                     _ => Refusal::Failed,
                 };
+                let failed = self.fail(error);
                 answer_all(answers, &refusal);
-                self.fail(error)
+                failed
             }
         }
     }
@@ -304,12 +305,13 @@ impl Group {
                     answer_all(vec![answer], &Refusal::Event(reason));
                 }
                 Err(InboxError::Full(what)) => {
-                    answer_all(vec![answer], &Refusal::Full);
                     self.fail(InboxError::Full(what))?;
+                    answer_all(vec![answer], &Refusal::Full);
                 }
                 Err(error) => {
+                    let failed = self.fail(error);
                     answer_all(vec![answer], &Refusal::Failed);
-                    self.fail(error)?;
+                    failed?;
                 }
             }
         }
@@ -322,6 +324,7 @@ impl Group {
     fn fail(&mut self, error: InboxError) -> anyhow::Result<()> {
         match error {
             InboxError::Full(what) => {
+                self.shared.turn(StoreState::Full(what.clone()));
                 if self.again_at.is_none() {
                     tracing::error!(
                         "the store has no room, pushes are refused until there is: {what}"
@@ -329,7 +332,6 @@ impl Group {
                 }
                 self.again_at = Some(Instant::now() + PROBE_EVERY);
                 self.ride_by = None;
-                self.shared.state.send_replace(StoreState::Full(what));
                 Ok(())
             }
             error => {
@@ -337,7 +339,7 @@ impl Group {
                     InboxError::Broken(what) => what.clone(),
                     other => other.to_string(),
                 };
-                self.shared.state.send_replace(StoreState::Broken(what));
+                self.shared.turn(StoreState::Broken(what));
                 self.refuse_all(&Refusal::Failed);
                 Err(error.into())
             }
@@ -360,10 +362,10 @@ impl Group {
         }
         match self.options.inbox.probe().await {
             Ok(()) => {
+                self.shared.turn(StoreState::Working);
                 tracing::info!("the store has room again");
                 self.again_at = None;
                 self.ride_by = Some(now);
-                self.shared.state.send_replace(StoreState::Working);
                 Ok(())
             }
             Err(InboxError::Refused(what)) => self.fail(InboxError::Full(what)),
