@@ -108,6 +108,7 @@ impl Lease {
             lane: self.lane,
             token: self.token,
             attempt: self.attempt,
+            interrupted: self.interrupted,
             settlement,
         }
     }
@@ -125,6 +126,7 @@ pub struct Settled {
     lane: i64,
     token: i64,
     attempt: u32,
+    interrupted: bool,
 }
 
 /// How an attempt ended.
@@ -134,7 +136,7 @@ pub enum Settlement {
     Delivered,
     /// Try again, no sooner than this.
     RetryAt(Timestamp, String),
-    /// The attempt was not begun; it does not count.
+    /// The attempt was not begun; it does not count, and what is unknown of an earlier one stays so.
     Released,
     /// Given up and kept for a person to look at, with the reason.
     Dead(String),

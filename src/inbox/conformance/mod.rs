@@ -228,6 +228,7 @@ macro_rules! every_property {
             a_lease_that_ran_out_is_found_and_marked,
             a_retry_waits_until_it_is_due,
             a_released_lease_does_not_count_as_an_attempt,
+            a_release_does_not_hide_that_an_earlier_attempt_may_have_begun,
             a_dead_delivery_no_longer_holds_back_its_subject,
         }
         $crate::inbox::conformance::conformance! { $make, upkeep:
