@@ -235,6 +235,9 @@ macro_rules! every_property {
             an_event_is_found_by_id_by_subject_and_by_page,
             settled_events_leave_after_the_retention_and_their_keys_stay,
             room_is_made_in_the_order_in_which_loss_hurts_least,
+            nothing_that_waits_is_given_up_unless_its_event_goes_with_it,
+            a_subjects_deliveries_follow_one_another_past_those_given_up,
+            a_clock_that_was_ahead_for_a_while_does_not_stop_the_pruning,
             the_unreadable_box_keeps_the_newest_within_its_bounds,
         }
     };
