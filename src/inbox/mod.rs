@@ -10,7 +10,7 @@ mod group;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod faulty;
+pub(crate) mod faulty;
 pub mod query;
 pub mod sqlite;
 #[cfg(test)]
