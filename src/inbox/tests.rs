@@ -204,3 +204,52 @@ async fn a_dispatcher_that_ends_gives_back_what_it_has_not_begun() {
     let lease = again.next().await.unwrap().remove(0);
     assert_eq!((lease.attempt, lease.interrupted), (1, false));
 }
+
+#[tokio::test]
+async fn a_slot_filled_while_the_sink_was_paused_is_not_free_when_it_goes_on() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 1, Duration::from_secs(60));
+    let (done, go) = running.inbox.hold_next();
+    let answer = running
+        .committer
+        .offer(event("a").of("alert:a").to(sink).offer());
+    done.await.unwrap();
+    claims.pause();
+    drop(go);
+    answer.await.unwrap().unwrap();
+    assert_eq!(claims.next().await.unwrap().len(), 1);
+    claims.resume();
+    let wanted = event("b").of("alert:b").to(sink).offer();
+    running.committer.offer(wanted).await.unwrap().unwrap();
+    assert!(
+        claims.more().is_none(),
+        "there is one slot, and it is taken"
+    );
+}
+
+#[tokio::test]
+async fn a_large_body_does_not_raise_the_bound_on_leased_bodies() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let large: &'static str = Box::leak("x".repeat(18 << 20).into_boxed_str());
+    let over: &'static str = Box::leak("x".repeat(17 << 20).into_boxed_str());
+    let offer = |id, subject, body| {
+        let offer = event(id).of(subject).body(body).to(sink).offer();
+        running.committer.offer(offer)
+    };
+    offer("a", "alert:a", large).await.unwrap().unwrap();
+    let leases = claims.next().await.unwrap();
+    claims.settle(
+        leases
+            .into_iter()
+            .map(|lease| lease.settle(Settlement::Delivered))
+            .collect(),
+    );
+    claims.free(1, large.len());
+    offer("b", "alert:b", over).await.unwrap().unwrap();
+    assert_eq!(claims.next().await.unwrap().len(), 1);
+    offer("c", "alert:c", "{}").await.unwrap().unwrap();
+    assert!(claims.more().is_none(), "16 MiB are leased already");
+}
