@@ -205,6 +205,25 @@ async fn a_dispatcher_that_ends_gives_back_what_it_has_not_begun() {
     assert_eq!((lease.attempt, lease.interrupted), (1, false));
 }
 
+
+#[tokio::test]
+async fn the_dispatcher_registered_last_gets_a_sinks_leases() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut first = running.committer.register(sink, 1, Duration::from_secs(60));
+    let mut second = running.committer.register(sink, 1, Duration::from_secs(60));
+    let offers = ["alert:a", "alert:b"].map(|subject| {
+        let id = if subject == "alert:a" { "a" } else { "b" };
+        running
+            .committer
+            .offer(event(id).of(subject).to(sink).offer())
+    });
+    for answer in offers {
+        answer.await.unwrap().unwrap();
+    }
+    assert_eq!(second.next().await.unwrap().len(), 1, "it has one slot");
+    assert!(first.more().is_none());
+}
 #[tokio::test]
 async fn a_slot_filled_while_the_sink_was_paused_is_not_free_when_it_goes_on() {
     let running = run(memory());
