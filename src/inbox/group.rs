@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::committer::{CommitterOptions, Message, Refusal, Shared, StoreState};
-use super::{Batch, Claim, Committed, InboxError, Offer, Offered, Settled};
+use super::{Batch, Claim, Committed, InboxError, Lease, Offer, Offered, Settled, Settlement};
 
 /// Offers in one transaction.
 const MAX_OFFERS: usize = 512;
@@ -40,6 +40,8 @@ pub(super) struct Group {
     ride_by: Option<Instant>,
     /// While the store is failing: when it is tried again.
     again_at: Option<Instant>,
+    /// After the store refused to claim for a sink: when claims are tried again.
+    claims_at: Option<Instant>,
 }
 
 impl Group {
@@ -58,6 +60,7 @@ impl Group {
             settled: Vec::new(),
             ride_by: None,
             again_at: None,
+            claims_at: None,
         }
     }
 
@@ -152,6 +155,9 @@ impl Group {
 
     /// The sinks that have both a free slot and something due.
     fn claims(&self) -> Vec<Claim> {
+        if self.claims_at.is_some_and(|at| at > Instant::now()) {
+            return Vec::new();
+        }
         let now = self.options.clock.now();
         let working = !self.offers.is_empty() || !self.settled.is_empty();
         let slots = self.shared.slots();
@@ -167,6 +173,15 @@ impl Group {
         if let Some(again_at) = self.again_at {
             return again_at;
         }
+        let at = self.claim_at();
+        self.ride_by.map_or(at, |by| by.min(at))
+    }
+
+    /// When something to claim falls due.
+    fn claim_at(&self) -> Instant {
+        if let Some(at) = self.claims_at.filter(|at| *at > Instant::now()) {
+            return at;
+        }
         let now = self.options.clock.now();
         let slots = self.shared.slots();
         let next_due = slots
@@ -175,8 +190,7 @@ impl Group {
             .filter_map(|slots| slots.due())
             .min()
             .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
-        let at = Instant::now() + next_due.map_or(IDLE, |due| due.min(IDLE));
-        self.ride_by.map_or(at, |by| by.min(at))
+        Instant::now() + next_due.map_or(IDLE, |due| due.min(IDLE))
     }
 
     async fn commit(&mut self, claims: Vec<Claim>) -> anyhow::Result<()> {
@@ -230,7 +244,7 @@ impl Group {
     }
 
     fn hand_out(
-        &self,
+        &mut self,
         committed: Committed,
         answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
     ) {
@@ -254,6 +268,13 @@ impl Group {
             if !mine.is_empty() {
                 slots.hand_over(mine);
             }
+        }
+        drop(slots);
+        // Their dispatcher went while they were on their way: nobody begins them.
+        let release = |lease: Lease| lease.settle(Settlement::Released);
+        let orphans: Vec<_> = leases.into_iter().map(release).collect();
+        if !orphans.is_empty() {
+            self.take(Message::Settled(orphans));
         }
     }
 
@@ -290,7 +311,10 @@ impl Group {
                     seq = settled.seq.0,
                     "a delivery could not be settled and will be repeated: {reason}"
                 ),
-                Err(error) => self.fail(error)?,
+                Err(error) => {
+                    self.settled.push(settled.clone());
+                    self.fail(error)?;
+                }
             }
         }
         for (offer, answer) in batch.offers.iter().zip(answers) {
@@ -313,8 +337,24 @@ impl Group {
                 }
             }
         }
-        if batch.settled.is_empty() && batch.offers.is_empty() {
-            tokio::time::sleep(PROBE_EVERY).await;
+        // Nothing was claimed on the way.
+        self.note_unclaimed(&Batch::default());
+        for claim in &batch.claims {
+            let alone = Arc::new(Batch {
+                claims: vec![*claim],
+                ..Batch::default()
+            });
+            match self.apply(&alone).await {
+                Ok(committed) => self.hand_out(committed, Vec::new()),
+                Err(InboxError::Refused(reason)) => {
+                    tracing::error!(
+                        sink = claim.sink.0,
+                        "deliveries cannot be claimed: {reason}"
+                    );
+                    self.claims_at = Some(Instant::now() + PROBE_EVERY);
+                }
+                Err(error) => self.fail(error)?,
+            }
         }
         Ok(())
     }
