@@ -246,15 +246,20 @@ impl Output {
                     bytes = bytes.get(count..).unwrap_or_default();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Somebody shares the pipe and made it non-blocking.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    std::thread::sleep(LOOK_LAST);
-                }
+                Err(error) if may_pass(error.kind()) => std::thread::sleep(LOOK_LAST),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
+}
+
+/// Somebody shares the pipe and made it non-blocking, or the file's disk is full.
+fn may_pass(error: io::ErrorKind) -> bool {
+    matches!(
+        error,
+        io::ErrorKind::WouldBlock | io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 #[cfg(test)]
@@ -324,6 +329,15 @@ mod tests {
         }
         assert!(stdout.metrics.log_lines_dropped.get() > 0);
         drop(reader);
+    }
+
+    #[tokio::test]
+    async fn a_file_on_a_full_disk_is_waited_for_and_not_given_up() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let stdout = Stdout::start_on(full, Metrics::new()).unwrap();
+        let answered = stdout.block(block(&["one\n"])).unwrap();
+        let patience = tokio::time::timeout(LOOK_LAST * 2, answered);
+        assert!(patience.await.is_err(), "it was answered");
     }
 
     #[tokio::test]

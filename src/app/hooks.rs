@@ -51,10 +51,13 @@ impl AdminHooks for Hooks {
             }
             Err(_) => return Err(unavailable(&InboxError::Closed)),
         };
-        self.inbox
-            .drop_unreadable(id)
-            .await
-            .map_err(|error| unavailable(&error))?;
+        // A duplicate that differs is not in the store: the box has the only copy of its body.
+        if !offered.differs {
+            self.inbox
+                .drop_unreadable(id)
+                .await
+                .map_err(|error| unavailable(&error))?;
+        }
         tracing::info!(
             unreadable = id,
             seq = offered.seq.0,

@@ -262,8 +262,13 @@ impl Janitor {
     /// Looks for damage in the background; what it finds is for a person.
     fn check(&self, lifecycle: &Lifecycle) {
         let inbox = Arc::clone(&self.inbox);
+        let closing = lifecycle.closing_token();
         let _checking = lifecycle.spawn(async move {
-            match inbox.check().await {
+            // It ends by itself when the store closes, which the end of this task must not wait for.
+            let Some(checked) = closing.run_until_cancelled(inbox.check()).await else {
+                return;
+            };
+            match checked {
                 Ok(None) => tracing::info!("no damage was found in the store"),
                 Ok(Some(damage)) => tracing::error!(
                     "the store is damaged: {damage}; what is acknowledged from now on may be lost: \

@@ -78,13 +78,13 @@ impl Dispatcher {
         }
     }
 
-    /// Runs until `stop`. A block whose delivery has begun then keeps its leases and is
-    /// found again by the next process; what was not begun is given back.
+    /// Runs until `stop`. A block whose delivery has begun may then finish, unless the sink has
+    /// stalled: then it keeps its leases and is found again later. What was not begun is given back.
     pub async fn run(self, committer: Committer, stop: CancellationToken) -> anyhow::Result<()> {
         let mut claims =
             committer.register(self.options.sink, self.options.slots, self.options.lease);
         let mut waiting: Vec<Lease> = Vec::new();
-        loop {
+        while !stop.is_cancelled() {
             while let Some(more) = claims.more() {
                 waiting.extend(more);
             }
@@ -98,18 +98,14 @@ impl Dispatcher {
             }
             let rest = waiting.split_off(waiting.len().min(self.options.batch));
             let block = std::mem::replace(&mut waiting, rest);
-            tokio::select! {
-                biased;
-                gone = self.attempt(block, &claims) => if gone {
-                    // Nothing more can be delivered: leases stay, and no more are taken.
-                    self.metrics.paused.set(1);
-                    claims.pause();
-                    stop.cancelled().await;
-                    break;
-                },
-                () = stop.cancelled() => break,
+            if self.attempt(block, &claims, &stop).await {
+                // Nothing more can be delivered: leases stay, and no more are taken.
+                self.metrics.paused.set(1);
+                claims.pause();
+                stop.cancelled().await;
             }
         }
+        self.metrics.paused.set(0);
         // What was not begun does not count as an attempt.
         claims.settle(
             waiting
@@ -121,11 +117,11 @@ impl Dispatcher {
     }
 
     /// Delivers one block and settles it. True when the destination is gone for good.
-    async fn attempt(&self, block: Vec<Lease>, claims: &Claims) -> bool {
+    async fn attempt(&self, block: Vec<Lease>, claims: &Claims, stop: &CancellationToken) -> bool {
         let (taken, bytes) = (block.len(), body_bytes(&block));
         let (wanted, mut settled) = self.sort_out(block);
         let begun = tokio::time::Instant::now();
-        let results = self.deliver(&wanted, claims).await;
+        let results = self.deliver(&wanted, claims, stop).await;
         let seconds = begun.elapsed().as_secs_f64();
         let mut gone = false;
         for (lease, result) in wanted.into_iter().zip(results) {
@@ -150,13 +146,21 @@ impl Dispatcher {
         }
         claims.settle(settled);
         if !gone {
+            // Only now: leases that ran out meanwhile are settled before they could be taken anew.
+            claims.resume();
             claims.free(taken, bytes);
         }
         gone
     }
 
-    /// Delivers under watch: a sink that stalls is shown as paused and is given no more.
-    async fn deliver(&self, wanted: &[Lease], claims: &Claims) -> Vec<Result<(), SinkError>> {
+    /// Delivers under watch: a sink that stalls is shown as paused and is given no more. There are
+    /// no results when it was given up at `stop`.
+    async fn deliver(
+        &self,
+        wanted: &[Lease],
+        claims: &Claims,
+        stop: &CancellationToken,
+    ) -> Vec<Result<(), SinkError>> {
         if wanted.is_empty() {
             return Vec::new();
         }
@@ -166,15 +170,14 @@ impl Dispatcher {
             return results;
         }
         self.metrics.paused.set(1);
-        let withheld = claims.pause();
+        claims.pause();
         tracing::warn!(
             sink = &*self.name,
             "the sink has taken nothing for {STALLED_AFTER:?}"
         );
-        let results = delivery.await;
+        let results = stop.run_until_cancelled(delivery).await;
         self.metrics.paused.set(0);
-        claims.free(withheld, 0);
-        results
+        results.unwrap_or_default()
     }
 
     /// Takes out what is not to be delivered, each with how it ends.
@@ -195,6 +198,10 @@ impl Dispatcher {
     }
 
     fn unwanted(&self, lease: &Lease, now: Timestamp) -> Option<Settlement> {
+        if lease.time_left(now).is_zero() {
+            // It waited too long: by now somebody else may hold it.
+            return Some(Settlement::Released);
+        }
         let command = lease.event.command && !lease.replay;
         if command && lease.interrupted {
             tracing::error!(

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use super::*;
 use crate::clock::SystemClock;
 use crate::event::{Event, Id, Key, Origin, Route, Seq, Subject};
+use crate::inbox::faulty::FaultyInbox;
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
 use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
 use crate::inbox::{CommitterOptions, Inbox, Offer, Wanted};
@@ -56,6 +57,20 @@ const AGES: Ages = Ages {
     event: Some(Duration::from_secs(3600)),
 };
 
+fn options(sink: SinkId) -> DispatchOptions {
+    DispatchOptions {
+        sink,
+        batch: 4,
+        slots: 8,
+        lease: Duration::from_secs(60),
+        ages: Arc::new(ArcSwap::from_pointee(AGES)),
+        retry: Retry {
+            initial: Duration::from_millis(1),
+            ..Retry::default()
+        },
+    }
+}
+
 async fn set(ends: Vec<Result<(), SinkError>>, hold: Option<Arc<Notify>>) -> Set {
     let inbox = Arc::new(
         SqliteInbox::open(SqliteOptions {
@@ -77,17 +92,7 @@ async fn set(ends: Vec<Result<(), SinkError>>, hold: Option<Arc<Notify>>) -> Set
     let name: Arc<str> = Arc::from("s");
     let dispatcher = Dispatcher::new(
         Arc::clone(&name),
-        DispatchOptions {
-            sink,
-            batch: 4,
-            slots: 8,
-            lease: Duration::from_secs(60),
-            ages: Arc::new(ArcSwap::from_pointee(AGES)),
-            retry: Retry {
-                initial: Duration::from_millis(1),
-                ..Retry::default()
-            },
-        },
+        options(sink),
         Arc::new(Scripted {
             ends: Mutex::new(ends.into()),
             begun: begin,
@@ -169,6 +174,38 @@ impl Set {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// What a dispatcher would get at `now`, for `ttl`.
+async fn leases(set: &Set, now: Timestamp, ttl: Duration) -> Vec<Lease> {
+    let batch = crate::inbox::Batch {
+        claims: vec![crate::inbox::Claim {
+            sink: set.sink,
+            slots: 8,
+            bytes: usize::MAX,
+            ttl,
+        }],
+        ..Default::default()
+    };
+    let committed = set.inbox.commit(Arc::new(batch), now).await;
+    committed.unwrap().leases
+}
+
+/// A dispatcher for the set's sink that does not run.
+fn idle(set: &Set) -> Dispatcher {
+    let (begin, _begun) = mpsc::unbounded_channel();
+    let name: Arc<str> = Arc::from("s");
+    Dispatcher::new(
+        Arc::clone(&name),
+        options(set.sink),
+        Arc::new(Scripted {
+            ends: Mutex::default(),
+            begun: begin,
+            hold: None,
+        }),
+        Arc::new(SystemClock),
+        set.metrics.sink(&name),
+    )
 }
 
 const NEW: Duration = Duration::ZERO;
@@ -265,41 +302,11 @@ async fn an_interrupted_command_is_dead_and_an_interrupted_event_is_repeated() {
     first.begun.recv().await;
     // As after a crash: the leases are there, and nobody holds them.
     first.dispatching.abort();
-    let inbox = Arc::clone(&first.inbox);
     let now = crate::clock::Clock::now(&SystemClock)
         .checked_add(Duration::from_secs(61))
         .unwrap();
-    let batch = crate::inbox::Batch {
-        claims: vec![crate::inbox::Claim {
-            sink: first.sink,
-            slots: 8,
-            bytes: usize::MAX,
-            ttl: Duration::from_secs(60),
-        }],
-        ..Default::default()
-    };
-    let leases = inbox.commit(Arc::new(batch), now).await.unwrap().leases;
-    let (begin, _begun) = mpsc::unbounded_channel();
-    let name: Arc<str> = Arc::from("s");
-    let dispatcher = Dispatcher::new(
-        Arc::clone(&name),
-        DispatchOptions {
-            sink: first.sink,
-            batch: 4,
-            slots: 8,
-            lease: Duration::from_secs(60),
-            ages: Arc::new(ArcSwap::from_pointee(AGES)),
-            retry: Retry::default(),
-        },
-        Arc::new(Scripted {
-            ends: Mutex::default(),
-            begun: begin,
-            hold: None,
-        }),
-        Arc::new(SystemClock),
-        first.metrics.sink(&name),
-    );
-    let (wanted, settled) = dispatcher.sort_out(leases);
+    let leases = leases(&first, now, Duration::from_secs(60)).await;
+    let (wanted, settled) = idle(&first).sort_out(leases);
     assert_eq!(
         wanted
             .iter()
@@ -313,4 +320,69 @@ async fn an_interrupted_command_is_dead_and_an_interrupted_event_is_repeated() {
         settled[0].settlement,
         Settlement::Dead("interrupted".to_owned())
     );
+}
+
+#[tokio::test]
+async fn a_stop_lets_the_delivery_under_way_finish() {
+    let hold = Arc::new(Notify::new());
+    let mut set = set(Vec::new(), Some(Arc::clone(&hold))).await;
+    let seq = set.offer("a", false, NEW).await;
+    set.begun.recv().await;
+    set.stop.cancel();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    hold.notify_one();
+    assert_eq!(set.end(seq).await.0, DeliveryState::Delivered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_sink_that_has_stalled() {
+    let hold = Arc::new(Notify::new());
+    let mut set = set(Vec::new(), Some(hold)).await;
+    let seq = set.offer("a", false, NEW).await;
+    set.begun.recv().await;
+    assert_eq!(set.end(seq).await.0, DeliveryState::Leased);
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_while_it_waited_is_not_begun() {
+    let mut set = set(Vec::new(), None).await;
+    set.stop.cancel();
+    (&mut set.dispatching).await.unwrap().unwrap();
+    set.offer("a", false, NEW).await;
+    let now = crate::clock::Clock::now(&SystemClock);
+    let leases = leases(&set, now, Duration::ZERO).await;
+    let (wanted, settled) = idle(&set).sort_out(leases);
+    assert!(wanted.is_empty());
+    assert_eq!(settled[0].settlement, Settlement::Released);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_of_the_store_does_not_hold_up_the_end() {
+    let store = SqliteInbox::open(SqliteOptions {
+        location: Location::Memory,
+        lock_wait: Duration::ZERO,
+        max_size: 0,
+    });
+    let checking = Arc::default();
+    let janitor = Janitor {
+        inbox: Arc::new(FaultyInbox::new(store.unwrap()).checking_for_ever(&checking)),
+        clock: Arc::new(SystemClock),
+        metrics: Metrics::new(),
+        options: JanitorOptions {
+            retention: Duration::from_secs(3600),
+            min_free: 0,
+        },
+        neglected: Arc::new(Vec::new),
+        unclean: true,
+        warnings: Arc::default(),
+    };
+    let lifecycle = crate::lifecycle::Lifecycle::default();
+    let run = janitor.run(lifecycle.clone());
+    lifecycle.spawn_vital("the janitor", run);
+    checking.notified().await;
+    tokio::time::resume();
+    lifecycle.close();
+    assert!(lifecycle.wait(Duration::from_secs(5)).await);
 }

@@ -1,6 +1,6 @@
 //! A dispatcher's side of the group commit: leases come in, free slots and settled leases go out.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,8 +37,10 @@ impl Claims {
         let slots = Arc::new(Slots {
             sink,
             ttl,
-            free: AtomicUsize::new(slots),
-            free_bytes: AtomicUsize::new(LEASED_BYTES),
+            slots,
+            taken: AtomicUsize::new(0),
+            taken_bytes: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
             leases,
             due: Mutex::new(Some(Timestamp::MIN)),
         });
@@ -62,14 +64,20 @@ impl Claims {
 
     /// Frees `count` slots and the `bytes` of bodies that were in them.
     pub fn free(&self, count: usize, bytes: usize) {
-        self.slots.free_bytes.fetch_add(bytes, Ordering::AcqRel);
-        self.slots.free.fetch_add(count, Ordering::AcqRel);
+        self.slots.taken_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.slots.taken.fetch_sub(count, Ordering::AcqRel);
         self.committer.look();
     }
 
-    /// Takes back slots not in use; returns how many there were.
-    pub fn pause(&self) -> usize {
-        self.slots.free.swap(0, Ordering::AcqRel)
+    /// Takes no more leases, but for those on their way.
+    pub fn pause(&self) {
+        self.slots.paused.store(true, Ordering::Release);
+    }
+
+    /// Takes leases again.
+    pub fn resume(&self) {
+        self.slots.paused.store(false, Ordering::Release);
+        self.committer.look();
     }
 
     /// Hands settled leases in; they are committed with the next transaction.
@@ -97,9 +105,12 @@ impl Drop for Claims {
 pub(super) struct Slots {
     sink: SinkId,
     ttl: Duration,
-    free: AtomicUsize,
-    /// Bytes of bodies that may still be leased.
-    free_bytes: AtomicUsize,
+    /// How many there are, and how many of them are taken.
+    slots: usize,
+    taken: AtomicUsize,
+    /// Bytes of bodies that are leased.
+    taken_bytes: AtomicUsize,
+    paused: AtomicBool,
     leases: mpsc::UnboundedSender<Vec<Lease>>,
     /// When the sink next has something to claim, as far as the last commit could tell.
     due: Mutex<Option<Timestamp>>,
@@ -112,10 +123,15 @@ impl Slots {
 
     /// What may be claimed, if there is room at all.
     pub(super) fn room(&self) -> Option<Claim> {
+        if self.paused.load(Ordering::Acquire) {
+            return None;
+        }
+        let (taken, bytes) = (&self.taken, &self.taken_bytes);
         let claim = Claim {
             sink: self.sink,
-            slots: self.free.load(Ordering::Acquire),
-            bytes: self.free_bytes.load(Ordering::Acquire),
+            slots: self.slots.saturating_sub(taken.load(Ordering::Acquire)),
+            // The last body may reach beyond the bound.
+            bytes: LEASED_BYTES.saturating_sub(bytes.load(Ordering::Acquire)),
             ttl: self.ttl,
         };
         (claim.slots > 0 && claim.bytes > 0).then_some(claim)
@@ -130,15 +146,10 @@ impl Slots {
     }
 
     pub(super) fn hand_over(&self, leases: Vec<Lease>) {
-        take(&self.free, leases.len());
-        take(&self.free_bytes, body_bytes(&leases));
-        // A dispatcher that ended in this moment leaves its leases to run out.
+        self.taken.fetch_add(leases.len(), Ordering::AcqRel);
+        self.taken_bytes
+            .fetch_add(body_bytes(&leases), Ordering::AcqRel);
+        // A dispatcher that ends is forgotten before it stops listening.
         let _taken = self.leases.send(leases);
     }
-}
-
-fn take(free: &AtomicUsize, taken: usize) {
-    let _before = free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
-        Some(free.saturating_sub(taken))
-    });
 }

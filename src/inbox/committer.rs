@@ -117,10 +117,15 @@ impl Committer {
         answered
     }
 
-    /// Registers a sink's dispatcher with `slots` free slots; each lease lasts `ttl`.
+    /// Registers a sink's dispatcher with `slots` free slots; each lease lasts `ttl`. One that is
+    /// there already ends with the leases it has: a sink that is turned off and on again has two
+    /// for a moment.
     pub fn register(&self, sink: SinkId, slots: usize, ttl: Duration) -> Claims {
         let (claims, slots) = Claims::new(self.clone(), sink, slots, ttl);
-        self.all_slots().push(slots);
+        let mut all = self.all_slots();
+        all.retain(|other| other.sink() != sink);
+        all.push(slots);
+        drop(all);
         self.look();
         claims
     }

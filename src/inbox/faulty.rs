@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::sync::{Notify, oneshot};
 
 use super::query::*;
 use super::*;
@@ -16,7 +17,15 @@ pub(crate) struct FaultyInbox<I> {
     failures: Mutex<VecDeque<Option<InboxError>>>,
     /// An offer with this event id is refused, whoever is in the batch with it.
     poison: Option<&'static str>,
+    /// A transaction that claims anything is refused.
+    refuses_claims: bool,
+    /// Told when a check of the store began, which then never ends.
+    checking: Option<Arc<Notify>>,
+    held: Mutex<Option<Held>>,
 }
+
+/// Where a commit says that it is done, and what it waits for before it answers.
+type Held = (oneshot::Sender<()>, oneshot::Receiver<()>);
 
 impl<I> FaultyInbox<I> {
     pub(crate) fn new(inner: I) -> Self {
@@ -24,12 +33,32 @@ impl<I> FaultyInbox<I> {
             inner,
             failures: Mutex::default(),
             poison: None,
+            refuses_claims: false,
+            checking: None,
+            held: Mutex::default(),
         }
     }
 
     pub(crate) fn poisoned_by(mut self, event_id: &'static str) -> Self {
         self.poison = Some(event_id);
         self
+    }
+
+    pub(crate) fn refusing_claims(mut self) -> Self {
+        self.refuses_claims = true;
+        self
+    }
+
+    pub(crate) fn checking_for_ever(mut self, began: &Arc<Notify>) -> Self {
+        self.checking = Some(Arc::clone(began));
+        self
+    }
+
+    /// The next commit is done when the receiver says so, and answers once the sender is dropped.
+    pub(crate) fn hold_next(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((done, is_done), (go, goes)) = (oneshot::channel(), oneshot::channel());
+        *self.held.lock().unwrap() = Some((done, goes));
+        (is_done, go)
     }
 
     /// The next commits and probes end like this; `None` lets one through.
@@ -56,7 +85,16 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
         if batch.offers.iter().any(poison) {
             return Err(InboxError::Refused("it is poisoned".to_owned()));
         }
-        self.inner.commit(batch, now).await
+        if self.refuses_claims && !batch.claims.is_empty() {
+            return Err(InboxError::Refused("nothing can be claimed".to_owned()));
+        }
+        let committed = self.inner.commit(batch, now).await;
+        let held = self.held.lock().unwrap().take();
+        if let Some((done, goes)) = held {
+            let _heard = done.send(());
+            let _dropped = goes.await;
+        }
+        committed
     }
     fn takes(&self, route: &Route) -> bool {
         self.inner.takes(route)
@@ -82,6 +120,10 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
         self.inner.prune(prune).await
     }
     async fn check(&self) -> Result<Option<String>, InboxError> {
+        if let Some(began) = &self.checking {
+            began.notify_one();
+            std::future::pending::<()>().await;
+        }
         self.inner.check().await
     }
     async fn space(&self) -> Result<Space, InboxError> {

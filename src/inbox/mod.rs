@@ -10,7 +10,7 @@ mod group;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod faulty;
+pub(crate) mod faulty;
 mod keeper;
 pub mod query;
 pub mod sqlite;
@@ -114,6 +114,7 @@ impl Lease {
             lane: self.lane,
             token: self.token,
             attempt: self.attempt,
+            interrupted: self.interrupted,
             settlement,
         }
     }
@@ -131,6 +132,7 @@ pub struct Settled {
     lane: i64,
     token: i64,
     attempt: u32,
+    interrupted: bool,
 }
 
 /// How an attempt ended.
@@ -140,7 +142,7 @@ pub enum Settlement {
     Delivered,
     /// Try again, no sooner than this.
     RetryAt(Timestamp, String),
-    /// The attempt was not begun; it does not count.
+    /// The attempt was not begun; it does not count, and what is unknown of an earlier one stays so.
     Released,
     /// Given up and kept for a person to look at, with the reason.
     Dead(String),

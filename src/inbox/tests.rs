@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conformance::event;
+use super::conformance::{self, event};
 use super::faulty::FaultyInbox;
 use super::sqlite::{Location, SqliteInbox, SqliteOptions};
 use super::*;
@@ -203,4 +203,164 @@ async fn a_dispatcher_that_ends_gives_back_what_it_has_not_begun() {
     let mut again = running.committer.register(sink, 8, Duration::from_secs(60));
     let lease = again.next().await.unwrap().remove(0);
     assert_eq!((lease.attempt, lease.interrupted), (1, false));
+}
+
+#[tokio::test]
+async fn what_is_leased_for_a_dispatcher_that_has_gone_is_given_back() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    running
+        .committer
+        .offer(event("x").offer())
+        .await
+        .unwrap()
+        .unwrap();
+    let (done, go) = running.inbox.hold_next();
+    let wanted = event("a").command().to(sink).offer();
+    let answer = running.committer.offer(wanted);
+    done.await.unwrap();
+    drop(claims);
+    drop(go);
+    answer.await.unwrap().unwrap();
+    running.committer.finish();
+    running.task.await.unwrap().unwrap();
+    let now = crate::clock::Clock::now(&SystemClock);
+    let lease = conformance::claim(&*running.inbox, sink, 1, now)
+        .await
+        .leases
+        .remove(0);
+    assert_eq!((lease.attempt, lease.interrupted), (1, false));
+}
+
+#[tokio::test]
+async fn the_dispatcher_registered_last_gets_a_sinks_leases() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut first = running.committer.register(sink, 1, Duration::from_secs(60));
+    let mut second = running.committer.register(sink, 1, Duration::from_secs(60));
+    let offers = ["alert:a", "alert:b"].map(|subject| {
+        let id = if subject == "alert:a" { "a" } else { "b" };
+        running
+            .committer
+            .offer(event(id).of(subject).to(sink).offer())
+    });
+    for answer in offers {
+        answer.await.unwrap().unwrap();
+    }
+    assert_eq!(second.next().await.unwrap().len(), 1, "it has one slot");
+    assert!(first.more().is_none());
+}
+
+#[tokio::test]
+async fn a_slot_filled_while_the_sink_was_paused_is_not_free_when_it_goes_on() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 1, Duration::from_secs(60));
+    let (done, go) = running.inbox.hold_next();
+    let answer = running
+        .committer
+        .offer(event("a").of("alert:a").to(sink).offer());
+    done.await.unwrap();
+    claims.pause();
+    drop(go);
+    answer.await.unwrap().unwrap();
+    assert_eq!(claims.next().await.unwrap().len(), 1);
+    claims.resume();
+    let wanted = event("b").of("alert:b").to(sink).offer();
+    running.committer.offer(wanted).await.unwrap().unwrap();
+    assert!(
+        claims.more().is_none(),
+        "there is one slot, and it is taken"
+    );
+}
+
+#[tokio::test]
+async fn a_large_body_does_not_raise_the_bound_on_leased_bodies() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let large: &'static str = Box::leak("x".repeat(18 << 20).into_boxed_str());
+    let over: &'static str = Box::leak("x".repeat(17 << 20).into_boxed_str());
+    let offer = |id, subject, body| {
+        let offer = event(id).of(subject).body(body).to(sink).offer();
+        running.committer.offer(offer)
+    };
+    offer("a", "alert:a", large).await.unwrap().unwrap();
+    let leases = claims.next().await.unwrap();
+    claims.settle(
+        leases
+            .into_iter()
+            .map(|lease| lease.settle(Settlement::Delivered))
+            .collect(),
+    );
+    claims.free(1, large.len());
+    offer("b", "alert:b", over).await.unwrap().unwrap();
+    assert_eq!(claims.next().await.unwrap().len(), 1);
+    offer("c", "alert:c", "{}").await.unwrap().unwrap();
+    assert!(claims.more().is_none(), "16 MiB are leased already");
+}
+
+#[tokio::test]
+async fn what_was_committed_beside_a_bad_event_is_delivered_without_another_push() {
+    let running = run(memory().poisoned_by("bad"));
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    running
+        .committer
+        .offer(event("x").offer())
+        .await
+        .unwrap()
+        .unwrap();
+    let bad = running.committer.offer(event("bad").offer());
+    let good = running.committer.offer(event("a").to(sink).offer());
+    assert!(bad.await.unwrap().is_err());
+    good.await.unwrap().unwrap();
+    let leases = tokio::time::timeout(Duration::from_secs(20), claims.next()).await;
+    assert_eq!(leases.expect("nobody looks for it").unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn claims_that_the_store_refuses_do_not_hold_up_pushes() {
+    let running = run(memory().refusing_claims());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let _claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let begun = std::time::Instant::now();
+    for id in ["a", "b", "c", "d", "e"] {
+        let offer = event(id).to(sink).offer();
+        running.committer.offer(offer).await.unwrap().unwrap();
+        // The claims alone are tried before the next push comes.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "a second for each"
+    );
+}
+
+#[tokio::test]
+async fn a_settled_lease_survives_a_store_that_fills_up_while_parts_are_tried_one_by_one() {
+    let running = run(memory());
+    let sink = running.inbox.sink("s").await.unwrap();
+    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let wanted = event("a").to(sink).offer();
+    running.committer.offer(wanted).await.unwrap().unwrap();
+    let lease = claims.next().await.unwrap().remove(0);
+    running.inbox.fail_next([
+        Some(InboxError::Refused("odd".to_owned())),
+        Some(InboxError::Full("no room".to_owned())),
+    ]);
+    claims.settle(vec![lease.settle(Settlement::Delivered)]);
+    let mut state = running.committer.watch();
+    for full in [true, false] {
+        state
+            .wait_for(|state| matches!(state, StoreState::Full(_)) == full)
+            .await
+            .unwrap();
+    }
+    running.committer.finish();
+    running.task.await.unwrap().unwrap();
+    assert_eq!(running.inbox.counts().await.unwrap().sinks[0].pending, 0);
 }

@@ -334,4 +334,10 @@ fn a_duplicate_with_another_body_is_answered_logged_and_kept_for_a_person() {
         1,
         "the same body is no surprise"
     );
+    receiver.told(&["unreadable", "offer", &row["id"].to_string()]);
+    assert_eq!(
+        receiver.rows("unreadable").len(),
+        1,
+        "offered again it is a duplicate still, and there is no other copy"
+    );
 }

@@ -177,6 +177,19 @@ pub(in crate::inbox) async fn a_released_lease_does_not_count_as_an_attempt(inbo
     assert_eq!((again.attempt, again.interrupted), (1, false));
 }
 
+pub(in crate::inbox) async fn a_release_does_not_hide_that_an_earlier_attempt_may_have_begun(
+    inbox: &dyn Inbox,
+) {
+    let sink = inbox.sink("s").await.unwrap();
+    offer(inbox, event("a").command().to(sink)).await;
+    drop(claim(inbox, sink, 5, at(0)).await);
+    let lease = claim(inbox, sink, 5, at(60)).await.leases.remove(0);
+    assert_eq!((lease.attempt, lease.interrupted), (2, true));
+    settle(inbox, lease, Settlement::Released, at(61)).await;
+    let again = claim(inbox, sink, 5, at(61)).await.leases.remove(0);
+    assert_eq!((again.attempt, again.interrupted), (2, true));
+}
+
 pub(in crate::inbox) async fn a_dead_delivery_no_longer_holds_back_its_subject(inbox: &dyn Inbox) {
     let sink = inbox.sink("s").await.unwrap();
     offer_all(inbox, vec![event("a").to(sink), event("b").to(sink)]).await;

@@ -228,12 +228,16 @@ macro_rules! every_property {
             a_lease_that_ran_out_is_found_and_marked,
             a_retry_waits_until_it_is_due,
             a_released_lease_does_not_count_as_an_attempt,
+            a_release_does_not_hide_that_an_earlier_attempt_may_have_begun,
             a_dead_delivery_no_longer_holds_back_its_subject,
         }
         $crate::inbox::conformance::conformance! { $make, upkeep:
             an_event_is_found_by_id_by_subject_and_by_page,
             settled_events_leave_after_the_retention_and_their_keys_stay,
             room_is_made_in_the_order_in_which_loss_hurts_least,
+            nothing_that_waits_is_given_up_unless_its_event_goes_with_it,
+            a_subjects_deliveries_follow_one_another_past_those_given_up,
+            a_clock_that_was_ahead_for_a_while_does_not_stop_the_pruning,
             the_unreadable_box_keeps_the_newest_within_its_bounds,
             urls_are_bounded_and_forgotten_once_nothing_refers_to_them,
             no_page_begins_at_a_cursor_that_none_gave_out,

@@ -123,6 +123,84 @@ pub(in crate::inbox) async fn room_is_made_in_the_order_in_which_loss_hurts_leas
     assert_eq!(pending(inbox).await, 0);
 }
 
+fn for_room(what: PruneWhat, now: Timestamp) -> Prune {
+    Prune {
+        what,
+        now,
+        retention: Duration::from_secs(7 * 86_400),
+        after: Seq(0),
+        wanted_bytes: 0,
+    }
+}
+
+pub(in crate::inbox) async fn nothing_that_waits_is_given_up_unless_its_event_goes_with_it(
+    inbox: &dyn Inbox,
+) {
+    let slow = inbox.sink("slow").await.unwrap();
+    let parked = inbox.sink("parked").await.unwrap();
+    let waiting = || PruneWhat::Waiting {
+        sinks: vec![parked],
+    };
+    offer(inbox, event("a").to(slow).to(parked)).await;
+    let pruned = inbox.prune(for_room(waiting(), at(9))).await.unwrap();
+    assert_eq!(pruned, Pruned::default(), "the slow sink's event stays");
+    assert_eq!(pending(inbox).await, 2);
+    let lease = claim(inbox, slow, 1, at(9)).await.leases.remove(0);
+    settle(inbox, lease, Settlement::Dead("x".to_owned()), at(9)).await;
+    let pruned = inbox.prune(for_room(PruneWhat::Dead, at(9))).await.unwrap();
+    assert_eq!(pruned.events, 0, "it waits for the parked one");
+    let pruned = inbox.prune(for_room(waiting(), at(9))).await.unwrap();
+    assert_eq!((pruned.events, pruned.dead), (1, 1));
+    assert_eq!(pruned.dropped, [parked]);
+    assert_eq!(pending(inbox).await, 0);
+}
+
+pub(in crate::inbox) async fn a_subjects_deliveries_follow_one_another_past_those_given_up(
+    inbox: &dyn Inbox,
+) {
+    let slow = inbox.sink("slow").await.unwrap();
+    let parked = inbox.sink("parked").await.unwrap();
+    let waiting = PruneWhat::Waiting {
+        sinks: vec![parked],
+    };
+    // The second could go, but stands between two of its subject that cannot.
+    offer_all(
+        inbox,
+        vec![
+            event("gone").to(parked),
+            event("a").to(slow).to(parked),
+            event("b").to(parked),
+            event("c").to(slow).to(parked),
+        ],
+    )
+    .await;
+    let pruned = inbox.prune(for_room(waiting, at(9))).await.unwrap();
+    assert_eq!(pruned.events, 1);
+    let mut seen = Vec::new();
+    while let Some(lease) = claim(inbox, parked, 5, at(9)).await.leases.pop() {
+        seen.push(lease.seq.0);
+        settle(inbox, lease, Settlement::Delivered, at(9)).await;
+    }
+    assert_eq!(seen, [2, 3, 4]);
+}
+
+pub(in crate::inbox) async fn a_clock_that_was_ahead_for_a_while_does_not_stop_the_pruning(
+    inbox: &dyn Inbox,
+) {
+    let year = 365 * 86_400;
+    offer_all(
+        inbox,
+        vec![event("ahead").alone().received(year), event("a").alone()],
+    )
+    .await;
+    for what in [PruneWhat::Aged, PruneWhat::Settled] {
+        let prune = for_room(what, at(8 * 86_400));
+        inbox.prune(prune).await.unwrap();
+    }
+    assert!(inbox.event(Seq(2)).await.unwrap().is_none());
+    assert!(inbox.event(Seq(1)).await.unwrap().is_some());
+}
+
 pub(in crate::inbox) async fn the_unreadable_box_keeps_the_newest_within_its_bounds(
     inbox: &dyn Inbox,
 ) {

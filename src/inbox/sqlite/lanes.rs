@@ -28,7 +28,7 @@ impl Work<'_> {
                 Ok(true)
             }
             Settlement::RetryAt(at, reason) => {
-                let held = self.put_back(settled, at.as_microsecond())?;
+                let held = self.put_back(settled, at.as_microsecond(), false)?;
                 if held {
                     self.sql
                         .prepare_cached(
@@ -40,7 +40,8 @@ impl Work<'_> {
                 Ok(held)
             }
             Settlement::Released => {
-                let held = self.put_back(settled, self.now)?;
+                // Put back as it was found: of an interrupted attempt nothing more is known now.
+                let held = self.put_back(settled, self.now, settled.interrupted)?;
                 if held {
                     self.sql
                         .prepare_cached(
@@ -113,18 +114,24 @@ impl Work<'_> {
             .map(Option::flatten)
     }
 
-    fn put_back(&mut self, settled: &Settled, available: i64) -> rusqlite::Result<bool> {
+    fn put_back(
+        &mut self,
+        settled: &Settled,
+        available: i64,
+        interrupted: bool,
+    ) -> rusqlite::Result<bool> {
         let held = self
             .sql
             .prepare_cached(
-                "UPDATE lanes SET leased = 0, available = ?4, token = NULL \
+                "UPDATE lanes SET leased = ?5, available = ?4, token = NULL \
                  WHERE sink = ?1 AND lane = ?2 AND token = ?3",
             )?
             .execute(params![
                 settled.sink.0,
                 settled.lane,
                 settled.token,
-                available
+                available,
+                interrupted
             ])?;
         if held == 0 {
             self.lost.push((settled.seq, settled.sink));

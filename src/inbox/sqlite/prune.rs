@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::rows::{STATE_DEAD, STATE_DROPPED, STATE_PENDING};
+use super::rows::{STATE_DEAD, STATE_PENDING};
 use super::writer::Writer;
 use crate::inbox::{Prune, PruneWhat, Pruned, Seq, SinkId};
 
@@ -34,6 +34,10 @@ pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Prune
             .then(|| candidates.last().map(|event| event.seq))
             .flatten();
         for candidate in candidates {
+            if candidate.received > prune.now.as_microsecond() {
+                // The clock was ahead when it came, and says nothing about what is behind it.
+                continue;
+            }
             if !is_past(&candidate, prune) {
                 // Positions follow arrival: nothing behind it is older.
                 pruned.next = None;
@@ -46,14 +50,12 @@ pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Prune
                 take_out(&transaction, candidate.seq, *sink, prune)?;
                 writer.cache.pending(*sink, -1);
             }
+            remove(&transaction, candidate.seq)?;
+            writer.cache.events -= 1;
             pruned.dropped.extend(gone.dropped);
             pruned.dead += gone.dead;
-            if gone.whole {
-                remove(&transaction, candidate.seq)?;
-                writer.cache.events -= 1;
-                pruned.events += 1;
-                pruned.bytes += candidate.bytes;
-            }
+            pruned.events += 1;
+            pruned.bytes += candidate.bytes;
             if prune.enough(pruned.bytes) {
                 pruned.next = None;
                 break;
@@ -138,16 +140,15 @@ fn is_past(candidate: &Candidate, prune: &Prune) -> bool {
     candidate.received < prune.cutoff().as_microsecond()
 }
 
-/// What may go of one event.
+/// What goes with an event that is removed.
 struct Release {
     /// Waiting deliveries to give up.
     dropped: Vec<SinkId>,
-    /// Dead letters that go with it.
+    /// Dead letters.
     dead: u64,
-    /// Whether nothing of it is left to do.
-    whole: bool,
 }
 
+/// What goes with the event, if it may go at all: giving up a part of it would free nothing.
 fn releasable(
     sql: &Connection,
     candidate: &Candidate,
@@ -156,8 +157,8 @@ fn releasable(
     let mut release = Release {
         dropped: Vec::new(),
         dead: 0,
-        whole: true,
     };
+    let mut whole = true;
     let mut deliveries =
         sql.prepare_cached("SELECT sink, state, settled FROM deliveries WHERE seq = ?1")?;
     let mut rows = deliveries.query([candidate.seq.0])?;
@@ -168,16 +169,18 @@ fn releasable(
             (PruneWhat::Waiting { sinks }, STATE_PENDING)
                 if sinks.contains(&sink) && !is_leased(sql, candidate.seq, sink, prune)? =>
             {
+                // Only from the front, so that what stays behind it keeps its order.
+                whole &= lane_of(sql, candidate.seq, sink)?.is_some();
                 release.dropped.push(sink);
             }
-            (_, STATE_PENDING) => release.whole = false,
+            (_, STATE_PENDING) => whole = false,
             (PruneWhat::Aged, _) => {
                 // Kept for the whole of its retention after the last delivery settled.
-                release.whole &= settled.is_none_or(|at| at < prune.cutoff().as_microsecond());
+                whole &= settled.is_none_or(|at| at < prune.cutoff().as_microsecond());
                 release.dead += u64::from(state == STATE_DEAD);
             }
-            (PruneWhat::Dead, STATE_DEAD) => release.dead += 1,
-            (_, STATE_DEAD) => release.whole = false,
+            (PruneWhat::Dead | PruneWhat::Waiting { .. }, STATE_DEAD) => release.dead += 1,
+            (_, STATE_DEAD) => whole = false,
             _ => {}
         }
     }
@@ -188,10 +191,9 @@ fn releasable(
         .unwrap_or(prune.now);
     let young = candidate.received >= for_sure.as_microsecond();
     if young && !matches!(prune.what, PruneWhat::Aged | PruneWhat::Settled) {
-        release.whole &= release.dead > 0 || !release.dropped.is_empty();
+        whole &= release.dead > 0 || !release.dropped.is_empty();
     }
-    let touched = release.whole || !release.dropped.is_empty();
-    Ok(touched.then_some(release))
+    Ok(whole.then_some(release))
 }
 
 /// Whether an attempt may be under way: such a delivery does not wait.
@@ -205,32 +207,33 @@ fn is_leased(sql: &Connection, seq: Seq, sink: SinkId, prune: &Prune) -> rusqlit
     })
 }
 
-/// Gives up a waiting delivery and takes it out of its lane, wherever it stands in it.
-fn take_out(sql: &Connection, seq: Seq, sink: SinkId, prune: &Prune) -> rusqlite::Result<()> {
-    let now = prune.now.as_microsecond();
+/// The lane that the delivery is the head of.
+fn lane_of(sql: &Connection, seq: Seq, sink: SinkId) -> rusqlite::Result<Option<i64>> {
     sql.prepare_cached(
-        "UPDATE deliveries SET state = ?3, settled = ?4 WHERE seq = ?1 AND sink = ?2",
+        "SELECT lane FROM lanes WHERE sink = ?2 AND head = ?1 \
+         AND lane IN (-?1, (SELECT lane FROM events WHERE seq = ?1))",
     )?
-    .execute(params![seq.0, sink.0, STATE_DROPPED, now])?;
+    .query_row(params![seq.0, sink.0], |row| row.get(0))
+    .optional()
+}
+
+/// Takes the waiting delivery at the head of its lane out of it.
+fn take_out(sql: &Connection, seq: Seq, sink: SinkId, prune: &Prune) -> rusqlite::Result<()> {
+    let lane = lane_of(sql, seq, sink)?;
     let next: Option<i64> = sql
         .prepare_cached("SELECT next FROM deliveries WHERE seq = ?1 AND sink = ?2")?
         .query_row(params![seq.0, sink.0], |row| row.get(0))?;
-    let lane: i64 = sql
-        .prepare_cached("SELECT lane FROM events WHERE seq = ?1")?
-        .query_row([seq.0], |row| row.get(0))?;
-    for lane in [lane, -seq.0] {
-        match next {
-            Some(next) => sql
-                .prepare_cached(
-                    "UPDATE lanes SET head = ?4, leased = 0, available = ?5, token = NULL \
-                     WHERE sink = ?1 AND lane = ?2 AND head = ?3",
-                )?
-                .execute(params![sink.0, lane, seq.0, next, now])?,
-            None => sql
-                .prepare_cached("DELETE FROM lanes WHERE sink = ?1 AND lane = ?2 AND head = ?3")?
-                .execute(params![sink.0, lane, seq.0])?,
-        };
-    }
+    match next {
+        Some(next) => sql
+            .prepare_cached(
+                "UPDATE lanes SET head = ?3, leased = 0, available = ?4, token = NULL \
+                 WHERE sink = ?1 AND lane = ?2",
+            )?
+            .execute(params![sink.0, lane, next, prune.now.as_microsecond()])?,
+        None => sql
+            .prepare_cached("DELETE FROM lanes WHERE sink = ?1 AND lane = ?2")?
+            .execute(params![sink.0, lane])?,
+    };
     Ok(())
 }
 

@@ -213,6 +213,9 @@ fn claims_search_by_index_whatever_waits() {
         due.contains("SEARCH lanes USING COVERING INDEX lanes_by_time"),
         "{due}"
     );
+    let start = plan(writer::END_LEASES);
+    assert!(start.contains("SEARCH lanes USING"), "{start}");
+    assert!(start.contains("(sink=? AND leased=?)"), "{start}");
 }
 
 /// One subject's events, each with its time, offered in any order and any number of times.

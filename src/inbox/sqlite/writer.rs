@@ -22,6 +22,9 @@ use crate::inbox::InboxError;
 pub(super) type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 const PAGE: u64 = 4096;
+/// Sink by sink, because only so an index leads to the leased lanes past those that wait.
+pub(super) const END_LEASES: &str = "UPDATE lanes INDEXED BY lanes_by_time SET available = 0 \
+     WHERE leased = 1 AND sink IN (SELECT id FROM sinks)";
 
 /// What the writer and the checkpointer tell each other about the log.
 #[derive(Debug, Default)]
@@ -137,7 +140,7 @@ impl Writer {
                 .store(u64::try_from(pages).unwrap_or_default(), Ordering::Relaxed);
             Ok(())
         }))?;
-        connection.execute("UPDATE lanes SET available = 0 WHERE leased = 1", [])?;
+        connection.execute(END_LEASES, [])?;
         // A log that one large batch made longer than its share gives the rest back.
         let share = log.most * PAGE;
         connection.pragma_update_and_check(None, "journal_size_limit", share, |_limit| Ok(()))?;

@@ -4,6 +4,8 @@
 //! load neither costs a transaction of its own. A transaction that the store refuses is offered
 //! again one by one, so that one bad event cannot fail its neighbours.
 
+mod parts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +13,10 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::committer::{CommitterOptions, Message, Refusal, Shared, StoreState};
-use super::{Batch, Claim, Committed, InboxError, Offer, Offered, Settled};
+use crate::inbox::committer::{CommitterOptions, Message, Refusal, Shared, StoreState};
+use crate::inbox::{
+    Batch, Claim, Committed, InboxError, Lease, Offer, Offered, Settled, Settlement,
+};
 
 /// Offers in one transaction.
 const MAX_OFFERS: usize = 512;
@@ -40,6 +44,8 @@ pub(super) struct Group {
     ride_by: Option<Instant>,
     /// While the store is failing: when it is tried again.
     again_at: Option<Instant>,
+    /// After the store refused to claim for a sink: when claims are tried again.
+    claims_at: Option<Instant>,
 }
 
 impl Group {
@@ -58,6 +64,7 @@ impl Group {
             settled: Vec::new(),
             ride_by: None,
             again_at: None,
+            claims_at: None,
         }
     }
 
@@ -152,6 +159,9 @@ impl Group {
 
     /// The sinks that have both a free slot and something due.
     fn claims(&self) -> Vec<Claim> {
+        if self.claims_at.is_some_and(|at| at > Instant::now()) {
+            return Vec::new();
+        }
         let now = self.options.clock.now();
         let working = !self.offers.is_empty() || !self.settled.is_empty();
         let slots = self.shared.slots();
@@ -167,6 +177,15 @@ impl Group {
         if let Some(again_at) = self.again_at {
             return again_at;
         }
+        let at = self.claim_at();
+        self.ride_by.map_or(at, |by| by.min(at))
+    }
+
+    /// When something to claim falls due.
+    fn claim_at(&self) -> Instant {
+        if let Some(at) = self.claims_at.filter(|at| *at > Instant::now()) {
+            return at;
+        }
         let now = self.options.clock.now();
         let slots = self.shared.slots();
         let next_due = slots
@@ -175,8 +194,7 @@ impl Group {
             .filter_map(|slots| slots.due())
             .min()
             .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
-        let at = Instant::now() + next_due.map_or(IDLE, |due| due.min(IDLE));
-        self.ride_by.map_or(at, |by| by.min(at))
+        Instant::now() + next_due.map_or(IDLE, |due| due.min(IDLE))
     }
 
     async fn commit(&mut self, claims: Vec<Claim>) -> anyhow::Result<()> {
@@ -231,7 +249,7 @@ impl Group {
     }
 
     fn hand_out(
-        &self,
+        &mut self,
         committed: Committed,
         answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
     ) {
@@ -256,6 +274,13 @@ impl Group {
                 slots.hand_over(mine);
             }
         }
+        drop(slots);
+        // Their dispatcher went while they were on their way: nobody begins them.
+        let release = |lease: Lease| lease.settle(Settlement::Released);
+        let orphans: Vec<_> = leases.into_iter().map(release).collect();
+        if !orphans.is_empty() {
+            self.take(Message::Settled(orphans));
+        }
     }
 
     /// Sinks that had no free slot may have got deliveries that wait: to be claimed as soon as
@@ -266,59 +291,6 @@ impl Group {
                 slots.set_due(Some(Timestamp::MIN));
             }
         }
-    }
-
-    /// The store refused the batch: every part of it gets a transaction of its own.
-    async fn one_by_one(
-        &mut self,
-        batch: &Batch,
-        answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
-        reason: &str,
-    ) -> anyhow::Result<()> {
-        tracing::warn!(
-            offers = batch.offers.len(),
-            settled = batch.settled.len(),
-            "the store refused a transaction ({reason}); its parts are tried one by one"
-        );
-        for settled in &batch.settled {
-            let alone = Arc::new(Batch {
-                settled: vec![settled.clone()],
-                ..Batch::default()
-            });
-            match self.apply(&alone).await {
-                Ok(committed) => self.hand_out(committed, Vec::new()),
-                Err(InboxError::Refused(reason)) => tracing::error!(
-                    seq = settled.seq.0,
-                    "a delivery could not be settled and will be repeated: {reason}"
-                ),
-                Err(error) => self.fail(error)?,
-            }
-        }
-        for (offer, answer) in batch.offers.iter().zip(answers) {
-            let alone = Arc::new(Batch {
-                offers: vec![offer.clone()],
-                ..Batch::default()
-            });
-            match self.apply(&alone).await {
-                Ok(committed) => self.hand_out(committed, vec![answer]),
-                Err(InboxError::Refused(reason)) => {
-                    answer_all(vec![answer], &Refusal::Event(reason));
-                }
-                Err(InboxError::Full(what)) => {
-                    self.fail(InboxError::Full(what))?;
-                    answer_all(vec![answer], &Refusal::Full);
-                }
-                Err(error) => {
-                    let failed = self.fail(error);
-                    answer_all(vec![answer], &Refusal::Failed);
-                    failed?;
-                }
-            }
-        }
-        if batch.settled.is_empty() && batch.offers.is_empty() {
-            tokio::time::sleep(PROBE_EVERY).await;
-        }
-        Ok(())
     }
 
     fn fail(&mut self, error: InboxError) -> anyhow::Result<()> {

@@ -1,0 +1,84 @@
+//! A transaction that the store refused, in parts: one bad event must not fail its neighbours.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Group, PROBE_EVERY, answer_all};
+use crate::inbox::committer::Refusal;
+use crate::inbox::{Batch, InboxError, Offered};
+
+impl Group {
+    /// The store refused the batch: every part of it gets a transaction of its own.
+    pub(super) async fn one_by_one(
+        &mut self,
+        batch: &Batch,
+        answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
+        reason: &str,
+    ) -> anyhow::Result<()> {
+        tracing::warn!(
+            offers = batch.offers.len(),
+            settled = batch.settled.len(),
+            "the store refused a transaction ({reason}); its parts are tried one by one"
+        );
+        for settled in &batch.settled {
+            let alone = Arc::new(Batch {
+                settled: vec![settled.clone()],
+                ..Batch::default()
+            });
+            match self.apply(&alone).await {
+                Ok(committed) => self.hand_out(committed, Vec::new()),
+                Err(InboxError::Refused(reason)) => tracing::error!(
+                    seq = settled.seq.0,
+                    "a delivery could not be settled and will be repeated: {reason}"
+                ),
+                Err(error) => {
+                    self.settled.push(settled.clone());
+                    self.fail(error)?;
+                }
+            }
+        }
+        for (offer, answer) in batch.offers.iter().zip(answers) {
+            let alone = Arc::new(Batch {
+                offers: vec![offer.clone()],
+                ..Batch::default()
+            });
+            match self.apply(&alone).await {
+                Ok(committed) => self.hand_out(committed, vec![answer]),
+                Err(InboxError::Refused(reason)) => {
+                    answer_all(vec![answer], &Refusal::Event(reason));
+                }
+                Err(InboxError::Full(what)) => {
+                    self.fail(InboxError::Full(what))?;
+                    answer_all(vec![answer], &Refusal::Full);
+                }
+                Err(error) => {
+                    let failed = self.fail(error);
+                    answer_all(vec![answer], &Refusal::Failed);
+                    failed?;
+                }
+            }
+        }
+        // Nothing was claimed on the way.
+        self.note_unclaimed(&Batch::default());
+        for claim in &batch.claims {
+            let alone = Arc::new(Batch {
+                claims: vec![*claim],
+                ..Batch::default()
+            });
+            match self.apply(&alone).await {
+                Ok(committed) => self.hand_out(committed, Vec::new()),
+                Err(InboxError::Refused(reason)) => {
+                    tracing::error!(
+                        sink = claim.sink.0,
+                        "deliveries cannot be claimed: {reason}"
+                    );
+                    self.claims_at = Some(Instant::now() + PROBE_EVERY);
+                }
+                Err(error) => self.fail(error)?,
+            }
+        }
+        Ok(())
+    }
+}
