@@ -8,6 +8,7 @@ pub mod event;
 pub mod metrics;
 pub mod stdout;
 pub mod envelope;
+pub mod words;
 pub mod source;
 pub mod inbox;
 pub mod routing;
