@@ -7,6 +7,7 @@ mod cache;
 mod check;
 mod error;
 mod lanes;
+mod links;
 mod open;
 mod place;
 mod prune;

@@ -312,14 +312,17 @@ impl Work<'_> {
             ])?
             == 1;
         let token = token.filter(|_| first);
-        if !first {
-            self.queue_behind(wanted.sink, lane, seq)?;
-        }
+        let before = if first {
+            None
+        } else {
+            Some(self.queue_behind(wanted.sink, lane, seq)?)
+        };
         self.sql
             .prepare_cached(
-                "INSERT INTO deliveries (seq, sink, state, attempts) VALUES (?1, ?2, 0, ?3)",
+                "INSERT INTO deliveries (seq, sink, state, attempts, previous) \
+                 VALUES (?1, ?2, 0, ?3, ?4)",
             )?
-            .execute(params![seq.0, wanted.sink.0, token.is_some()])?;
+            .execute(params![seq.0, wanted.sink.0, token.is_some(), before])?;
         self.cache.pending(wanted.sink, 1);
         if let Some(token) = token {
             self.take_slot(wanted.sink, offer.event.body.len());
@@ -339,17 +342,19 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn queue_behind(&mut self, sink: SinkId, lane: i64, seq: Seq) -> rusqlite::Result<()> {
+    /// Makes `seq` the lane's last, and says which was.
+    fn queue_behind(&mut self, sink: SinkId, lane: i64, seq: Seq) -> rusqlite::Result<i64> {
+        let before: i64 = self
+            .sql
+            .prepare_cached("SELECT tail FROM lanes WHERE sink = ?1 AND lane = ?2")?
+            .query_row(params![sink.0, lane], |row| row.get(0))?;
         self.sql
-            .prepare_cached(
-                "UPDATE deliveries SET next = ?3 WHERE sink = ?1 \
-                 AND seq = (SELECT tail FROM lanes WHERE sink = ?1 AND lane = ?2)",
-            )?
-            .execute(params![sink.0, lane, seq.0])?;
+            .prepare_cached("UPDATE deliveries SET next = ?3 WHERE seq = ?1 AND sink = ?2")?
+            .execute(params![before, sink.0, seq.0])?;
         self.sql
             .prepare_cached("UPDATE lanes SET tail = ?3 WHERE sink = ?1 AND lane = ?2")?
-            .execute(params![sink.0, lane, seq.0])
-            .map(|_one| ())
+            .execute(params![sink.0, lane, seq.0])?;
+        Ok(before)
     }
 
     fn take_slot(&mut self, sink: SinkId, bytes: usize) {
