@@ -15,6 +15,7 @@ mod read;
 mod room;
 mod routes;
 mod rows;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod transaction;

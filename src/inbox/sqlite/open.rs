@@ -279,7 +279,9 @@ fn set_pragmas(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     set("synchronous", "2")?;
     set("wal_autocheckpoint", "0")?;
     set("temp_store", "2")?;
-    set("cache_size", "-16000")?;
+    // A commit that split a page of a b-tree looks through the whole cache. What does not fit is
+    // in the system's.
+    set("cache_size", "-4000")?;
     set("busy_timeout", "5000")
 }
 
