@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::inbox::{SinkId, Wanted};
+use crate::inbox::{Order, SinkId, Wanted};
 
 /// One configured sink, as far as routing goes.
 #[derive(Debug, Clone)]
@@ -29,8 +29,9 @@ impl Routing {
             .iter()
             .map(|target| Wanted {
                 sink: target.sink,
-                include_stale: target.include_stale,
-                in_order: true,
+                order: Order::Subject,
+                fresh: true,
+                stale: target.include_stale,
             })
             .collect();
         Self { targets, everyone }

@@ -7,6 +7,7 @@
 mod health;
 mod hooks;
 mod live;
+mod plans;
 mod sinks;
 mod wiring;
 
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 
 use self::health::ServiceHealth;
 pub use self::live::Live;
+use self::plans::Parts;
 use self::sinks::Sinks;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
@@ -103,8 +105,10 @@ impl App {
         let sinks = Sinks::new(
             Arc::clone(&inbox) as Arc<dyn Inbox>,
             committer.clone(),
-            stdout.clone(),
-            Arc::clone(&clock),
+            Parts {
+                stdout: stdout.clone(),
+                clock: Arc::clone(&clock),
+            },
             Arc::clone(&metrics),
         );
         let live = Live::new(loaded, source, sinks, telemetry, Arc::clone(&metrics)).await?;

@@ -4,42 +4,30 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use super::wiring;
-use crate::clock::Clock;
+use super::plans::{self, Parts};
 use crate::config::{Settings, Sink};
-use crate::dispatch::{Ages, DispatchOptions, Dispatcher, Neglected, Retry};
+use crate::dispatch::{Dispatcher, Neglected, Plan};
 use crate::inbox::{Committer, Inbox, SinkId};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::routing::{Routing, Target};
-use crate::sink::log::{LogSink, LogSinkOptions};
-use crate::stdout::Stdout;
-
-/// Lines written together, and deliveries leased at once.
-const BATCH: usize = 256;
-const SLOTS: usize = 1024;
-/// A reader of stdout may take its time; while it does, no other process takes the lines over.
-const LEASE: Duration = Duration::from_secs(600);
 
 /// What sinks are made with, and those that run.
 pub(super) struct Sinks {
     inbox: Arc<dyn Inbox>,
     committer: Committer,
-    stdout: Stdout,
-    clock: Arc<dyn Clock>,
+    parts: Parts,
     metrics: Arc<Metrics>,
     running: Mutex<BTreeMap<String, Running>>,
     known: Arc<Mutex<BTreeMap<String, SinkId>>>,
 }
 
 struct Running {
-    options: Arc<ArcSwap<LogSinkOptions>>,
-    ages: Arc<ArcSwap<Ages>>,
+    plan: Arc<ArcSwap<Plan>>,
     stop: CancellationToken,
 }
 
@@ -47,15 +35,13 @@ impl Sinks {
     pub(super) fn new(
         inbox: Arc<dyn Inbox>,
         committer: Committer,
-        stdout: Stdout,
-        clock: Arc<dyn Clock>,
+        parts: Parts,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             inbox,
             committer,
-            stdout,
-            clock,
+            parts,
             metrics,
             running: Mutex::default(),
             known: Arc::default(),
@@ -80,7 +66,7 @@ impl Sinks {
             targets.push(Target {
                 name: Arc::from(name.as_str()),
                 sink: known[name],
-                include_stale: wiring::includes_stale(sink),
+                include_stale: sink.includes_stale(),
             });
         }
         Ok(Routing::new(targets))
@@ -99,52 +85,29 @@ impl Sinks {
             stays
         });
         for (name, sink) in settings.sinks.iter().filter(|(name, _)| wanted(name)) {
-            let options = wiring::log_sink_options(settings, sink);
-            let ages = wiring::ages(settings, sink);
+            let plan = plans::plan(settings, sink, &self.parts);
             match running.get(name) {
-                Some(there) => {
-                    there.options.store(Arc::new(options));
-                    there.ages.store(Arc::new(ages));
-                }
+                Some(there) => there.plan.store(Arc::new(plan)),
                 None => {
-                    let started = self.start(name, (options, ages), lifecycle);
+                    let started = self.start(name, plan, lifecycle);
                     running.insert(name.clone(), started);
                 }
             }
         }
     }
 
-    fn start(
-        &self,
-        name: &str,
-        (options, ages): (LogSinkOptions, Ages),
-        lifecycle: &Lifecycle,
-    ) -> Running {
+    fn start(&self, name: &str, plan: Plan, lifecycle: &Lifecycle) -> Running {
         let running = Running {
-            options: Arc::new(ArcSwap::from_pointee(options)),
-            ages: Arc::new(ArcSwap::from_pointee(ages)),
+            plan: Arc::new(ArcSwap::from_pointee(plan)),
             stop: lifecycle.closing_token(),
         };
-        let sink = LogSink::new(
-            Arc::clone(&running.options),
-            self.stdout.clone(),
-            Arc::clone(&self.clock),
-        );
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let options = DispatchOptions {
-            sink: known[name],
-            batch: BATCH,
-            slots: SLOTS,
-            lease: LEASE,
-            ages: Arc::clone(&running.ages),
-            retry: Retry::default(),
-        };
+        let sink = known[name];
         let name: Arc<str> = Arc::from(name);
         let dispatcher = Dispatcher::new(
-            Arc::clone(&name),
-            options,
-            Arc::new(sink),
-            Arc::clone(&self.clock),
+            (Arc::clone(&name), sink),
+            Arc::clone(&running.plan),
+            Arc::clone(&self.parts.clock),
             self.metrics.sink(&name),
         );
         let run = dispatcher.run(self.committer.clone(), running.stop.clone());

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use crate::config::{Loaded, LogFormat, OnLate, ProxyProtocol, Settings, Sink};
-use crate::dispatch::Ages;
+use crate::config::{Loaded, LogFormat, OnLate, ProxyProtocol, Settings};
 use crate::envelope::EnvelopeRules;
 use crate::inbox::UnreadableBounds;
 use crate::intake::{self, Rules};
 use crate::listener::ListenerOptions;
 use crate::routing::Routing;
-use crate::sink::log::{Format, LogSinkOptions};
+use crate::sink::log::Format;
 use crate::source::SourceRules;
 
 pub(super) fn rules(loaded: &Loaded, routing: Routing) -> anyhow::Result<Rules> {
@@ -66,25 +65,4 @@ pub(super) fn format(settings: &Settings) -> Format {
         LogFormat::Json => Format::Json,
         LogFormat::Pretty => Format::Pretty,
     }
-}
-
-pub(super) fn log_sink_options(settings: &Settings, sink: &Sink) -> LogSinkOptions {
-    let Sink::Log(log) = sink;
-    LogSinkOptions {
-        labels: log.labels.clone(),
-        format: format(settings),
-    }
-}
-
-pub(super) fn ages(settings: &Settings, sink: &Sink) -> Ages {
-    let Sink::Log(log) = sink;
-    Ages {
-        command: settings.admission.command_max_age,
-        event: log.max_age,
-    }
-}
-
-pub(super) fn includes_stale(sink: &Sink) -> bool {
-    let Sink::Log(log) = sink;
-    log.include_stale
 }

@@ -31,6 +31,13 @@ impl Sink {
             Self::Log(log) => log.enabled,
         }
     }
+
+    /// Whether it gets events that were overtaken by later ones.
+    pub fn includes_stale(&self) -> bool {
+        match self {
+            Self::Log(log) => log.include_stale,
+        }
+    }
 }
 
 /// A sink of type `log`.

@@ -3,8 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests run the dispatcher's task")]
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 
 use super::*;
@@ -13,12 +15,13 @@ use crate::event::{Event, Id, Key, Origin, Route, Seq, Subject};
 use crate::inbox::faulty::FaultyInbox;
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
 use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
-use crate::inbox::{CommitterOptions, Inbox, Offer, Wanted};
+use crate::inbox::{CommitterOptions, Inbox, Offer, Order, Wanted};
 use crate::metrics::Metrics;
+use crate::sink::{Failure, Sink, SinkError, Taken};
 
 /// Ends attempts as it is told, and says which ones began.
 struct Scripted {
-    ends: Mutex<std::collections::VecDeque<Result<(), SinkError>>>,
+    ends: Mutex<std::collections::VecDeque<Result<Taken, SinkError>>>,
     begun: mpsc::UnboundedSender<(i64, u32)>,
     /// While set, an attempt that began does not end.
     hold: Option<Arc<Notify>>,
@@ -26,7 +29,7 @@ struct Scripted {
 
 #[async_trait]
 impl Sink for Scripted {
-    async fn deliver(&self, leases: &[Lease]) -> Vec<Result<(), SinkError>> {
+    async fn deliver(&self, leases: &[Lease]) -> Vec<Result<Taken, SinkError>> {
         for lease in leases {
             let _heard = self.begun.send((lease.seq.0, lease.attempt));
         }
@@ -36,7 +39,7 @@ impl Sink for Scripted {
         let mut ends = self.ends.lock().unwrap();
         leases
             .iter()
-            .map(|_| ends.pop_front().unwrap_or(Ok(())))
+            .map(|_| ends.pop_front().unwrap_or_else(|| Ok(Taken::default())))
             .collect()
     }
 }
@@ -57,21 +60,27 @@ const AGES: Ages = Ages {
     event: Some(Duration::from_secs(3600)),
 };
 
-fn options(sink: SinkId) -> DispatchOptions {
-    DispatchOptions {
+fn plan(sink: Arc<dyn Sink>) -> Plan {
+    Plan {
         sink,
         batch: 4,
+        concurrency: 1,
         slots: 8,
         lease: Duration::from_secs(60),
-        ages: Arc::new(ArcSwap::from_pointee(AGES)),
+        timeout: None,
+        stalls_after: Some(Duration::from_secs(1)),
+        rates: Arc::default(),
+        remembers: false,
+        ages: AGES,
         retry: Retry {
             initial: Duration::from_millis(1),
             ..Retry::default()
         },
+        once: false,
     }
 }
 
-async fn set(ends: Vec<Result<(), SinkError>>, hold: Option<Arc<Notify>>) -> Set {
+async fn set(ends: Vec<Result<Taken, SinkError>>, hold: Option<Arc<Notify>>) -> Set {
     let inbox = Arc::new(
         SqliteInbox::open(SqliteOptions {
             location: Location::Memory,
@@ -91,13 +100,12 @@ async fn set(ends: Vec<Result<(), SinkError>>, hold: Option<Arc<Notify>>) -> Set
     let (begin, begun) = mpsc::unbounded_channel();
     let name: Arc<str> = Arc::from("s");
     let dispatcher = Dispatcher::new(
-        Arc::clone(&name),
-        options(sink),
-        Arc::new(Scripted {
+        (Arc::clone(&name), sink),
+        Arc::new(ArcSwap::from_pointee(plan(Arc::new(Scripted {
             ends: Mutex::new(ends.into()),
             begun: begin,
             hold,
-        }),
+        })))),
         Arc::new(SystemClock),
         metrics.sink(&name),
     );
@@ -141,8 +149,9 @@ impl Set {
             moves_mark: !command,
             wanted: Arc::from([Wanted {
                 sink: self.sink,
-                include_stale: false,
-                in_order: true,
+                order: Order::Subject,
+                fresh: true,
+                stale: false,
             }]),
         };
         self.committer.offer(offer).await.unwrap().unwrap().seq
@@ -179,12 +188,7 @@ impl Set {
 /// What a dispatcher would get at `now`, for `ttl`.
 async fn leases(set: &Set, now: Timestamp, ttl: Duration) -> Vec<Lease> {
     let batch = crate::inbox::Batch {
-        claims: vec![crate::inbox::Claim {
-            sink: set.sink,
-            slots: 8,
-            bytes: usize::MAX,
-            ttl,
-        }],
+        claims: vec![crate::inbox::Claim::new(set.sink, 8, ttl)],
         ..Default::default()
     };
     let committed = set.inbox.commit(Arc::new(batch), now).await;
@@ -196,23 +200,28 @@ fn idle(set: &Set) -> Dispatcher {
     let (begin, _begun) = mpsc::unbounded_channel();
     let name: Arc<str> = Arc::from("s");
     Dispatcher::new(
-        Arc::clone(&name),
-        options(set.sink),
-        Arc::new(Scripted {
+        (Arc::clone(&name), set.sink),
+        Arc::new(ArcSwap::from_pointee(plan(Arc::new(Scripted {
             ends: Mutex::default(),
             begun: begin,
             hold: None,
-        }),
+        })))),
         Arc::new(SystemClock),
         set.metrics.sink(&name),
     )
+}
+
+impl Dispatcher {
+    fn sorted(&self, leases: Vec<Lease>) -> (Vec<Lease>, Vec<crate::inbox::Settled>) {
+        self.sort_out(&self.plan.load(), leases)
+    }
 }
 
 const NEW: Duration = Duration::ZERO;
 
 #[tokio::test]
 async fn what_the_sink_takes_is_delivered() {
-    let mut set = set(vec![Ok(())], None).await;
+    let mut set = set(vec![Ok(Taken::default())], None).await;
     let seq = set.offer("a", false, NEW).await;
     assert_eq!(set.begun.recv().await, Some((seq.0, 1)));
     set.until_counted("delivered").await;
@@ -221,7 +230,14 @@ async fn what_the_sink_takes_is_delivered() {
 
 #[tokio::test]
 async fn a_failure_that_may_pass_is_tried_again() {
-    let mut set = set(vec![Err(SinkError::Retry("busy".to_owned())), Ok(())], None).await;
+    let mut set = set(
+        vec![
+            Err(SinkError::Retry(Failure::new("busy"))),
+            Ok(Taken::default()),
+        ],
+        None,
+    )
+    .await;
     let seq = set.offer("a", false, NEW).await;
     assert_eq!(set.begun.recv().await, Some((seq.0, 1)));
     assert_eq!(set.begun.recv().await, Some((seq.0, 2)));
@@ -235,7 +251,7 @@ async fn a_failure_that_may_pass_is_tried_again() {
 #[tokio::test]
 async fn a_failure_that_will_not_pass_is_dead_at_once() {
     let mut set = set(
-        vec![Err(SinkError::Refused("no such ticket".to_owned()))],
+        vec![Err(SinkError::Refused(Failure::new("no such ticket")))],
         None,
     )
     .await;
@@ -285,7 +301,7 @@ async fn a_sink_that_stalls_is_shown_as_paused_until_it_goes_on() {
     let paused = set.metrics.sink(&Arc::from("s")).paused;
     let seq = set.offer("a", false, NEW).await;
     set.begun.recv().await;
-    tokio::time::sleep(STALLED_AFTER + Duration::from_millis(1)).await;
+    tokio::time::sleep(Duration::from_millis(1001)).await;
     assert_eq!(paused.get(), 1);
     hold.notify_one();
     set.until_counted("delivered").await;
@@ -306,7 +322,7 @@ async fn an_interrupted_command_is_dead_and_an_interrupted_event_is_repeated() {
         .checked_add(Duration::from_secs(61))
         .unwrap();
     let leases = leases(&first, now, Duration::from_secs(60)).await;
-    let (wanted, settled) = idle(&first).sort_out(leases);
+    let (wanted, settled) = idle(&first).sorted(leases);
     assert_eq!(
         wanted
             .iter()
@@ -353,7 +369,7 @@ async fn a_lease_that_ran_out_while_it_waited_is_not_begun() {
     set.offer("a", false, NEW).await;
     let now = crate::clock::Clock::now(&SystemClock);
     let leases = leases(&set, now, Duration::ZERO).await;
-    let (wanted, settled) = idle(&set).sort_out(leases);
+    let (wanted, settled) = idle(&set).sorted(leases);
     assert!(wanted.is_empty());
     assert_eq!(settled[0].settlement, Settlement::Released);
 }

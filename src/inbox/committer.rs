@@ -3,16 +3,15 @@
 //! An offer is answered only after the commit it was in, and goes on whoever stopped waiting.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::claims::{Claims, Slots};
+use super::claims::{ClaimOptions, Claims, Slots};
 use super::group::Group;
 use super::{Inbox, Offer, Offered, Settled, SinkId};
 use crate::clock::Clock;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, SinkMetrics};
 
 /// Why an offer was not committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,6 +53,7 @@ pub struct CommitterOptions {
 pub(super) enum Message {
     Offer(Offer, oneshot::Sender<Result<Offered, Refusal>>),
     Settled(Vec<Settled>),
+    Recovered(SinkId),
     Wake,
 }
 
@@ -117,11 +117,10 @@ impl Committer {
         answered
     }
 
-    /// Registers a sink's dispatcher with `slots` free slots; each lease lasts `ttl`. One that is
-    /// there already ends with the leases it has: a sink that is turned off and on again has two
-    /// for a moment.
-    pub fn register(&self, sink: SinkId, slots: usize, ttl: Duration) -> Claims {
-        let (claims, slots) = Claims::new(self.clone(), sink, slots, ttl);
+    /// Registers a sink's dispatcher, with all slots free. One that is there already ends with the
+    /// leases it has: a sink that is turned off and on again has two for a moment.
+    pub fn register(&self, sink: SinkId, options: ClaimOptions, metrics: SinkMetrics) -> Claims {
+        let (claims, slots) = Claims::new(self.clone(), sink, (options, metrics));
         let mut all = self.all_slots();
         all.retain(|other| other.sink() != sink);
         all.push(slots);
@@ -147,6 +146,10 @@ impl Committer {
 
     pub(super) fn settle(&self, settled: Vec<Settled>) {
         self.send(Message::Settled(settled));
+    }
+
+    pub(super) fn recovered(&self, sink: SinkId) {
+        self.send(Message::Recovered(sink));
     }
 
     pub(super) fn forget(&self, slots: &Arc<Slots>) {

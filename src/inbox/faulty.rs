@@ -116,6 +116,21 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError> {
         self.inner.drop_unreadable(id).await
     }
+    async fn change(
+        &self,
+        changes: Vec<Change>,
+        audit: Audit,
+        now: Timestamp,
+    ) -> Result<Vec<Changed>, InboxError> {
+        self.inner.change(changes, audit, now).await
+    }
+    async fn audited(
+        &self,
+        cursor: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<AuditRow>, InboxError> {
+        self.inner.audited(cursor, limit).await
+    }
     async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError> {
         self.inner.prune(prune).await
     }

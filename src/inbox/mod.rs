@@ -4,6 +4,7 @@
 //! this order. Admission is decided inside it, by a unique key and a compared mark, so it is right
 //! whatever else runs. Nothing outside the transaction is asked whether an event is new.
 
+mod change;
 mod claims;
 mod committer;
 mod group;
@@ -12,6 +13,8 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod keeper;
+mod lease;
+mod prune;
 pub mod query;
 pub mod sqlite;
 #[cfg(test)]
@@ -23,12 +26,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use self::claims::{Claims, body_bytes};
+pub use self::change::{Audit, Change, Changed, What};
+pub use self::claims::{ClaimOptions, Claims, Desk, body_bytes};
 pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState};
 pub use self::keeper::{Keeper, NotKept};
+pub use self::lease::{Claim, Lease, Rate, Report, Settled, Settlement};
+pub use self::prune::{Prune, PruneWhat, Pruned};
 use self::query::{
-    Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
-    UnreadableRow,
+    AuditRow, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter,
+    SubjectRow, UnreadableRow,
 };
 use crate::event::{Event, Key, Outcome, Route, Seq};
 
@@ -40,15 +46,29 @@ pub const MOST_ROUTES: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SinkId(pub i64);
 
+/// How one sink's deliveries of a subject follow one another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// One at a time, in the order of arrival.
+    #[default]
+    Subject,
+    /// The same, but one that waits is superseded once a later one waits.
+    Latest,
+    /// In any order, at the same time.
+    None,
+}
+
 /// One sink that wants an event, decided by routing before the event is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// Which sink.
     pub sink: SinkId,
-    /// Whether it wants the event even when it turns out stale.
-    pub include_stale: bool,
-    /// Whether deliveries of one subject wait for one another.
-    pub in_order: bool,
+    /// How it is ordered among the sink's others.
+    pub order: Order,
+    /// Whether the sink wants the event when it turns out to be in time.
+    pub fresh: bool,
+    /// Whether the sink wants the event when it turns out stale.
+    pub stale: bool,
 }
 
 /// An event offered to the inbox.
@@ -76,98 +96,13 @@ pub struct Offered {
     pub differs: bool,
 }
 
-/// The right to attempt one delivery until the lease ends. Consumed by settling it.
-#[derive(Debug)]
-pub struct Lease {
-    /// The event's position.
-    pub seq: Seq,
-    /// The sink it goes to.
-    pub sink: SinkId,
-    /// The event to deliver.
-    pub event: Arc<Event>,
-    /// Whether it was stored as stale.
-    pub stale: bool,
-    /// Which attempt this is, from 1.
-    pub attempt: u32,
-    /// Whether an attempt before this one began and its end is unknown.
-    pub interrupted: bool,
-    /// Whether a person asked for it again.
-    pub replay: bool,
-    /// Another worker may take it after this.
-    pub expires_at: Timestamp,
-    /// What orders it: positive for a subject, negative for a delivery of its own.
-    lane: i64,
-    token: i64,
-}
-
-impl Lease {
-    /// How long the lease still lasts at `now`; zero once it has run out.
-    pub fn time_left(&self, now: Timestamp) -> Duration {
-        Duration::try_from(self.expires_at.duration_since(now)).unwrap_or_default()
-    }
-
-    /// Ends the lease with `settlement`.
-    pub fn settle(self, settlement: Settlement) -> Settled {
-        Settled {
-            seq: self.seq,
-            sink: self.sink,
-            lane: self.lane,
-            token: self.token,
-            attempt: self.attempt,
-            interrupted: self.interrupted,
-            settlement,
-        }
-    }
-}
-
-/// A lease on its way back, with how the attempt ended.
-#[derive(Debug, Clone)]
-pub struct Settled {
-    /// The event's position.
-    pub seq: Seq,
-    /// The sink it went to.
-    pub sink: SinkId,
-    /// How the attempt ended.
-    pub settlement: Settlement,
-    lane: i64,
-    token: i64,
-    attempt: u32,
-    interrupted: bool,
-}
-
-/// How an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settlement {
-    /// The sink took it.
-    Delivered,
-    /// Try again, no sooner than this.
-    RetryAt(Timestamp, String),
-    /// The attempt was not begun; it does not count, and what is unknown of an earlier one stays so.
-    Released,
-    /// Given up and kept for a person to look at, with the reason.
-    Dead(String),
-    /// Older than the sink wants.
-    Expired,
-}
-
-/// Claims on one sink's due deliveries.
-#[derive(Debug, Clone, Copy)]
-pub struct Claim {
-    /// Which sink.
-    pub sink: SinkId,
-    /// At most so many.
-    pub slots: usize,
-    /// No further one once the bodies claimed take this many bytes.
-    pub bytes: usize,
-    /// How long each lease lasts.
-    pub ttl: Duration,
-}
-
 /// One transaction's work.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Leases that end, applied first.
     pub settled: Vec<Settled>,
+    /// Sinks that work again: all that waits for them is due now.
+    pub recovered: Vec<SinkId>,
     /// Events to judge, in order of arrival.
     pub offers: Vec<Offer>,
     /// Sinks with free slots.
@@ -183,6 +118,8 @@ pub struct Committed {
     pub leases: Vec<Lease>,
     /// Leases that someone else held by the time they were settled; nothing was changed for them.
     pub lost: Vec<(Seq, SinkId)>,
+    /// Deliveries that later ones of their subjects made needless.
+    pub superseded: Vec<(Seq, SinkId)>,
     /// For each claim that found less than it asked for: when the next delivery falls due.
     pub next_due: Vec<(SinkId, Option<Timestamp>)>,
 }
@@ -211,90 +148,6 @@ pub struct UnreadableBounds {
     pub count: usize,
     /// At most so many bytes of bodies.
     pub bytes: u64,
-}
-
-/// What one small step of pruning may remove, in the order in which loss hurts least.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PruneWhat {
-    /// Keys, subjects and unreadable pushes past their age, in one slice of all.
-    Forgotten {
-        /// Which slice; any number, taken modulo the number of slices.
-        slice: u64,
-    },
-    /// Events whose last delivery settled before the retention.
-    Aged,
-    /// For room: settled events older than an hour.
-    Settled,
-    /// For room: dead letters, too.
-    Dead,
-    /// For room: waiting deliveries of these sinks, too.
-    Waiting {
-        /// Sinks that are parked or failing.
-        sinks: Vec<SinkId>,
-    },
-}
-
-/// One small step of pruning.
-#[derive(Debug, Clone)]
-pub struct Prune {
-    /// What may go.
-    pub what: PruneWhat,
-    /// The time now.
-    pub now: Timestamp,
-    /// Settled events are kept this long.
-    pub retention: Duration,
-    /// Look at events behind this position only.
-    pub after: Seq,
-    /// Stop once bodies of so many bytes are gone; zero means no such bound.
-    pub wanted_bytes: u64,
-}
-
-impl Prune {
-    /// History younger than this stays even when room is short.
-    pub const KEPT_FOR_SURE: Duration = Duration::from_secs(3600);
-    /// De-duplication reaches back at least this far: the sender's own history, and a day.
-    pub const REMEMBERED: Duration = Duration::from_secs(8 * 86_400);
-
-    /// Events received after this are not touched.
-    pub fn cutoff(&self) -> Timestamp {
-        let age = match self.what {
-            PruneWhat::Forgotten { .. } | PruneWhat::Aged => self.retention,
-            PruneWhat::Settled => self.retention.min(Self::KEPT_FOR_SURE),
-            PruneWhat::Dead | PruneWhat::Waiting { .. } => Duration::ZERO,
-        };
-        before(self.now, age)
-    }
-
-    /// Keys and subjects not seen since this are forgotten.
-    pub fn forget_before(&self) -> Timestamp {
-        before(self.now, self.retention.max(Self::REMEMBERED))
-    }
-
-    /// Whether `bytes` are all that was wanted.
-    pub fn enough(&self, bytes: u64) -> bool {
-        self.wanted_bytes != 0 && bytes >= self.wanted_bytes
-    }
-}
-
-fn before(now: Timestamp, age: Duration) -> Timestamp {
-    now.checked_sub(age).unwrap_or(Timestamp::MIN)
-}
-
-/// What one step of pruning removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pruned {
-    /// Whole events.
-    pub events: u64,
-    /// Bytes of their bodies.
-    pub bytes: u64,
-    /// Dead letters among them.
-    pub dead: u64,
-    /// Waiting deliveries given up, by sink.
-    pub dropped: Vec<SinkId>,
-    /// Keys, subjects and unreadable pushes.
-    pub other: u64,
-    /// Where the next step goes on; `None` when there is nothing behind.
-    pub next: Option<Seq>,
 }
 
 /// Room left for the store.
@@ -334,6 +187,20 @@ pub trait Inbox: Send + Sync {
     ) -> Result<(), InboxError>;
     /// Removes an unreadable push; false when there was none.
     async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError>;
+    /// Replays or gives up deliveries by hand, all in one transaction, which is also written into
+    /// the audit. Says of each, in order, what was done.
+    async fn change(
+        &self,
+        changes: Vec<Change>,
+        audit: Audit,
+        now: Timestamp,
+    ) -> Result<Vec<Changed>, InboxError>;
+    /// What was changed by hand, newest first.
+    async fn audited(
+        &self,
+        cursor: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<AuditRow>, InboxError>;
     /// Removes what is past its time, a small step at a time.
     async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError>;
     /// Reads the whole store and says what is damaged; `None` when nothing is, or when it gave way

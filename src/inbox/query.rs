@@ -116,6 +116,24 @@ pub struct AttemptRow {
     pub outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<i64>,
+    /// The beginning of the answer, or of the output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
+/// One change that a person made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the columns of the audit table")]
+pub struct AuditRow {
+    pub id: i64,
+    pub at: Timestamp,
+    pub who: String,
+    pub action: String,
+    pub selector: String,
+    pub count: u64,
+    pub reason: String,
 }
 
 /// Which deliveries to list. Everything given must match.
@@ -200,4 +218,7 @@ pub struct SinkCounts {
     pub oldest_pending_at: Option<Timestamp>,
     /// Deliveries given up and kept.
     pub dead: u64,
+    /// The sink takes nothing before this, because its other side asked for a pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
 }

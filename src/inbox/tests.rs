@@ -18,6 +18,14 @@ struct Running {
     task: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
+impl Running {
+    fn register(&self, sink: SinkId, slots: usize) -> Claims {
+        let options = ClaimOptions::new(slots, Duration::from_secs(60));
+        let metrics = Metrics::new().sink(&Arc::from("s"));
+        self.committer.register(sink, options, metrics)
+    }
+}
+
 fn memory() -> FaultyInbox<SqliteInbox> {
     FaultyInbox::new(
         SqliteInbox::open(SqliteOptions {
@@ -104,7 +112,7 @@ async fn a_full_store_refuses_and_takes_pushes_again_by_itself() {
 async fn a_settled_lease_survives_a_full_store() {
     let running = run(memory());
     let sink = running.inbox.sink("s").await.unwrap();
-    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let mut claims = running.register(sink, 8);
     running
         .committer
         .offer(event("a").to(sink).offer())
@@ -115,7 +123,9 @@ async fn a_settled_lease_survives_a_full_store() {
     running
         .inbox
         .fail_next([Some(InboxError::Full("no room".to_owned()))]);
-    claims.settle(vec![lease.settle(Settlement::Delivered)]);
+    claims
+        .desk()
+        .settle(vec![lease.settle(Settlement::Delivered)]);
     let mut state = running.committer.watch();
     state
         .wait_for(|state| matches!(state, StoreState::Full(_)))
@@ -134,7 +144,7 @@ async fn a_settled_lease_survives_a_full_store() {
 async fn a_store_too_full_for_events_still_settles_what_was_delivered() {
     let running = run(memory());
     let sink = running.inbox.sink("s").await.unwrap();
-    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let mut claims = running.register(sink, 8);
     let wanted = event("a").to(sink).offer();
     running.committer.offer(wanted).await.unwrap().unwrap();
     let lease = claims.next().await.unwrap().remove(0);
@@ -142,7 +152,9 @@ async fn a_store_too_full_for_events_still_settles_what_was_delivered() {
     running.inbox.fail_next([full(), None, full()]);
     let refused = running.committer.offer(event("b").offer()).await.unwrap();
     assert!(matches!(refused, Err(Refusal::Full)), "{refused:?}");
-    claims.settle(vec![lease.settle(Settlement::Delivered)]);
+    claims
+        .desk()
+        .settle(vec![lease.settle(Settlement::Delivered)]);
     while running.inbox.counts().await.unwrap().sinks[0].pending > 0 {
         tokio::task::yield_now().await;
     }
@@ -172,7 +184,7 @@ async fn a_broken_store_acknowledges_nothing_and_ends_the_task() {
 async fn deliveries_that_wait_are_claimed_as_soon_as_a_slot_is_free() {
     let running = run(memory());
     let sink = running.inbox.sink("s").await.unwrap();
-    let mut claims = running.committer.register(sink, 1, Duration::from_secs(60));
+    let mut claims = running.register(sink, 1);
     for id in ["a", "b"] {
         let offer = event(id)
             .of(if id == "a" { "alert:a" } else { "alert:b" })
@@ -183,7 +195,7 @@ async fn deliveries_that_wait_are_claimed_as_soon_as_a_slot_is_free() {
     let first = claims.next().await.unwrap();
     assert_eq!(first.len(), 1, "one slot, one lease");
     assert!(claims.more().is_none());
-    claims.free(1, 0);
+    claims.desk().free(1, 0);
     let second = claims.next().await.unwrap();
     assert_eq!(second[0].seq.0, 2);
 }
@@ -192,7 +204,7 @@ async fn deliveries_that_wait_are_claimed_as_soon_as_a_slot_is_free() {
 async fn a_dispatcher_that_ends_gives_back_what_it_has_not_begun() {
     let running = run(memory());
     let sink = running.inbox.sink("s").await.unwrap();
-    let claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let claims = running.register(sink, 8);
     running
         .committer
         .offer(event("a").to(sink).offer())
@@ -200,7 +212,7 @@ async fn a_dispatcher_that_ends_gives_back_what_it_has_not_begun() {
         .unwrap()
         .unwrap();
     drop(claims);
-    let mut again = running.committer.register(sink, 8, Duration::from_secs(60));
+    let mut again = running.register(sink, 8);
     let lease = again.next().await.unwrap().remove(0);
     assert_eq!((lease.attempt, lease.interrupted), (1, false));
 }
@@ -209,7 +221,7 @@ async fn a_dispatcher_that_ends_gives_back_what_it_has_not_begun() {
 async fn what_is_leased_for_a_dispatcher_that_has_gone_is_given_back() {
     let running = run(memory());
     let sink = running.inbox.sink("s").await.unwrap();
-    let claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let claims = running.register(sink, 8);
     running
         .committer
         .offer(event("x").offer())
@@ -237,8 +249,8 @@ async fn what_is_leased_for_a_dispatcher_that_has_gone_is_given_back() {
 async fn the_dispatcher_registered_last_gets_a_sinks_leases() {
     let running = run(memory());
     let sink = running.inbox.sink("s").await.unwrap();
-    let mut first = running.committer.register(sink, 1, Duration::from_secs(60));
-    let mut second = running.committer.register(sink, 1, Duration::from_secs(60));
+    let mut first = running.register(sink, 1);
+    let mut second = running.register(sink, 1);
     let offers = ["alert:a", "alert:b"].map(|subject| {
         let id = if subject == "alert:a" { "a" } else { "b" };
         running
@@ -256,17 +268,17 @@ async fn the_dispatcher_registered_last_gets_a_sinks_leases() {
 async fn a_slot_filled_while_the_sink_was_paused_is_not_free_when_it_goes_on() {
     let running = run(memory());
     let sink = running.inbox.sink("s").await.unwrap();
-    let mut claims = running.committer.register(sink, 1, Duration::from_secs(60));
+    let mut claims = running.register(sink, 1);
     let (done, go) = running.inbox.hold_next();
     let answer = running
         .committer
         .offer(event("a").of("alert:a").to(sink).offer());
     done.await.unwrap();
-    claims.pause();
+    claims.desk().pause();
     drop(go);
     answer.await.unwrap().unwrap();
     assert_eq!(claims.next().await.unwrap().len(), 1);
-    claims.resume();
+    claims.desk().resume();
     let wanted = event("b").of("alert:b").to(sink).offer();
     running.committer.offer(wanted).await.unwrap().unwrap();
     assert!(
@@ -279,7 +291,7 @@ async fn a_slot_filled_while_the_sink_was_paused_is_not_free_when_it_goes_on() {
 async fn a_large_body_does_not_raise_the_bound_on_leased_bodies() {
     let running = run(memory());
     let sink = running.inbox.sink("s").await.unwrap();
-    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let mut claims = running.register(sink, 8);
     let large: &'static str = Box::leak("x".repeat(18 << 20).into_boxed_str());
     let over: &'static str = Box::leak("x".repeat(17 << 20).into_boxed_str());
     let offer = |id, subject, body| {
@@ -288,13 +300,13 @@ async fn a_large_body_does_not_raise_the_bound_on_leased_bodies() {
     };
     offer("a", "alert:a", large).await.unwrap().unwrap();
     let leases = claims.next().await.unwrap();
-    claims.settle(
+    claims.desk().settle(
         leases
             .into_iter()
             .map(|lease| lease.settle(Settlement::Delivered))
             .collect(),
     );
-    claims.free(1, large.len());
+    claims.desk().free(1, large.len());
     offer("b", "alert:b", over).await.unwrap().unwrap();
     assert_eq!(claims.next().await.unwrap().len(), 1);
     offer("c", "alert:c", "{}").await.unwrap().unwrap();
@@ -305,7 +317,7 @@ async fn a_large_body_does_not_raise_the_bound_on_leased_bodies() {
 async fn what_was_committed_beside_a_bad_event_is_delivered_without_another_push() {
     let running = run(memory().poisoned_by("bad"));
     let sink = running.inbox.sink("s").await.unwrap();
-    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let mut claims = running.register(sink, 8);
     running
         .committer
         .offer(event("x").offer())
@@ -324,7 +336,7 @@ async fn what_was_committed_beside_a_bad_event_is_delivered_without_another_push
 async fn claims_that_the_store_refuses_do_not_hold_up_pushes() {
     let running = run(memory().refusing_claims());
     let sink = running.inbox.sink("s").await.unwrap();
-    let _claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let _claims = running.register(sink, 8);
     let begun = std::time::Instant::now();
     for id in ["a", "b", "c", "d", "e"] {
         let offer = event(id).to(sink).offer();
@@ -344,7 +356,7 @@ async fn claims_that_the_store_refuses_do_not_hold_up_pushes() {
 async fn a_settled_lease_survives_a_store_that_fills_up_while_parts_are_tried_one_by_one() {
     let running = run(memory());
     let sink = running.inbox.sink("s").await.unwrap();
-    let mut claims = running.committer.register(sink, 8, Duration::from_secs(60));
+    let mut claims = running.register(sink, 8);
     let wanted = event("a").to(sink).offer();
     running.committer.offer(wanted).await.unwrap().unwrap();
     let lease = claims.next().await.unwrap().remove(0);
@@ -352,7 +364,9 @@ async fn a_settled_lease_survives_a_store_that_fills_up_while_parts_are_tried_on
         Some(InboxError::Refused("odd".to_owned())),
         Some(InboxError::Full("no room".to_owned())),
     ]);
-    claims.settle(vec![lease.settle(Settlement::Delivered)]);
+    claims
+        .desk()
+        .settle(vec![lease.settle(Settlement::Delivered)]);
     let mut state = running.committer.watch();
     for full in [true, false] {
         state

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
 use super::line::{LabelStyle, LineInput, write_event_line};
 use super::pretty::write_pretty_line;
-use super::{Sink, SinkError};
+use super::{Sink, SinkError, Taken};
 use crate::clock::Clock;
 use crate::inbox::Lease;
 use crate::stdout::{Block, Stdout};
@@ -21,8 +20,8 @@ pub enum Format {
     Pretty,
 }
 
-/// What may change while the sink runs.
-#[derive(Debug, Clone)]
+/// How the sink writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSinkOptions {
     /// How labels are written.
     pub labels: LabelStyle,
@@ -32,18 +31,14 @@ pub struct LogSinkOptions {
 
 /// Writes event lines through the thread that owns stdout.
 pub struct LogSink {
-    options: Arc<ArcSwap<LogSinkOptions>>,
+    options: LogSinkOptions,
     stdout: Stdout,
     clock: Arc<dyn Clock>,
 }
 
 impl LogSink {
-    /// A sink that reads `options` anew for each block of lines.
-    pub fn new(
-        options: Arc<ArcSwap<LogSinkOptions>>,
-        stdout: Stdout,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    /// A sink that writes through `stdout`.
+    pub fn new(options: LogSinkOptions, stdout: Stdout, clock: Arc<dyn Clock>) -> Self {
         Self {
             options,
             stdout,
@@ -52,7 +47,7 @@ impl LogSink {
     }
 
     fn block(&self, leases: &[Lease]) -> Block {
-        let options = self.options.load();
+        let options = &self.options;
         let now = self.clock.now();
         let mut block = Block {
             bytes: Vec::with_capacity(leases.len() * 800),
@@ -79,7 +74,7 @@ impl LogSink {
 
 #[async_trait]
 impl Sink for LogSink {
-    async fn deliver(&self, leases: &[Lease]) -> Vec<Result<(), SinkError>> {
+    async fn deliver(&self, leases: &[Lease]) -> Vec<Result<Taken, SinkError>> {
         let mut block = self.block(leases);
         let answered = loop {
             match self.stdout.block(block) {
@@ -92,11 +87,11 @@ impl Sink for LogSink {
             }
         };
         match answered.await {
-            Ok(Ok(())) => vec![Ok(()); leases.len()],
+            Ok(Ok(())) => vec![Ok(Taken::default()); leases.len()],
             Ok(Err(closed)) => (0..leases.len())
                 .map(|line| {
                     if line < closed.lines {
-                        Ok(())
+                        Ok(Taken::default())
                     } else {
                         Err(SinkError::Gone(closed.to_string()))
                     }

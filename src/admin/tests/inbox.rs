@@ -118,6 +118,7 @@ impl Inbox for FixedInbox {
                 pending: self.events.unsigned_abs(),
                 oldest_pending_at: Some(at(1)),
                 dead: 0,
+                held_until: None,
             }],
         })
     }
@@ -172,6 +173,8 @@ impl Inbox for FixedInbox {
                     ended: at(3),
                     outcome: "retried".to_owned(),
                     error: row.last_error.clone(),
+                    status: None,
+                    answer: None,
                 });
             }
             let matches = filter.seq.is_none_or(|wanted| wanted == row.seq)
@@ -246,6 +249,28 @@ impl Inbox for FixedInbox {
 
     async fn drop_unreadable(&self, _: i64) -> Result<bool, InboxError> {
         Err(InboxError::Closed)
+    }
+
+    async fn change(
+        &self,
+        changes: Vec<crate::inbox::Change>,
+        _: crate::inbox::Audit,
+        _: Timestamp,
+    ) -> Result<Vec<crate::inbox::Changed>, InboxError> {
+        self.check()?;
+        Ok(vec![crate::inbox::Changed::Done; changes.len()])
+    }
+
+    async fn audited(
+        &self,
+        _: Option<i64>,
+        _: usize,
+    ) -> Result<Page<crate::inbox::query::AuditRow>, InboxError> {
+        self.check()?;
+        Ok(Page {
+            items: Vec::new(),
+            next_cursor: None,
+        })
     }
 
     async fn prune(&self, _: Prune) -> Result<Pruned, InboxError> {

@@ -22,12 +22,7 @@ pub(in crate::inbox) async fn a_new_event_is_leased_by_the_transaction_that_stor
                     .offer()
             })
             .into(),
-        claims: vec![Claim {
-            sink,
-            slots: 5,
-            bytes: usize::MAX,
-            ttl: TTL,
-        }],
+        claims: vec![Claim::new(sink, 5, TTL)],
         ..Batch::default()
     };
     let committed = inbox.commit(Arc::new(batch), at(0)).await.unwrap();
@@ -104,10 +99,8 @@ pub(in crate::inbox) async fn bodies_that_are_leased_take_bounded_memory(inbox: 
     let claim = |offers| Batch {
         offers,
         claims: vec![Claim {
-            sink,
-            slots: 5,
             bytes: 3,
-            ttl: TTL,
+            ..Claim::new(sink, 5, TTL)
         }],
         ..Batch::default()
     };

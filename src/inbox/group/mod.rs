@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::inbox::committer::{CommitterOptions, Message, Refusal, Shared, StoreState};
 use crate::inbox::{
-    Batch, Claim, Committed, InboxError, Lease, Offer, Offered, Settled, Settlement,
+    Batch, Claim, Committed, InboxError, Lease, Offer, Offered, Settled, Settlement, SinkId,
 };
 
 /// Offers in one transaction.
@@ -42,6 +42,7 @@ pub(super) struct Group {
     answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
     bytes: usize,
     settled: Vec<Settled>,
+    recovered: Vec<SinkId>,
     /// When settled leases are committed even if no offer comes.
     ride_by: Option<Instant>,
     /// While the store is failing: when it is tried again.
@@ -64,6 +65,7 @@ impl Group {
             answers: Vec::new(),
             bytes: 0,
             settled: Vec::new(),
+            recovered: Vec::new(),
             ride_by: None,
             again_at: None,
             claims_at: None,
@@ -82,7 +84,11 @@ impl Group {
                 continue;
             }
             let claims = self.claims();
-            if self.offers.is_empty() && self.settled.is_empty() && claims.is_empty() {
+            if self.offers.is_empty()
+                && self.settled.is_empty()
+                && self.recovered.is_empty()
+                && claims.is_empty()
+            {
                 // Nothing rides, so there is no time to keep; kept, it would be over at once, again
                 // and again.
                 self.ride_by = None;
@@ -156,6 +162,10 @@ impl Group {
                 self.settled.extend(settled);
                 self.ride_by.get_or_insert_with(|| Instant::now() + LINGER);
             }
+            Message::Recovered(sink) => {
+                self.recovered.push(sink);
+                self.ride_by.get_or_insert_with(Instant::now);
+            }
             Message::Wake => {}
         }
     }
@@ -213,6 +223,7 @@ impl Group {
     async fn commit(&mut self, claims: Vec<Claim>) -> anyhow::Result<()> {
         let batch = Arc::new(Batch {
             settled: std::mem::take(&mut self.settled),
+            recovered: std::mem::take(&mut self.recovered),
             offers: std::mem::take(&mut self.offers),
             claims,
         });
@@ -228,6 +239,7 @@ impl Group {
             Err(InboxError::Refused(reason)) => self.one_by_one(&batch, answers, &reason).await,
             Err(error) => {
                 self.settled = batch.settled.clone();
+                self.recovered.clone_from(&batch.recovered);
                 let refusal = match error {
                     InboxError::Full(_) => Refusal::Full,
                     _ => Refusal::Failed,
@@ -279,6 +291,9 @@ impl Group {
         }
         let mut leases = committed.leases;
         for slots in slots.iter() {
+            let needless = committed.superseded.iter();
+            let needless = needless.filter(|(_, sink)| *sink == slots.sink()).count();
+            slots.superseded(needless as u64);
             let (mine, others): (Vec<_>, Vec<_>) = leases
                 .into_iter()
                 .partition(|lease| lease.sink == slots.sink());

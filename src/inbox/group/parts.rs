@@ -64,7 +64,8 @@ impl Group {
         self.note_unclaimed(&Batch::default());
         for claim in &batch.claims {
             let alone = Arc::new(Batch {
-                claims: vec![*claim],
+                claims: vec![claim.clone()],
+                recovered: batch.recovered.clone(),
                 ..Batch::default()
             });
             match self.apply(&alone).await {

@@ -1,58 +1,51 @@
-//! Deliveries in order: settling a lease, moving a lane's head, claiming what is due.
+//! Deliveries in order: settling a lease, and moving a lane's head.
 //!
 //! A lane is a list of one subject's unsettled deliveries to one sink. Only its head is ever
 //! leased, so at most one attempt of a subject runs, and a claim looks at lanes alone: its cost
 //! does not depend on how much waits behind them.
 
-use std::sync::Arc;
-
 use rusqlite::{OptionalExtension as _, params};
 
-use super::rows::{self, STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED};
+use super::links;
+use super::rows::{STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED};
 use super::transaction::Work;
-use crate::inbox::{Claim, Lease, Seq, Settled, Settlement, SinkId};
-
-/// Attempts kept of one delivery.
-const KEPT_ATTEMPTS: u32 = 20;
+use crate::inbox::{Seq, Settled, Settlement, SinkId};
 
 impl Work<'_> {
     /// Ends one lease. A lease that is no longer ours changes nothing and is reported as lost.
     pub(super) fn settle(&mut self, settled: &Settled) -> rusqlite::Result<()> {
-        match &settled.settlement {
-            Settlement::Delivered => self.settle_finally(settled, STATE_DELIVERED, None),
-            Settlement::Expired => self.settle_finally(settled, STATE_EXPIRED, None),
-            Settlement::Dead(reason) => {
-                if self.settle_finally(settled, STATE_DEAD, Some(reason))? {
-                    self.keep_attempt(settled, "dead", reason)?;
-                }
-                Ok(true)
-            }
+        let (state, reason) = match &settled.settlement {
+            Settlement::Delivered => (STATE_DELIVERED, None),
+            Settlement::Expired => (STATE_EXPIRED, None),
+            Settlement::Superseded(reason) => (STATE_SUPERSEDED, Some(&**reason)),
+            Settlement::Dead(reason) => (STATE_DEAD, Some(&**reason)),
             Settlement::RetryAt(at, reason) => {
-                let held = self.put_back(settled, at.as_microsecond(), false)?;
-                if held {
-                    self.sql
-                        .prepare(
-                            "UPDATE deliveries SET last_error = ?3 WHERE seq = ?1 AND sink = ?2",
-                        )?
-                        .execute(params![settled.seq.0, settled.sink.0, reason])?;
-                    self.keep_attempt(settled, "retried", reason)?;
+                if self.put_back(settled, at.as_microsecond(), false)? {
+                    self.note_attempt(settled, STATE_PENDING, Some(reason))?;
+                    self.supersede_if_needless(settled)?;
                 }
-                Ok(held)
+                return Ok(());
             }
-            Settlement::Released => {
-                // Put back as it was found: of an interrupted attempt nothing more is known now.
-                let held = self.put_back(settled, self.now, settled.interrupted)?;
-                if held {
-                    self.sql
-                        .prepare(
-                            "UPDATE deliveries SET attempts = attempts - 1 WHERE seq = ?1 AND sink = ?2",
-                        )?
-                        .execute(params![settled.seq.0, settled.sink.0])?;
-                }
-                Ok(held)
-            }
+            Settlement::Released => return self.release(settled),
+        };
+        if self.settle_finally(settled, state, reason)? {
+            self.note_attempt(settled, state, reason)?;
         }
-        .map(|_held| ())
+        Ok(())
+    }
+
+    fn release(&mut self, settled: &Settled) -> rusqlite::Result<()> {
+        // Put back as it was found: of an interrupted attempt nothing more is known now.
+        if self.put_back(settled, self.now, settled.interrupted)? {
+            self.sql
+                .prepare(
+                    "UPDATE deliveries SET attempts = attempts - 1 WHERE seq = ?1 AND sink = ?2",
+                )?
+                .execute(params![settled.seq.0, settled.sink.0])?;
+            self.forget_send(settled)?;
+            self.supersede_if_needless(settled)?;
+        }
+        Ok(())
     }
 
     fn settle_finally(
@@ -77,14 +70,24 @@ impl Work<'_> {
             self.lost.push((settled.seq, settled.sink));
             return Ok(false);
         }
+        self.settled_as(settled.seq, settled.sink, (state, error))?;
+        Ok(true)
+    }
+
+    fn settled_as(
+        &mut self,
+        seq: Seq,
+        sink: SinkId,
+        (state, error): (i64, Option<&str>),
+    ) -> rusqlite::Result<()> {
         self.sql
             .prepare(
                 "UPDATE deliveries SET state = ?3, settled = ?4, last_error = coalesce(?5, last_error) \
                  WHERE seq = ?1 AND sink = ?2",
             )?
-            .execute(params![settled.seq.0, settled.sink.0, state, self.now, error])?;
-        self.cache.pending(settled.sink, -1);
-        Ok(true)
+            .execute(params![seq.0, sink.0, state, self.now, error])?;
+        self.cache.pending(sink, -1);
+        Ok(())
     }
 
     /// Makes the next delivery of the lane its head, due at once. False when the lease was lost.
@@ -106,7 +109,7 @@ impl Work<'_> {
         Ok(moved == 1)
     }
 
-    pub(super) fn next_of(&self, seq: Seq, sink: SinkId) -> rusqlite::Result<Option<i64>> {
+    fn next_of(&self, seq: Seq, sink: SinkId) -> rusqlite::Result<Option<i64>> {
         self.sql
             .prepare("SELECT next FROM deliveries WHERE seq = ?1 AND sink = ?2")?
             .query_row(params![seq.0, sink.0], |row| row.get(0))
@@ -139,122 +142,65 @@ impl Work<'_> {
         Ok(held == 1)
     }
 
-    fn keep_attempt(
-        &mut self,
-        settled: &Settled,
-        outcome: &str,
-        error: &str,
-    ) -> rusqlite::Result<()> {
-        self.sql
-            .prepare(
-                "INSERT OR REPLACE INTO attempts (seq, sink, n, ended, outcome, error) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                settled.seq.0,
-                settled.sink.0,
-                settled.attempt,
-                self.now,
-                outcome,
-                error
-            ])?;
-        if settled.attempt > KEPT_ATTEMPTS {
-            self.sql
-                .prepare("DELETE FROM attempts WHERE seq = ?1 AND sink = ?2 AND n <= ?3")?
-                .execute(params![
-                    settled.seq.0,
-                    settled.sink.0,
-                    settled.attempt - KEPT_ATTEMPTS
-                ])?;
+    /// A delivery that was put back is not needed once a later one of its kind waits.
+    fn supersede_if_needless(&mut self, settled: &Settled) -> rusqlite::Result<()> {
+        if self.is_needless(settled.seq, settled.sink, settled.lane)? {
+            self.supersede(settled.seq, settled.sink)?;
         }
         Ok(())
     }
 
-    /// Leases due heads of `claim.sink`, ended leases first, and returns what is left of the claim.
-    pub(super) fn claim(&mut self, claim: &Claim) -> rusqlite::Result<Claim> {
-        let mut left = *claim;
-        for leased in [1_i64, 0] {
-            if left.slots == 0 || left.bytes == 0 {
-                break;
-            }
-            let due: Vec<(i64, i64)> = self
-                .sql
-                .prepare(
-                    "SELECT lane, head FROM lanes WHERE sink = ?1 AND leased = ?2 AND available <= ?3 \
-                     ORDER BY available, head LIMIT ?4",
-                )?
-                .query_map(params![claim.sink.0, leased, self.now, limit(left.slots)], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            for (lane, head) in due {
-                if left.bytes == 0 {
-                    break;
-                }
-                let bytes = self.lease(claim, (lane, Seq(head)), leased == 1)?;
-                left.slots -= 1;
-                left.bytes = left.bytes.saturating_sub(bytes);
-            }
-        }
-        Ok(left)
-    }
-
-    fn lease(
-        &mut self,
-        claim: &Claim,
-        (lane, seq): (i64, Seq),
-        interrupted: bool,
-    ) -> rusqlite::Result<usize> {
-        let token = self.next_token();
-        let expires_at = self.lease_end(claim.ttl);
+    /// Whether a later delivery of the same kind waits behind this one.
+    pub(super) fn is_needless(&self, seq: Seq, sink: SinkId, lane: i64) -> rusqlite::Result<bool> {
         self.sql
             .prepare(
-                "UPDATE lanes SET leased = 1, available = ?3, token = ?4 WHERE sink = ?1 AND lane = ?2",
+                "SELECT EXISTS (SELECT 1 FROM lanes l JOIN deliveries d ON d.seq = ?3 AND d.sink = ?1 \
+                 WHERE l.sink = ?1 AND l.lane = ?2 AND l.latest > ?3 AND d.latest = 1)",
             )?
-            .execute(params![claim.sink.0, lane, expires_at.as_microsecond(), token])?;
-        let (attempt, replay) = self
+            .query_row(params![sink.0, lane, seq.0], |row| row.get(0))
+    }
+
+    /// Takes a delivery that waits out of its lane.
+    pub(super) fn supersede(&mut self, seq: Seq, sink: SinkId) -> rusqlite::Result<()> {
+        links::unlink(self.sql.connection(), seq, sink, self.now)?;
+        self.settled_as(seq, sink, (STATE_SUPERSEDED, Some("a later event waits")))?;
+        self.superseded.push((seq, sink));
+        Ok(())
+    }
+
+    /// Notes that a delivery which is superseded once a later one waits now waits itself, at the
+    /// lane's end; the one before it is superseded, unless its attempt is running.
+    pub(super) fn note_latest(
+        &mut self,
+        seq: Seq,
+        sink: SinkId,
+        lane: i64,
+    ) -> rusqlite::Result<()> {
+        let before: Option<i64> = self
             .sql
             .prepare(
-                "UPDATE deliveries SET attempts = attempts + 1 WHERE seq = ?1 AND sink = ?2 \
-                 RETURNING attempts, replay",
+                "SELECT latest FROM lanes WHERE sink = ?1 AND lane = ?2 \
+                 AND NOT (leased = 1 AND available > ?3 AND head = latest)",
             )?
-            .query_row(params![seq.0, claim.sink.0], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        let (event, stale) = rows::load_event(&self.sql, self.cache, seq)?;
-        let bytes = event.body.len();
-        self.leases.push(Lease {
-            seq,
-            sink: claim.sink,
-            event: Arc::new(event),
-            stale,
-            attempt,
-            interrupted,
-            replay,
-            expires_at,
-            lane,
-            token,
-        });
-        Ok(bytes)
-    }
-
-    /// When `sink` next has something to do: the earliest due head, or the first lease to end.
-    pub(super) fn next_due(&self, sink: SinkId) -> rusqlite::Result<Option<i64>> {
-        let mut earliest = None;
-        for leased in [0_i64, 1] {
-            let due: Option<i64> = self
-                .sql
-                .prepare("SELECT min(available) FROM lanes WHERE sink = ?1 AND leased = ?2")?
-                .query_row(params![sink.0, leased], |row| row.get(0))?;
-            earliest = match (earliest, due) {
-                (Some(a), Some(b)) => Some(i64::min(a, b)),
-                (a, b) => a.or(b),
-            };
+            .query_row(params![sink.0, lane, self.now], |row| row.get(0))
+            .optional()?
+            .flatten();
+        if let Some(before) = before.filter(|before| *before < seq.0)
+            && self.waits(Seq(before), sink)?
+        {
+            self.supersede(Seq(before), sink)?;
         }
-        Ok(earliest)
+        self.sql
+            .prepare("UPDATE lanes SET latest = ?3 WHERE sink = ?1 AND lane = ?2")?
+            .execute(params![sink.0, lane, seq.0])
+            .map(|_one| ())
     }
-}
 
-fn limit(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+    fn waits(&self, seq: Seq, sink: SinkId) -> rusqlite::Result<bool> {
+        self.sql
+            .prepare("SELECT state = 0 FROM deliveries WHERE seq = ?1 AND sink = ?2")?
+            .query_row(params![seq.0, sink.0], |row| row.get(0))
+            .optional()
+            .map(Option::unwrap_or_default)
+    }
 }

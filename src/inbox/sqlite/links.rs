@@ -60,6 +60,10 @@ pub(super) fn unlink(sql: &Connection, seq: Seq, sink: SinkId, now: i64) -> rusq
             .execute(params![behind, sink.0, before])?;
     }
     let lane = (sink.0, place.lane);
+    sql.prepare_cached(
+        "UPDATE lanes SET latest = NULL WHERE sink = ?1 AND lane = ?2 AND latest = ?3",
+    )?
+    .execute(params![lane.0, lane.1, seq.0])?;
     match (place.head, behind) {
         (true, Some(behind)) => sql
             .prepare_cached(

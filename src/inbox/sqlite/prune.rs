@@ -239,6 +239,11 @@ fn forget(sql: &Connection, prune: &Prune, slice: u64) -> rusqlite::Result<Prune
              AND NOT EXISTS (SELECT 1 FROM events WHERE seq = last_seq)",
         )?
         .execute(params![id(first), id(last), cutoff])?;
+    sql.prepare_cached(
+        "DELETE FROM remembered WHERE subject BETWEEN ?1 AND ?2 \
+         AND NOT EXISTS (SELECT 1 FROM subjects WHERE id = subject)",
+    )?
+    .execute([id(first), id(last)])?;
     let unreadable = sql
         .prepare_cached("DELETE FROM unreadable WHERE received < ?1")?
         .execute([prune.cutoff().as_microsecond()])?;

@@ -6,9 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::event::Outcome;
+use crate::event::{Outcome, Seq};
 use crate::inbox::conformance::{self, TTL, at, claim, event};
-use crate::inbox::{Claim, Committer, CommitterOptions, PruneWhat, Pruned, Settlement};
+use crate::inbox::{
+    Batch, Claim, ClaimOptions, Committer, CommitterOptions, Inbox, Prune, PruneWhat, Pruned,
+    Settlement,
+};
 use crate::metrics::Metrics;
 
 fn options(location: Location) -> SqliteOptions {
@@ -52,12 +55,7 @@ async fn what_was_leased_when_the_process_ended_is_found_by_the_next_one() {
     let sink = inbox.sink("s").await.unwrap();
     let batch = Batch {
         offers: vec![event("a").to(sink).offer()],
-        claims: vec![Claim {
-            sink,
-            slots: 1,
-            bytes: usize::MAX,
-            ttl: TTL,
-        }],
+        claims: vec![Claim::new(sink, 1, TTL)],
         ..Batch::default()
     };
     assert_eq!(
@@ -86,10 +84,14 @@ async fn the_group_commit_rests_and_ends_when_nothing_is_left_to_settle() {
         clock: Arc::new(SystemClock),
         metrics: Metrics::new(),
     });
-    let claims = committer.register(sink, 0, TTL);
+    let claims = committer.register(
+        sink,
+        ClaimOptions::new(0, TTL),
+        Metrics::new().sink(&Arc::from("s")),
+    );
     #[expect(clippy::disallowed_methods, reason = "no lifecycle is under test")]
     let task = tokio::spawn(task);
-    claims.settle(Vec::new());
+    claims.desk().settle(Vec::new());
     // Its time to ride passes, and nothing is there to ride.
     tokio::time::advance(Duration::from_secs(1)).await;
     tokio::task::yield_now().await;

@@ -1,6 +1,5 @@
 //! One transaction: settle, claim, then judge what is offered. All of it is committed, or none.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use super::rows::{OUTCOME_ACCEPTED, OUTCOME_STALE, origin_number};
 use super::statements::Statements;
 use super::writer::Writer;
 use crate::event::Outcome;
-use crate::inbox::{Batch, Claim, Committed, Lease, Offer, Offered, Seq, SinkId, Wanted};
+use crate::inbox::{Batch, Claim, Committed, Lease, Offer, Offered, Seq, SinkId};
 
 /// A transaction under way, with what it has done so far.
 pub(super) struct Work<'a> {
@@ -22,9 +21,10 @@ pub(super) struct Work<'a> {
     pub(super) now: i64,
     pub(super) leases: Vec<Lease>,
     pub(super) lost: Vec<(Seq, SinkId)>,
+    pub(super) superseded: Vec<(Seq, SinkId)>,
     tokens: &'a mut i64,
     /// Slots that waiting deliveries left over, for deliveries made by this very transaction.
-    free: Vec<Claim>,
+    pub(super) free: Vec<Claim>,
 }
 
 /// What is known of an event's subject before it is judged.
@@ -51,11 +51,15 @@ pub(super) fn commit(
         now: now.as_microsecond(),
         leases: Vec::new(),
         lost: Vec::new(),
+        superseded: Vec::new(),
         tokens: &mut writer.tokens,
         free: Vec::with_capacity(batch.claims.len()),
     };
     for settled in &batch.settled {
         work.settle(settled)?;
+    }
+    for sink in &batch.recovered {
+        work.recover(*sink)?;
     }
     for claim in &batch.claims {
         let left = work.claim(claim)?;
@@ -68,23 +72,24 @@ pub(super) fn commit(
     let next_due = batch
         .claims
         .iter()
-        .map(|claim| Ok((claim.sink, work.next_due(claim.sink)?.map(timestamp))))
+        .map(|claim| Ok((claim.sink, work.next_due(claim)?.map(timestamp))))
         .collect::<rusqlite::Result<_>>()?;
-    let (leases, lost) = work.done();
+    let (leases, lost, superseded) = work.done();
     writer.cache.store(&transaction, before)?;
     transaction.commit()?;
     Ok(Committed {
         offered,
         leases,
         lost,
+        superseded,
         next_due,
     })
 }
 
 impl Work<'_> {
     /// What was done; the statements go back to the connection.
-    fn done(self) -> (Vec<Lease>, Vec<(Seq, SinkId)>) {
-        (self.leases, self.lost)
+    fn done(self) -> (Vec<Lease>, Vec<(Seq, SinkId)>, Vec<(Seq, SinkId)>) {
+        (self.leases, self.lost, self.superseded)
     }
 
     pub(super) fn next_token(&mut self) -> i64 {
@@ -130,7 +135,7 @@ impl Work<'_> {
         self.insert_event(offer, seq, (route, &known), stale)?;
         self.update_subject(offer, seq, (route, &known), stale)?;
         for wanted in offer.wanted.iter() {
-            if !stale || wanted.include_stale {
+            if if stale { wanted.stale } else { wanted.fresh } {
                 self.deliver(offer, seq, wanted, (known.lane, stale))?;
             }
         }
@@ -282,92 +287,6 @@ impl Work<'_> {
                 ])?;
         }
         Ok(())
-    }
-
-    /// Makes one delivery: leased at once while the sink has slots and the lane is free.
-    fn deliver(
-        &mut self,
-        offer: &Offer,
-        seq: Seq,
-        wanted: &Wanted,
-        (lane, stale): (i64, bool),
-    ) -> rusqlite::Result<()> {
-        let lane = if wanted.in_order { lane } else { -seq.0 };
-        let lease = self
-            .free
-            .iter()
-            .find(|claim| claim.sink == wanted.sink && claim.slots > 0 && claim.bytes > 0)
-            .map(|claim| claim.ttl);
-        let (token, expires_at) = match lease {
-            Some(ttl) => (Some(self.next_token()), self.lease_end(ttl)),
-            None => (None, timestamp(self.now)),
-        };
-        let first = self
-            .sql
-            .prepare(
-                "INSERT INTO lanes (sink, lane, head, tail, leased, available, token) \
-                 VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![
-                wanted.sink.0,
-                lane,
-                seq.0,
-                token.is_some(),
-                expires_at.as_microsecond(),
-                token
-            ])?
-            == 1;
-        let token = token.filter(|_| first);
-        let before = if first {
-            None
-        } else {
-            Some(self.queue_behind(wanted.sink, lane, seq)?)
-        };
-        self.sql
-            .prepare(
-                "INSERT INTO deliveries (seq, sink, state, attempts, previous) \
-                 VALUES (?1, ?2, 0, ?3, ?4)",
-            )?
-            .execute(params![seq.0, wanted.sink.0, token.is_some(), before])?;
-        self.cache.pending(wanted.sink, 1);
-        if let Some(token) = token {
-            self.take_slot(wanted.sink, offer.event.body.len());
-            self.leases.push(Lease {
-                seq,
-                sink: wanted.sink,
-                event: Arc::clone(&offer.event),
-                stale,
-                attempt: 1,
-                interrupted: false,
-                replay: false,
-                expires_at,
-                lane,
-                token,
-            });
-        }
-        Ok(())
-    }
-
-    /// Makes `seq` the lane's last, and says which was.
-    fn queue_behind(&mut self, sink: SinkId, lane: i64, seq: Seq) -> rusqlite::Result<i64> {
-        let before: i64 = self
-            .sql
-            .prepare("SELECT tail FROM lanes WHERE sink = ?1 AND lane = ?2")?
-            .query_row(params![sink.0, lane], |row| row.get(0))?;
-        self.sql
-            .prepare("UPDATE deliveries SET next = ?3 WHERE seq = ?1 AND sink = ?2")?
-            .execute(params![before, sink.0, seq.0])?;
-        self.sql
-            .prepare("UPDATE lanes SET tail = ?3 WHERE sink = ?1 AND lane = ?2")?
-            .execute(params![sink.0, lane, seq.0])?;
-        Ok(before)
-    }
-
-    fn take_slot(&mut self, sink: SinkId, bytes: usize) {
-        if let Some(claim) = self.free.iter_mut().find(|claim| claim.sink == sink) {
-            claim.slots -= 1;
-            claim.bytes = claim.bytes.saturating_sub(bytes);
-        }
     }
 }
 

@@ -108,15 +108,18 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<(DeliveryRow, i64)> {
 
 fn attempts(sql: &Connection, seq: Seq, sink: i64) -> rusqlite::Result<Vec<AttemptRow>> {
     sql.prepare_cached(
-        "SELECT n, ended, outcome, error FROM attempts WHERE seq = ?1 AND sink = ?2 ORDER BY n",
+        "SELECT n, began, ended, outcome, error, status, answer FROM attempts \
+         WHERE seq = ?1 AND sink = ?2 ORDER BY n",
     )?
     .query_map(params![seq.0, sink], |row| {
         Ok(AttemptRow {
             n: row.get(0)?,
-            began: None,
-            ended: timestamp(row.get(1)?),
-            outcome: row.get(2)?,
-            error: row.get(3)?,
+            began: row.get::<_, Option<i64>>(1)?.map(timestamp),
+            ended: timestamp(row.get(2)?),
+            outcome: row.get(3)?,
+            error: row.get(4)?,
+            status: row.get(5)?,
+            answer: row.get(6)?,
         })
     })?
     .collect()

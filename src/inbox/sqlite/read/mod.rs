@@ -170,7 +170,8 @@ pub(super) fn counts(sql: &Connection) -> rusqlite::Result<Counts> {
         unreadable: sql.query_row("SELECT count(*) FROM unreadable", [], |row| row.get(0))?,
         sinks: Vec::new(),
     };
-    let mut statement = sql.prepare_cached("SELECT id, name, pending FROM sinks ORDER BY name")?;
+    let mut statement =
+        sql.prepare_cached("SELECT id, name, pending, held_until FROM sinks ORDER BY name")?;
     let mut sinks = statement.query([])?;
     while let Some(row) = sinks.next()? {
         let id: i64 = row.get(0)?;
@@ -186,6 +187,7 @@ pub(super) fn counts(sql: &Connection) -> rusqlite::Result<Counts> {
             sink: row.get(1)?,
             pending: row.get::<_, i64>(2)?.try_into().unwrap_or_default(),
             oldest_pending_at: oldest.map(timestamp),
+            held_until: row.get::<_, Option<i64>>(3)?.map(timestamp),
             dead: sql
                 .prepare_cached(&dead)?
                 .query_row([id], |row| row.get(0))?,

@@ -1,0 +1,92 @@
+//! What leaves the inbox, and when.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::SinkId;
+use crate::event::Seq;
+
+/// What one small step of pruning may remove, in the order in which loss hurts least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PruneWhat {
+    /// Keys, subjects and unreadable pushes past their age, in one slice of all.
+    Forgotten {
+        /// Which slice; any number, taken modulo the number of slices.
+        slice: u64,
+    },
+    /// Events whose last delivery settled before the retention.
+    Aged,
+    /// For room: settled events older than an hour.
+    Settled,
+    /// For room: dead letters, too.
+    Dead,
+    /// For room: waiting deliveries of these sinks, too.
+    Waiting {
+        /// Sinks that are parked or failing.
+        sinks: Vec<SinkId>,
+    },
+}
+
+/// One small step of pruning.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// What may go.
+    pub what: PruneWhat,
+    /// The time now.
+    pub now: Timestamp,
+    /// Settled events are kept this long.
+    pub retention: Duration,
+    /// Look at events behind this position only.
+    pub after: Seq,
+    /// Stop once bodies of so many bytes are gone; zero means no such bound.
+    pub wanted_bytes: u64,
+}
+
+impl Prune {
+    /// History younger than this stays even when room is short.
+    pub const KEPT_FOR_SURE: Duration = Duration::from_secs(3600);
+    /// De-duplication reaches back at least this far: the sender's own history, and a day.
+    pub const REMEMBERED: Duration = Duration::from_secs(8 * 86_400);
+
+    /// Events received after this are not touched.
+    pub fn cutoff(&self) -> Timestamp {
+        let age = match self.what {
+            PruneWhat::Forgotten { .. } | PruneWhat::Aged => self.retention,
+            PruneWhat::Settled => self.retention.min(Self::KEPT_FOR_SURE),
+            PruneWhat::Dead | PruneWhat::Waiting { .. } => Duration::ZERO,
+        };
+        before(self.now, age)
+    }
+
+    /// Keys and subjects not seen since this are forgotten.
+    pub fn forget_before(&self) -> Timestamp {
+        before(self.now, self.retention.max(Self::REMEMBERED))
+    }
+
+    /// Whether `bytes` are all that was wanted.
+    pub fn enough(&self, bytes: u64) -> bool {
+        self.wanted_bytes != 0 && bytes >= self.wanted_bytes
+    }
+}
+
+fn before(now: Timestamp, age: Duration) -> Timestamp {
+    now.checked_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+/// What one step of pruning removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Whole events.
+    pub events: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// Dead letters among them.
+    pub dead: u64,
+    /// Waiting deliveries given up, by sink.
+    pub dropped: Vec<SinkId>,
+    /// Keys, subjects and unreadable pushes.
+    pub other: u64,
+    /// Where the next step goes on; `None` when there is nothing behind.
+    pub next: Option<Seq>,
+}

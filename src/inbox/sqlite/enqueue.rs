@@ -1,0 +1,112 @@
+//! Making a delivery: at the end of its lane, and leased at once where it comes first.
+
+use std::sync::Arc;
+
+use rusqlite::params;
+
+use super::transaction::{Work, timestamp};
+use crate::inbox::{Lease, Offer, Order, Seq, SinkId, Wanted};
+
+impl Work<'_> {
+    /// Makes one delivery: leased at once while the sink has slots and the lane is free.
+    pub(super) fn deliver(
+        &mut self,
+        offer: &Offer,
+        seq: Seq,
+        wanted: &Wanted,
+        (lane, stale): (i64, bool),
+    ) -> rusqlite::Result<()> {
+        let lane = match wanted.order {
+            Order::None => -seq.0,
+            Order::Subject | Order::Latest => lane,
+        };
+        let claim = self
+            .free
+            .iter()
+            .position(|claim| claim.sink == wanted.sink && claim.slots > 0 && claim.bytes > 0);
+        let (token, expires_at) = match claim {
+            Some(at) => (Some(self.next_token()), self.lease_end(self.free[at].ttl)),
+            None => (None, timestamp(self.now)),
+        };
+        let first = self
+            .sql
+            .prepare(
+                "INSERT INTO lanes (sink, lane, head, tail, leased, available, token) \
+                 VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                wanted.sink.0,
+                lane,
+                seq.0,
+                token.is_some(),
+                expires_at.as_microsecond(),
+                token
+            ])?
+            == 1;
+        let token = token.filter(|_| first);
+        let before = if first {
+            None
+        } else {
+            Some(self.queue_behind(wanted.sink, lane, seq)?)
+        };
+        // What was overtaken, or what a person asked for, neither makes others needless nor is so.
+        let latest = wanted.order == Order::Latest && !stale && !offer.event.command;
+        self.sql
+            .prepare(
+                "INSERT INTO deliveries (seq, sink, state, attempts, previous, latest) \
+                 VALUES (?1, ?2, 0, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                seq.0,
+                wanted.sink.0,
+                token.is_some(),
+                before,
+                latest
+            ])?;
+        self.cache.pending(wanted.sink, 1);
+        if latest {
+            self.note_latest(seq, wanted.sink, lane)?;
+        }
+        let (Some(token), Some(at)) = (token, claim) else {
+            return Ok(());
+        };
+        let claim = self.free[at].clone();
+        self.free[at].slots -= 1;
+        self.free[at].bytes = claim.bytes.saturating_sub(offer.event.body.len());
+        let lease = Lease {
+            seq,
+            sink: wanted.sink,
+            event: Arc::clone(&offer.event),
+            stale,
+            attempt: 1,
+            interrupted: false,
+            replay: false,
+            remembered: Vec::new(),
+            expires_at,
+            lane,
+            token,
+            rated: !claim.rates.is_empty(),
+        };
+        self.hand_out(&claim, lease)
+    }
+
+    /// Makes `seq` the lane's last, and says which was.
+    pub(super) fn queue_behind(
+        &mut self,
+        sink: SinkId,
+        lane: i64,
+        seq: Seq,
+    ) -> rusqlite::Result<i64> {
+        let before: i64 = self
+            .sql
+            .prepare("SELECT tail FROM lanes WHERE sink = ?1 AND lane = ?2")?
+            .query_row(params![sink.0, lane], |row| row.get(0))?;
+        self.sql
+            .prepare("UPDATE deliveries SET next = ?3 WHERE seq = ?1 AND sink = ?2")?
+            .execute(params![before, sink.0, seq.0])?;
+        self.sql
+            .prepare("UPDATE lanes SET tail = ?3 WHERE sink = ?1 AND lane = ?2")?
+            .execute(params![sink.0, lane, seq.0])?;
+        Ok(before)
+    }
+}

@@ -1,0 +1,236 @@
+//! The verbs of the inbox, each as work for the writer's thread or the reader's.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::OptionalExtension as _;
+use tokio::sync::oneshot;
+
+use super::writer::Writer;
+use super::{
+    Location, SqliteInbox, change, check, error, prune, read, room, transaction, unreadable,
+};
+use crate::event::{Route, Seq};
+use crate::inbox::query::{
+    AuditRow, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter,
+    SubjectRow, UnreadableRow,
+};
+use crate::inbox::{
+    Audit, Batch, Change, Changed, Committed, Inbox, InboxError, Prune, Pruned, SinkId, Space,
+    Unreadable, UnreadableBounds,
+};
+
+#[async_trait]
+impl Inbox for SqliteInbox {
+    async fn sink(&self, name: &str) -> Result<SinkId, InboxError> {
+        let name = name.to_owned();
+        self.write(move |writer| {
+            writer.attempt(|writer| {
+                let sql = &writer.connection;
+                // One that is known costs no commit: a start writes nothing, however full the disk.
+                let known = sql
+                    .query_row("SELECT id FROM sinks WHERE name = ?1", [&name], |row| {
+                        row.get(0).map(SinkId)
+                    })
+                    .optional()?;
+                if let Some(known) = known {
+                    return Ok(known);
+                }
+                let id = sql.query_row(
+                    "INSERT INTO sinks (name) VALUES (?1) RETURNING id",
+                    [&name],
+                    |row| row.get(0).map(SinkId),
+                )?;
+                writer.cache.sink_added(id);
+                Ok(id)
+            })
+        })
+        .await
+    }
+
+    async fn commit(&self, batch: Arc<Batch>, now: Timestamp) -> Result<Committed, InboxError> {
+        self.write(move |writer| {
+            writer.attempt(|writer| {
+                if !batch.offers.is_empty() {
+                    room::ensure(&writer.connection, &writer.options, &batch.offers)?;
+                }
+                transaction::commit(writer, &batch, now)
+            })
+        })
+        .await
+    }
+
+    fn takes(&self, route: &Route) -> bool {
+        self.routes.takes(route)
+    }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        self.write(|writer| {
+            writer.attempt(|writer| {
+                room::ensure(&writer.connection, &writer.options, &[])?;
+                writer
+                    .connection
+                    .execute(
+                        "INSERT INTO meta (key, value) VALUES ('probe', 1) \
+                         ON CONFLICT DO UPDATE SET value = value + 1",
+                        [],
+                    )
+                    .map(|_one| ())
+            })
+        })
+        .await
+    }
+
+    async fn keep_unreadable(
+        &self,
+        unreadable: Vec<Unreadable>,
+        bounds: UnreadableBounds,
+    ) -> Result<(), InboxError> {
+        self.write(move |writer| {
+            writer.attempt(|writer| {
+                room::ensure(&writer.connection, &writer.options, &[])?;
+                unreadable::keep(writer, &unreadable, bounds)
+            })
+        })
+        .await
+    }
+
+    async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError> {
+        self.write(move |writer| {
+            writer.attempt(|writer| {
+                let gone = writer
+                    .connection
+                    .execute("DELETE FROM unreadable WHERE id = ?1", [id])?;
+                Ok(gone == 1)
+            })
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        changes: Vec<Change>,
+        audit: Audit,
+        now: Timestamp,
+    ) -> Result<Vec<Changed>, InboxError> {
+        self.write(move |writer| {
+            writer.attempt(|writer| change::change(writer, (&changes, &audit), now))
+        })
+        .await
+    }
+
+    async fn audited(
+        &self,
+        cursor: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<AuditRow>, InboxError> {
+        self.read(move |sql| change::audited(sql, cursor, limit))
+            .await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError> {
+        self.write(move |writer| writer.attempt(|writer| prune::step(writer, &prune)))
+            .await
+    }
+
+    async fn check(&self) -> Result<Option<String>, InboxError> {
+        let Location::File(path) = &self.options.location else {
+            return Ok(None);
+        };
+        let (path, log) = (path.clone(), Arc::clone(&self.log));
+        let (answer, answered) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("store-check".to_owned())
+            .spawn(move || {
+                let _heard = answer.send(check::quick_check(&path, &log));
+            })
+            .map_err(|error| InboxError::Refused(error.to_string()))?;
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
+        answered
+            .await
+            .map_err(|_| InboxError::Closed)?
+            .map_err(|error| error::sort(&error, None))
+    }
+
+    async fn space(&self) -> Result<Space, InboxError> {
+        let pages = self.read(room::Pages::read).await?;
+        let room = room::measure(pages, &self.options)
+            .map_err(|error| InboxError::Refused(error.to_string()))?;
+        Ok(Space {
+            total: room.total,
+            store: room.taken,
+            free: room.free,
+            log: self.log.bytes_in_use(),
+            longest_stall: self.log.longest_stall(),
+        })
+    }
+
+    async fn counts(&self) -> Result<Counts, InboxError> {
+        self.read(read::counts).await
+    }
+
+    async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
+        self.read(move |sql| read::event(sql, seq)).await
+    }
+
+    async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
+        self.read(move |sql| read::events(sql, &filter)).await
+    }
+
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
+        self.read(move |sql| read::deliveries(sql, &filter)).await
+    }
+
+    async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
+        self.read(move |sql| read::subjects(sql, &filter)).await
+    }
+
+    async fn unreadables(
+        &self,
+        cursor: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<UnreadableRow>, InboxError> {
+        self.read(move |sql| read::unreadables(sql, cursor, limit))
+            .await
+    }
+
+    async fn unreadable(&self, id: i64) -> Result<Option<(UnreadableRow, Bytes)>, InboxError> {
+        self.read(move |sql| read::unreadable(sql, id)).await
+    }
+
+    async fn close(&self) -> Result<(), InboxError> {
+        self.log.closing.store(true, Ordering::Relaxed);
+        let flushed = self.write(Writer::close).await;
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.reads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // Closing the last connection moves the log into the file, which may take a moment.
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().all(|thread| thread.join().is_ok())
+        })
+        .await;
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match joined {
+            Ok(true) => flushed,
+            Ok(false) | Err(_) => Err(InboxError::Broken(
+                "a thread of the store panicked".to_owned(),
+            )),
+        }
+    }
+}
