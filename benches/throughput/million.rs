@@ -8,7 +8,7 @@ use flashduty_receiver::clock::{Clock as _, SystemClock};
 use flashduty_receiver::event::{Event, Id, Key, Origin, Route, Subject};
 use flashduty_receiver::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
 use flashduty_receiver::inbox::{
-    Batch, Claim, Inbox as _, Lease, Offer, Settled, Settlement, Wanted,
+    Batch, Claim, Inbox as _, Lease, Offer, Order, Settled, Settlement, Wanted,
 };
 
 use crate::load::{self, Load};
@@ -89,8 +89,9 @@ fn fill(path: &std::path::Path, events: usize) {
         let sink = inbox.sink("log").await.unwrap();
         let wanted: Arc<[Wanted]> = Arc::new([Wanted {
             sink,
-            include_stale: false,
-            in_order: true,
+            order: Order::Subject,
+            fresh: true,
+            stale: false,
         }]);
         let body = Bytes::from(vec![b' '; 1400]);
         let now = SystemClock.now();

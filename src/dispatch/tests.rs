@@ -13,7 +13,7 @@ use crate::event::{Event, Id, Key, Origin, Route, Seq, Subject};
 use crate::inbox::faulty::FaultyInbox;
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
 use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
-use crate::inbox::{CommitterOptions, Inbox, Offer, Wanted};
+use crate::inbox::{CommitterOptions, Inbox, Offer, Order, Wanted};
 use crate::metrics::Metrics;
 
 /// Ends attempts as it is told, and says which ones began.
@@ -141,8 +141,9 @@ impl Set {
             moves_mark: !command,
             wanted: Arc::from([Wanted {
                 sink: self.sink,
-                include_stale: false,
-                in_order: true,
+                order: Order::Subject,
+                fresh: true,
+                stale: false,
             }]),
         };
         self.committer.offer(offer).await.unwrap().unwrap().seq

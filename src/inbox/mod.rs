@@ -16,6 +16,7 @@ pub mod query;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use self::query::{
     Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter, SubjectRow,
     UnreadableRow,
 };
+pub use self::wanted::{Order, Wanted};
 use crate::event::{Event, Key, Outcome, Route, Seq};
 
 /// Different URLs (tag and query string) of the events in one store, give or take a few: each is
@@ -39,17 +41,6 @@ pub const MOST_ROUTES: usize = 4096;
 /// A sink's number in the store; its name is interned when the store learns of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SinkId(pub i64);
-
-/// One sink that wants an event, decided by routing before the event is offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// Which sink.
-    pub sink: SinkId,
-    /// Whether it wants the event even when it turns out stale.
-    pub include_stale: bool,
-    /// Whether deliveries of one subject wait for one another.
-    pub in_order: bool,
-}
 
 /// An event offered to the inbox.
 #[derive(Debug, Clone)]

@@ -102,15 +102,16 @@ impl Given {
     pub(super) fn to(mut self, sink: SinkId) -> Self {
         self.wanted.push(Wanted {
             sink,
-            include_stale: false,
-            in_order: true,
+            order: Order::Subject,
+            fresh: true,
+            stale: false,
         });
         self
     }
 
     pub(super) fn with_stale_to(mut self, sink: SinkId) -> Self {
         self = self.to(sink);
-        self.wanted.last_mut().unwrap().include_stale = true;
+        self.wanted.last_mut().unwrap().stale = true;
         self
     }
 

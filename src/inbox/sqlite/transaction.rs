@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::rows::{OUTCOME_ACCEPTED, OUTCOME_STALE, origin_number};
 use super::writer::Writer;
 use crate::event::Outcome;
-use crate::inbox::{Batch, Claim, Committed, Lease, Offer, Offered, Seq, SinkId, Wanted};
+use crate::inbox::{Batch, Claim, Committed, Lease, Offer, Offered, Order, Seq, SinkId, Wanted};
 
 /// A transaction under way, with what it has done so far.
 pub(super) struct Work<'a> {
@@ -124,7 +124,7 @@ impl Work<'_> {
         self.insert_event(offer, seq, (route, &known), stale)?;
         self.update_subject(offer, seq, (route, &known), stale)?;
         for wanted in offer.wanted.iter() {
-            if !stale || wanted.include_stale {
+            if wanted.wants(stale) {
                 self.deliver(offer, seq, wanted, (known.lane, stale))?;
             }
         }
@@ -286,7 +286,10 @@ impl Work<'_> {
         wanted: &Wanted,
         (lane, stale): (i64, bool),
     ) -> rusqlite::Result<()> {
-        let lane = if wanted.in_order { lane } else { -seq.0 };
+        let lane = match wanted.order {
+            Order::Subject | Order::Latest => lane,
+            Order::None => -seq.0,
+        };
         let lease = self
             .free
             .iter()
