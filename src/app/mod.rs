@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use self::health::ServiceHealth;
 pub use self::live::Live;
 use self::sinks::Sinks;
+pub use self::wiring::routing;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::{ConfigSource, Loaded, StoreUrl};

@@ -16,7 +16,7 @@ use crate::dispatch::{Ages, DispatchOptions, Dispatcher, Neglected, Retry};
 use crate::inbox::{Committer, Inbox, SinkId};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::routing::{Routing, Target};
+use crate::routing::Routing;
 use crate::sink::log::{LogSink, LogSinkOptions};
 use crate::stdout::Stdout;
 
@@ -77,11 +77,8 @@ impl Sinks {
         }
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, sink) in settings.sinks.iter().filter(|(_, sink)| sink.is_enabled()) {
-            targets.push(Target {
-                name: Arc::from(name.as_str()),
-                sink: known[name],
-                include_stale: wiring::includes_stale(sink),
-            });
+            let errors = self.metrics.sink(&Arc::from(name.as_str())).filter_errors;
+            targets.push(wiring::target(name, sink, known[name], errors));
         }
         Ok(Routing::new(targets))
     }
