@@ -22,6 +22,7 @@ use self::health::ServiceHealth;
 pub use self::live::Live;
 use self::plans::Parts;
 use self::sinks::Sinks;
+pub use self::wiring::routing;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::{ConfigSource, Loaded, StoreUrl};

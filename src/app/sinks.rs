@@ -9,12 +9,13 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::plans::{self, Parts};
+use super::wiring;
 use crate::config::{Settings, Sink};
 use crate::dispatch::{Dispatcher, Neglected, Plan};
 use crate::inbox::{Committer, Inbox, SinkId};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::routing::{Routing, Target};
+use crate::routing::Routing;
 
 /// What sinks are made with, and those that run.
 pub(super) struct Sinks {
@@ -63,11 +64,8 @@ impl Sinks {
         }
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, sink) in settings.sinks.iter().filter(|(_, sink)| sink.is_enabled()) {
-            targets.push(Target {
-                name: Arc::from(name.as_str()),
-                sink: known[name],
-                include_stale: sink.includes_stale(),
-            });
+            let errors = self.metrics.sink(&Arc::from(name.as_str())).filter_errors;
+            targets.push(wiring::target(name, sink, known[name], errors));
         }
         Ok(Routing::new(targets))
     }

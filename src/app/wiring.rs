@@ -1,13 +1,16 @@
 //! From settings to what each part wants to know.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Loaded, LogFormat, OnLate, ProxyProtocol, Settings};
+use prometheus_client::metrics::counter::Counter;
+
+use crate::config::{Loaded, LogFormat, OnLate, ProxyProtocol, Settings, Sink};
 use crate::envelope::EnvelopeRules;
-use crate::inbox::UnreadableBounds;
+use crate::inbox::{Order, SinkId, UnreadableBounds};
 use crate::intake::{self, Rules};
 use crate::listener::ListenerOptions;
-use crate::routing::Routing;
+use crate::routing::{Routing, Target};
 use crate::sink::log::Format;
 use crate::source::SourceRules;
 
@@ -65,4 +68,24 @@ pub(super) fn format(settings: &Settings) -> Format {
         LogFormat::Json => Format::Json,
         LogFormat::Pretty => Format::Pretty,
     }
+}
+
+/// What routing knows of a sink; its number is what the store calls it.
+pub(super) fn target(name: &str, sink: &Sink, number: SinkId, filter_errors: Counter) -> Target {
+    let Sink::Log(log) = sink;
+    Target {
+        name: Arc::from(name),
+        sink: number,
+        order: Order::Subject,
+        include_stale: log.include_stale,
+        filter: None,
+        filter_errors,
+    }
+}
+
+/// Routing as it is configured, for saying what it would do: sinks have no number and count nothing.
+pub fn routing(settings: &Settings) -> Routing {
+    let sinks = settings.sinks.iter().filter(|(_, sink)| sink.is_enabled());
+    let target = |(name, sink): (&String, &Sink)| target(name, sink, SinkId(0), Counter::default());
+    Routing::new(sinks.map(target).collect())
 }

@@ -13,10 +13,13 @@ use super::hypothesis::Hypothesis;
 use super::printer::Printer;
 use super::{Exit, deliveries, events, finish, settings};
 use crate::admin::api::EventDetail;
+use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Origin, Outcome, Route};
 use crate::inbox::query::EventRow;
+use crate::intake::Arrival;
 use crate::source::Peer;
+use crate::words::Words;
 
 /// A push that was, or one that might be.
 #[derive(Debug, Args)]
@@ -205,18 +208,29 @@ fn hypothetical(args: PushArgs, config: Option<&Path>) -> anyhow::Result<Vec<Str
         tag: args.tag.map(Into::into),
         query: args.query.filter(|query| !query.is_empty()).map(Into::into),
     };
-    let mut sentences = hypothesis.judge(&Peer::new(peer, args.proxied), &headers, &route, &body);
-    if sentences.accepted {
-        let sinks: Vec<_> = settings::sinks(settings);
-        sentences.steps.push(match sinks.as_slice() {
-            [] => "no sink is configured, so it is stored and goes nowhere".to_owned(),
-            sinks => format!(
-                "it is delivered to the sinks that want it, of: {}",
-                sinks.join(", ")
-            ),
+    let told = hypothesis.judge(&Peer::new(peer, args.proxied), &headers, &route, &body);
+    let mut steps = told.steps;
+    if told.accepted {
+        let arrival = Arrival {
+            route,
+            source_ip: None,
+            peer_ip: None,
+            received_at: hypothesis.now,
+            origin: Origin::Push,
+            trace_parent: None,
+            body: body.into(),
+        };
+        let read = envelope.read(&arrival.body)?;
+        let event = arrival.event(read);
+        let routing = app::routing(settings);
+        steps.extend(match routing.explain(&Words::new(&event)) {
+            none if none.is_empty() => {
+                vec!["no sink is configured, so it is stored and goes nowhere".to_owned()]
+            }
+            sentences => sentences,
         });
     }
-    Ok(sentences.steps)
+    Ok(steps)
 }
 
 fn header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {

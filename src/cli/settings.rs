@@ -33,12 +33,6 @@ pub fn rules(loaded: &Loaded) -> anyhow::Result<(SourceRules, EnvelopeRules)> {
     Ok((source, envelope))
 }
 
-/// The names of the sinks that are on.
-pub fn sinks(settings: &Settings) -> Vec<&str> {
-    let on = settings.sinks.iter().filter(|(_, sink)| sink.is_enabled());
-    on.map(|(name, _)| name.as_str()).collect()
-}
-
 /// Opens the store for a command, when no receiver holds it. Nothing is made: a store that is not
 /// there is an error.
 ///

@@ -19,6 +19,7 @@ pub mod query;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ use self::query::{
     AuditRow, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter,
     SubjectRow, UnreadableRow,
 };
+pub use self::wanted::{Order, Wanted};
 use crate::event::{Event, Key, Outcome, Route, Seq};
 
 /// Different URLs (tag and query string) of the events in one store, give or take a few: each is
@@ -45,31 +47,6 @@ pub const MOST_ROUTES: usize = 4096;
 /// A sink's number in the store; its name is interned when the store learns of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SinkId(pub i64);
-
-/// How one sink's deliveries of a subject follow one another.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Order {
-    /// One at a time, in the order of arrival.
-    #[default]
-    Subject,
-    /// The same, but one that waits is superseded once a later one waits.
-    Latest,
-    /// In any order, at the same time.
-    None,
-}
-
-/// One sink that wants an event, decided by routing before the event is offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// Which sink.
-    pub sink: SinkId,
-    /// How it is ordered among the sink's others.
-    pub order: Order,
-    /// Whether the sink wants the event when it turns out to be in time.
-    pub fresh: bool,
-    /// Whether the sink wants the event when it turns out stale.
-    pub stale: bool,
-}
 
 /// An event offered to the inbox.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ use crate::event::{Event, Origin, Route};
 use crate::inbox::{Offer, UnreadableBounds};
 use crate::routing::Routing;
 use crate::source::SourceRules;
+use crate::words::Words;
 
 /// What a push that cannot be acknowledged in time gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,30 +67,40 @@ pub struct Arrival {
     pub body: Bytes,
 }
 
+impl Arrival {
+    /// The event that came, now that it is understood.
+    pub fn event(self, envelope: Envelope) -> Event {
+        Event {
+            event_id: envelope.event_id,
+            event_type: envelope.event_type,
+            event_time: envelope.event_time,
+            subject: envelope.subject,
+            route: self.route,
+            command: envelope.command,
+            source_ip: self.source_ip,
+            peer_ip: self.peer_ip,
+            received_at: self.received_at,
+            origin: self.origin,
+            trace_parent: self.trace_parent,
+            body: self.body,
+        }
+    }
+}
+
 impl Rules {
     /// What is offered to the inbox at `now` for a body that was understood.
     pub fn offer(&self, envelope: Envelope, arrival: Arrival, now: Timestamp) -> Offer {
         let key = envelope.key(&arrival.route, &arrival.body);
         let skew = i64::try_from(self.max_clock_skew.as_millis()).unwrap_or(i64::MAX);
         let latest = now.as_millisecond().saturating_add(skew);
+        let moves_mark =
+            !envelope.command && envelope.event_time.is_some_and(|time| time <= latest);
+        let event = arrival.event(envelope);
         Offer {
             key,
-            moves_mark: !envelope.command && envelope.event_time.is_some_and(|time| time <= latest),
-            wanted: self.routing.wanted(),
-            event: Arc::new(Event {
-                event_id: envelope.event_id,
-                event_type: envelope.event_type,
-                event_time: envelope.event_time,
-                subject: envelope.subject,
-                route: arrival.route,
-                command: envelope.command,
-                source_ip: arrival.source_ip,
-                peer_ip: arrival.peer_ip,
-                received_at: arrival.received_at,
-                origin: arrival.origin,
-                trace_parent: arrival.trace_parent,
-                body: arrival.body,
-            }),
+            moves_mark,
+            wanted: self.routing.wanted(&Words::new(&event)),
+            event: Arc::new(event),
         }
     }
 }

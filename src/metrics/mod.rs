@@ -63,6 +63,8 @@ pub struct SinkMetrics {
     pub oldest_pending: FloatGauge,
     /// `flashduty_sink_paused`: 1 while the sink takes nothing.
     pub paused: Gauge,
+    /// `flashduty_filter_errors_total`: events its filter could not judge, which it does not get.
+    pub filter_errors: Counter,
 }
 
 impl SinkMetrics {
@@ -225,6 +227,7 @@ struct SinkFamilies {
     pending: Family<SinkLabels, Gauge>,
     oldest_pending: Family<SinkLabels, FloatGauge>,
     paused: Family<SinkLabels, Gauge>,
+    filter_errors: Family<SinkLabels, Counter>,
 }
 
 impl SinkFamilies {
@@ -242,6 +245,10 @@ impl SinkFamilies {
                 "Age of the oldest delivery not settled",
             ),
             paused: add.metric("sink_paused", "1 while the sink takes nothing"),
+            filter_errors: add.metric(
+                "filter_errors",
+                "Events that a sink's filter could not judge",
+            ),
         }
     }
 
@@ -262,6 +269,7 @@ impl SinkFamilies {
             pending: self.pending.get_or_create(&labels).clone(),
             oldest_pending: self.oldest_pending.get_or_create(&labels).clone(),
             paused: self.paused.get_or_create(&labels).clone(),
+            filter_errors: self.filter_errors.get_or_create(&labels).clone(),
         }
     }
 }

@@ -95,9 +95,7 @@ impl<'a> Words<'a> {
                 words.insert(word.to_owned(), value);
             }
         };
-        let text = |text: &Option<std::borrow::Cow<'_, str>>| {
-            text.as_deref().map(|text| Value::from(text))
-        };
+        let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(Value::from);
         add(
             "event_id",
             event.event_id.as_ref().map(Id::as_str).map(Value::from),

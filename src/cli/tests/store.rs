@@ -169,7 +169,7 @@ fn a_push_that_might_be_made_is_explained_by_the_configured_rules() {
         out.contains("the same id e1 again on route /ops is a duplicate"),
         "{out}"
     );
-    assert!(out.contains("of: log"), "{out}");
+    assert!(out.contains("sink log takes every event"), "{out}");
     assert!(!home.path().join("inbox.db").exists(), "nothing is stored");
 }
 

@@ -135,7 +135,7 @@ impl Work<'_> {
         self.insert_event(offer, seq, (route, &known), stale)?;
         self.update_subject(offer, seq, (route, &known), stale)?;
         for wanted in offer.wanted.iter() {
-            if if stale { wanted.stale } else { wanted.fresh } {
+            if wanted.wants(stale) {
                 self.deliver(offer, seq, wanted, (known.lane, stale))?;
             }
         }
