@@ -205,7 +205,7 @@ impl Running {
             router: intake::router(intake, &self.live.settings().server.path),
             options: self.live.listener_options(),
             gate: Gate {
-                standing: Arc::new(move |ip| standing.load().source.standing(ip)),
+                standing: Arc::new(move |peer| standing.load().source.standing(peer)),
                 trusted: Arc::new(move |ip| trusted.load().source.trusts(ip)),
             },
             metrics: ListenerMetrics::public(&self.metrics),

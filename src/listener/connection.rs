@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::answer;
 use super::door::Shared;
 use super::progress::Progress;
-use super::proxied::{HeaderError, read_header};
+use super::proxied::read_header;
 use super::wire::Wire;
 use crate::lifecycle::Lifecycle;
 use crate::source::Peer;
@@ -21,22 +21,26 @@ use crate::source::Peer;
 /// Serves requests until the peer, a deadline or closing ends it.
 pub(super) async fn serve(
     shared: Arc<Shared>,
+    // Dropped after the stream, so that a seat is given back once its descriptor is.
+    progress: Progress,
     mut stream: TcpStream,
     socket: IpAddr,
-    progress: Progress,
 ) {
     let (mut proxied, mut ahead) = (None, Bytes::new());
     if shared.proxy_protocol {
         let header = read_header(&mut stream, &progress);
         match within(header, &progress, &shared.lifecycle).await {
             Ok(Ok(read)) => (proxied, ahead) = read,
-            Ok(Err(error)) => return complain(&shared, socket, &error),
+            Ok(Err(error)) => return shared.complaints.header(socket, &error),
             Err(Overdue) => {
                 return tracing::debug!(%socket, "no PROXY protocol header in time");
             }
         }
     }
     let peer = Peer::new(socket, proxied);
+    if shared.proxy_protocol && !shared.name(&peer, &progress) {
+        return;
+    }
     let progress = Arc::new(progress);
     let wire = TokioIo::new(Wire::new(stream, ahead, Arc::clone(&progress)));
     let service = answer::service(Arc::clone(&shared), Arc::clone(&progress), peer);
@@ -89,28 +93,4 @@ async fn within<F: Future>(
         Poll::Pending
     })
     .await
-}
-
-fn complain(shared: &Shared, socket: IpAddr, error: &HeaderError) {
-    match error {
-        HeaderError::Closed { after_bytes: 0 } | HeaderError::Io(_) => {}
-        HeaderError::Closed { .. } | HeaderError::Refused(_) => {
-            if let Some(silenced) = shared.complaints.header.pass() {
-                tracing::warn!(
-                    peer_ip = %socket,
-                    silenced,
-                    cause = %cause(error),
-                    "connection refused: no PROXY protocol header, which \
-                     server.proxy_protocol requires"
-                );
-            }
-        }
-    }
-}
-
-fn cause(error: &HeaderError) -> String {
-    match error {
-        HeaderError::Refused(cause) => cause.to_string(),
-        other => other.to_string(),
-    }
 }

@@ -72,8 +72,8 @@ impl Server {
             router: router(handlers.clone()),
             options: Arc::clone(&options),
             gate: Gate {
-                standing: Arc::new(|ip| {
-                    if ip == SENDER {
+                standing: Arc::new(|peer| {
+                    if peer.proxied.unwrap_or(peer.socket) == SENDER {
                         Standing::MayPush
                     } else {
                         Standing::Stranger
