@@ -27,6 +27,7 @@ mod disk;
 mod drain;
 mod events;
 mod explain;
+mod files;
 mod gate;
 mod hostile;
 mod promises;
