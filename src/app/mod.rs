@@ -203,6 +203,7 @@ impl Running {
         });
         let (standing, trusted) = (self.live.rules(), self.live.rules());
         let serving = Serving {
+            refuse: intake::refuse_heads(Arc::clone(&intake)),
             router: intake::router(intake, &self.live.settings().server.path),
             options: self.live.listener_options(),
             gate: Gate {
@@ -232,6 +233,7 @@ impl Running {
         });
         let serving = Serving {
             router,
+            refuse: admin::refuse_heads(),
             options: self.live.admin_options(),
             gate: Gate::open(),
             metrics: ListenerMetrics::default(),

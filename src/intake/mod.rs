@@ -33,6 +33,7 @@ pub use self::rules::{Arrival, OnLate, Rules};
 use crate::clock::Clock;
 use crate::inbox::{Committer, Inbox, Keeper};
 use crate::lifecycle::Lifecycle;
+use crate::listener::RefuseHead;
 use crate::metrics::Metrics;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -96,6 +97,18 @@ pub fn router(intake: Arc<Intake>, path: &str) -> Router {
         .layer(MapRequestLayer::new(without_odd_id))
 }
 
+/// Answers heads on the public listener that are no HTTP, as every other refusal is answered.
+pub fn refuse_heads(intake: Arc<Intake>) -> RefuseHead {
+    let ids = RequestIds::new();
+    Arc::new(move |head| {
+        let mut answer = receive::broken_head(&intake, head).into_bytes();
+        if let Some(id) = ids.next() {
+            answer.headers_mut().insert(REQUEST_ID, id);
+        }
+        answer
+    })
+}
+
 /// Drops a request id that is not worth repeating: it goes into an answer, and from there into the
 /// logs of others.
 fn without_odd_id(mut request: Request) -> Request {
@@ -126,12 +139,16 @@ impl RequestIds {
             next: Arc::default(),
         }
     }
+
+    fn next(&self) -> Option<HeaderValue> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{}-{number:x}", self.process);
+        HeaderValue::try_from(text).ok()
+    }
 }
 
 impl MakeRequestId for RequestIds {
     fn make_request_id<B>(&mut self, _request: &http::Request<B>) -> Option<RequestId> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{}-{number:x}", self.process);
-        HeaderValue::try_from(text).ok().map(RequestId::new)
+        self.next().map(RequestId::new)
     }
 }

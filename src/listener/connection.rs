@@ -7,10 +7,12 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::answer;
+use super::broken::{self, BrokenHead};
 use super::door::Shared;
 use super::progress::Progress;
 use super::proxied::read_header;
@@ -42,14 +44,45 @@ pub(super) async fn serve(
         return;
     }
     let progress = Arc::new(progress);
-    let wire = TokioIo::new(Wire::new(stream, ahead, Arc::clone(&progress)));
-    let service = answer::service(Arc::clone(&shared), Arc::clone(&progress), peer);
-    let connection = shared.http.serve_connection(wire, service);
-    match within(connection, &progress, &shared.lifecycle).await {
+    let wire = Wire::new(stream, ahead, Arc::clone(&progress));
+    let conversation = converse(&shared, wire, &progress, peer);
+    match within(conversation, &progress, &shared.lifecycle).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%socket, "connection ended: {error:?}"),
         Err(Overdue) => tracing::debug!(%socket, "connection closed at its deadline"),
     }
+}
+
+/// Request after request; after a head that cannot be read, a refusal of our own.
+async fn converse(
+    shared: &Arc<Shared>,
+    wire: Wire<TcpStream>,
+    progress: &Arc<Progress>,
+    peer: Peer,
+) -> hyper::Result<()> {
+    let service = answer::service(Arc::clone(shared), Arc::clone(progress), peer);
+    let mut connection = shared.http.serve_connection(TokioIo::new(wire), service);
+    let ended = (&mut connection).await;
+    let parts = connection.into_parts();
+    let mut wire = parts.io.into_inner();
+    let (Some(refusal), Err(error)) = (wire.take_refusal(), &ended) else {
+        return ended;
+    };
+    let status = broken::status_of(&refusal);
+    let head = BrokenHead {
+        peer,
+        began: progress.head_began(),
+        status,
+        detail: broken::detail(status, &parts.read_buf, &error.to_string()),
+        bytes: parts.read_buf,
+    };
+    let answer = head.answer(&refusal, &shared.refuse);
+    let said = wire.write_all(&answer).await;
+    if said.is_ok() {
+        // Whether the peer hears all of it is its own affair.
+        let _closed = wire.shutdown().await;
+    }
+    ended
 }
 
 /// A deadline of [`Progress`] passed.

@@ -20,12 +20,12 @@ use tokio::sync::mpsc;
 use super::complaints::Complaints;
 use super::progress::{Limits, Progress};
 use super::seats::{Class, Full, Seats};
-use super::{Gate, ListenerOptions, Serving, connection};
+use super::{Gate, ListenerOptions, RefuseHead, Serving, connection};
 use crate::lifecycle::Lifecycle;
 use crate::source::Peer;
 
 /// A head, or one piece of a body, is never larger than this in memory.
-const MAX_BUFFER: usize = 64 * 1024;
+pub(super) const MAX_BUFFER: usize = 64 * 1024;
 
 /// Pause after the machine ran out of descriptors or memory, or the process twice in a row.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -43,6 +43,7 @@ pub(super) struct Shared {
     pub(super) lifecycle: Lifecycle,
     pub(super) proxy_protocol: bool,
     pub(super) complaints: Complaints,
+    pub(super) refuse: RefuseHead,
     gate: Gate,
     options: Arc<ArcSwap<ListenerOptions>>,
 }
@@ -92,6 +93,7 @@ impl Door {
             lifecycle,
             proxy_protocol: serving.options.load().proxy_protocol,
             complaints: Complaints::default(),
+            refuse: serving.refuse,
             gate: serving.gate,
             options: serving.options,
         };

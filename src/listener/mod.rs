@@ -12,6 +12,7 @@
 
 mod answer;
 mod bind;
+mod broken;
 mod complaints;
 mod connection;
 mod door;
@@ -39,6 +40,7 @@ use crate::metrics::Metrics;
 use crate::source::{Peer, Standing};
 
 pub use bind::ListenError;
+pub use broken::{BrokenHead, RefuseHead};
 use door::Door;
 
 /// Limits of the connections. A change applies to connections accepted after it, but for
@@ -116,6 +118,8 @@ pub struct Serving {
     pub router: Router,
     /// Read anew for each connection.
     pub options: Arc<ArcSwap<ListenerOptions>>,
+    /// Answers heads that are no HTTP, and never reach the router.
+    pub refuse: RefuseHead,
     /// Tells the peers apart.
     pub gate: Gate,
     /// Counts them.

@@ -120,6 +120,22 @@ impl Progress {
         self.seat.busy().then_some(began)
     }
 
+    /// Whether what is written now can be no request's answer, because none has begun.
+    pub(super) fn is_before_request(&self) -> bool {
+        matches!(
+            self.state().phase,
+            Phase::Silent(_) | Phase::Head(_) | Phase::Idle(_)
+        )
+    }
+
+    /// When the first byte of the head came that is awaited, or that went wrong.
+    pub(super) fn head_began(&self) -> Instant {
+        match self.state().phase {
+            Phase::Head(began) => began,
+            _ => Instant::now(),
+        }
+    }
+
     /// The answer's body is at its end.
     pub(super) fn answered(&self) {
         let mut state = self.state();

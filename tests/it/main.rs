@@ -21,6 +21,7 @@ mod strace;
 mod volume;
 
 mod admission;
+mod broken;
 mod crash;
 mod dependencies;
 mod disk;

@@ -106,6 +106,15 @@ async fn without_the_option_a_header_is_no_request() {
     assert!(client.rest().await.starts_with("HTTP/1.1 400"));
 }
 
+#[tokio::test]
+async fn a_broken_head_behind_a_header_is_answered_to_the_client() {
+    let server = Server::start(required());
+    let mut client = server.client().await;
+    client.send(format!("{V1}what?\r\n\r\n")).await;
+    let answer = client.rest().await;
+    assert!(answer.contains("x-client: 203.0.113.7"), "{answer}");
+}
+
 /// One whose header is read: the answer says so.
 async fn named(server: &Server, client: &str) -> Client {
     let mut connection = server.client().await;
