@@ -36,6 +36,9 @@ when these are taken, on free ports; accepts private addresses besides the sende
 /// Between the steps of the play, so that each is seen beside its log line.
 const PAUSE: Duration = Duration::from_millis(300);
 
+/// How long the last lines of the log may take before a start is given up.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// Serves until told to stop.
 ///
 /// # Errors
@@ -126,13 +129,24 @@ fn run(
     };
     let runtime = many_threads()?;
     let ended = runtime.block_on(async {
-        let (signals, received) = mpsc::channel(8);
+        let (signals, mut received) = mpsc::channel(8);
         forward_signals(&signals)?;
-        let app = match App::build(loaded, surroundings).await {
+        let built = tokio::select! {
+            biased;
+            built = App::build(loaded, surroundings) => built.map(Some),
+            () = told_to_end(&mut received) => Ok(None),
+        };
+        let Some(app) = built.transpose() else {
+            // Nothing was taken yet, so there is nothing to drain.
+            tracing::info!("stopped before it was ready");
+            stdout.flush(LAST_LINES).await;
+            return Ok(());
+        };
+        let app = match app {
             Ok(app) => app,
             Err(error) => {
                 // What was said on the way, such as who holds the store, is part of the answer.
-                stdout.flush(Duration::from_secs(1)).await;
+                stdout.flush(LAST_LINES).await;
                 return Err(error);
             }
         };
@@ -142,6 +156,12 @@ fn run(
     // A thread blocked by a dead disk or a full pipe must not keep the process.
     runtime.shutdown_background();
     ended.map(|()| Exit::Done)
+}
+
+/// Returns once a signal asks for the end; the start may take long, such as for the store's lock.
+async fn told_to_end(signals: &mut mpsc::Receiver<Signal>) {
+    // The configuration was just read, and a change since then is noticed by itself.
+    while let Some(Signal::Reload) = signals.recv().await {}
 }
 
 /// Raises the limit of open files as far as this process may by itself. Systemd and shells start

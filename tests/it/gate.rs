@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::receiver::{BASE, Receiver, Starting, command};
 use crate::volume::Volume;
@@ -132,6 +133,24 @@ fn a_second_receiver_that_waited_in_vain_says_who_holds_the_store() {
     for word in ["data/inbox.db.lock", &holder] {
         assert!(told.contains(word), "{word} is missing in: {told}");
     }
+    assert_eq!(first.push(&event("a")).outcome(), "accepted");
+    assert_eq!(first.stop().code(), Some(0));
+}
+
+#[test]
+fn a_receiver_that_waits_for_the_store_ends_at_once_when_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Receiver::start_in(folder.path(), "");
+    let second = Starting::begin(folder.path(), command(folder.path(), &[]));
+    second.lines.wait("the wait for the lock", |line| {
+        let text = line["message"].as_str();
+        text.is_some_and(|text| text.contains("held by process"))
+    });
+    let told = Instant::now();
+    second.signal("TERM");
+    let status = second.finish().err().expect("it never became ready");
+    assert_eq!(status.code(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(5), "it waited on");
     assert_eq!(first.push(&event("a")).outcome(), "accepted");
     assert_eq!(first.stop().code(), Some(0));
 }

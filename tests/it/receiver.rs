@@ -216,11 +216,7 @@ impl Receiver {
 
     /// Sends a signal, by name.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(sent.success());
+        send_signal(&self.child, name);
     }
 
     /// Kills it, as a crash would.
@@ -273,6 +269,11 @@ impl Starting {
         }
     }
 
+    /// Sends a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        send_signal(&self.child, name);
+    }
+
     /// Waits until it is ready, or tells how it ended.
     pub(crate) fn finish(mut self) -> Result<Receiver, ExitStatus> {
         let ready = self.lines.wait_until("the start", |lines| {
@@ -298,6 +299,14 @@ impl Starting {
             _temporary: None,
         })
     }
+}
+
+fn send_signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .args(["-s", name, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
 }
 
 impl Drop for Receiver {

@@ -237,6 +237,7 @@ macro_rules! every_property {
             room_is_made_in_the_order_in_which_loss_hurts_least,
             nothing_that_waits_is_given_up_unless_its_event_goes_with_it,
             a_subjects_deliveries_follow_one_another_past_those_given_up,
+            what_waits_behind_a_running_attempt_is_given_up_and_it_is_not,
             a_clock_that_was_ahead_for_a_while_does_not_stop_the_pruning,
             the_unreadable_box_keeps_the_newest_within_its_bounds,
             urls_are_bounded_and_forgotten_once_nothing_refers_to_them,

@@ -163,7 +163,7 @@ pub(in crate::inbox) async fn a_subjects_deliveries_follow_one_another_past_thos
     let waiting = PruneWhat::Waiting {
         sinks: vec![parked],
     };
-    // The second could go, but stands between two of its subject that cannot.
+    // The first and the third can go; the third stands between two of its subject that cannot.
     offer_all(
         inbox,
         vec![
@@ -175,13 +175,36 @@ pub(in crate::inbox) async fn a_subjects_deliveries_follow_one_another_past_thos
     )
     .await;
     let pruned = inbox.prune(for_room(waiting, at(9))).await.unwrap();
-    assert_eq!(pruned.events, 1);
+    assert_eq!(pruned.events, 2);
     let mut seen = Vec::new();
     while let Some(lease) = claim(inbox, parked, 5, at(9)).await.leases.pop() {
         seen.push(lease.seq.0);
         settle(inbox, lease, Settlement::Delivered, at(9)).await;
     }
-    assert_eq!(seen, [2, 3, 4]);
+    assert_eq!(seen, [2, 4]);
+}
+
+pub(in crate::inbox) async fn what_waits_behind_a_running_attempt_is_given_up_and_it_is_not(
+    inbox: &dyn Inbox,
+) {
+    let sink = inbox.sink("s").await.unwrap();
+    let all = ["a", "b", "c"].map(|id| event(id).to(sink));
+    offer_all(inbox, all.to_vec()).await;
+    let running = claim(inbox, sink, 1, at(9)).await.leases.remove(0);
+    let waiting = PruneWhat::Waiting { sinks: vec![sink] };
+    let pruned = inbox.prune(for_room(waiting, at(9))).await.unwrap();
+    assert_eq!((pruned.events, pruned.dropped.len()), (2, 2));
+    assert!(inbox.event(running.seq).await.unwrap().is_some());
+    offer(inbox, event("d").to(sink)).await;
+    assert!(claim(inbox, sink, 5, at(9)).await.leases.is_empty());
+    let settled = settle(inbox, running, Settlement::Delivered, at(9)).await;
+    assert!(settled.lost.is_empty());
+    let next = claim(inbox, sink, 5, at(9)).await.leases;
+    assert_eq!(
+        next.iter().map(|lease| lease.seq.0).collect::<Vec<_>>(),
+        [4]
+    );
+    assert_eq!(pending(inbox).await, 1);
 }
 
 pub(in crate::inbox) async fn a_clock_that_was_ahead_for_a_while_does_not_stop_the_pruning(

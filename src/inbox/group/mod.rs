@@ -20,6 +20,8 @@ use crate::inbox::{
 
 /// Offers in one transaction.
 const MAX_OFFERS: usize = 512;
+/// How often a transaction waits for what is just arriving.
+const JOIN_ROUNDS: usize = 4;
 /// Bytes of bodies in one transaction.
 const MAX_BYTES: usize = 16 << 20;
 /// Settled leases in one transaction.
@@ -100,13 +102,7 @@ impl Group {
                 self.take(message);
             }
             if !self.offers.is_empty() || self.is_time() {
-                // What is ready to run now gets a chance to join this transaction.
-                tokio::task::yield_now().await;
-                while self.has_room()
-                    && let Ok(message) = self.messages.try_recv()
-                {
-                    self.take(message);
-                }
+                self.let_others_join().await;
                 return true;
             }
             let wake_at = self.wake_at();
@@ -124,6 +120,23 @@ impl Group {
                     }
                     self.ride_by = Some(Instant::now());
                 }
+            }
+        }
+    }
+
+    /// What is ready to run now gets a chance to join this transaction, and so does what comes
+    /// while that runs: under load a larger transaction costs each push less.
+    async fn let_others_join(&mut self) {
+        for _ in 0..JOIN_ROUNDS {
+            let before = self.offers.len();
+            tokio::task::yield_now().await;
+            while self.has_room()
+                && let Ok(message) = self.messages.try_recv()
+            {
+                self.take(message);
+            }
+            if self.offers.len() == before {
+                return;
             }
         }
     }

@@ -31,7 +31,7 @@ impl Work<'_> {
                 let held = self.put_back(settled, at.as_microsecond(), false)?;
                 if held {
                     self.sql
-                        .prepare_cached(
+                        .prepare(
                             "UPDATE deliveries SET last_error = ?3 WHERE seq = ?1 AND sink = ?2",
                         )?
                         .execute(params![settled.seq.0, settled.sink.0, reason])?;
@@ -44,7 +44,7 @@ impl Work<'_> {
                 let held = self.put_back(settled, self.now, settled.interrupted)?;
                 if held {
                     self.sql
-                        .prepare_cached(
+                        .prepare(
                             "UPDATE deliveries SET attempts = attempts - 1 WHERE seq = ?1 AND sink = ?2",
                         )?
                         .execute(params![settled.seq.0, settled.sink.0])?;
@@ -64,7 +64,7 @@ impl Work<'_> {
         // Most lanes hold one delivery: then one statement proves the lease and ends the lane.
         let ended = self
             .sql
-            .prepare_cached(
+            .prepare(
                 "DELETE FROM lanes WHERE sink = ?1 AND lane = ?2 AND token = ?3 AND tail = ?4",
             )?
             .execute(params![
@@ -78,7 +78,7 @@ impl Work<'_> {
             return Ok(false);
         }
         self.sql
-            .prepare_cached(
+            .prepare(
                 "UPDATE deliveries SET state = ?3, settled = ?4, last_error = coalesce(?5, last_error) \
                  WHERE seq = ?1 AND sink = ?2",
             )?
@@ -92,7 +92,7 @@ impl Work<'_> {
         let next = self.next_of(settled.seq, settled.sink)?;
         let moved = self
             .sql
-            .prepare_cached(
+            .prepare(
                 "UPDATE lanes SET head = ?4, leased = 0, available = ?5, token = NULL \
                  WHERE sink = ?1 AND lane = ?2 AND token = ?3 AND ?4 IS NOT NULL",
             )?
@@ -108,7 +108,7 @@ impl Work<'_> {
 
     pub(super) fn next_of(&self, seq: Seq, sink: SinkId) -> rusqlite::Result<Option<i64>> {
         self.sql
-            .prepare_cached("SELECT next FROM deliveries WHERE seq = ?1 AND sink = ?2")?
+            .prepare("SELECT next FROM deliveries WHERE seq = ?1 AND sink = ?2")?
             .query_row(params![seq.0, sink.0], |row| row.get(0))
             .optional()
             .map(Option::flatten)
@@ -122,7 +122,7 @@ impl Work<'_> {
     ) -> rusqlite::Result<bool> {
         let held = self
             .sql
-            .prepare_cached(
+            .prepare(
                 "UPDATE lanes SET leased = ?5, available = ?4, token = NULL \
                  WHERE sink = ?1 AND lane = ?2 AND token = ?3",
             )?
@@ -146,7 +146,7 @@ impl Work<'_> {
         error: &str,
     ) -> rusqlite::Result<()> {
         self.sql
-            .prepare_cached(
+            .prepare(
                 "INSERT OR REPLACE INTO attempts (seq, sink, n, ended, outcome, error) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
@@ -160,7 +160,7 @@ impl Work<'_> {
             ])?;
         if settled.attempt > KEPT_ATTEMPTS {
             self.sql
-                .prepare_cached("DELETE FROM attempts WHERE seq = ?1 AND sink = ?2 AND n <= ?3")?
+                .prepare("DELETE FROM attempts WHERE seq = ?1 AND sink = ?2 AND n <= ?3")?
                 .execute(params![
                     settled.seq.0,
                     settled.sink.0,
@@ -179,7 +179,7 @@ impl Work<'_> {
             }
             let due: Vec<(i64, i64)> = self
                 .sql
-                .prepare_cached(
+                .prepare(
                     "SELECT lane, head FROM lanes WHERE sink = ?1 AND leased = ?2 AND available <= ?3 \
                      ORDER BY available, head LIMIT ?4",
                 )?
@@ -208,20 +208,20 @@ impl Work<'_> {
         let token = self.next_token();
         let expires_at = self.lease_end(claim.ttl);
         self.sql
-            .prepare_cached(
+            .prepare(
                 "UPDATE lanes SET leased = 1, available = ?3, token = ?4 WHERE sink = ?1 AND lane = ?2",
             )?
             .execute(params![claim.sink.0, lane, expires_at.as_microsecond(), token])?;
         let (attempt, replay) = self
             .sql
-            .prepare_cached(
+            .prepare(
                 "UPDATE deliveries SET attempts = attempts + 1 WHERE seq = ?1 AND sink = ?2 \
                  RETURNING attempts, replay",
             )?
             .query_row(params![seq.0, claim.sink.0], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
-        let (event, stale) = rows::load_event(self.sql, self.cache, seq)?;
+        let (event, stale) = rows::load_event(&self.sql, self.cache, seq)?;
         let bytes = event.body.len();
         self.leases.push(Lease {
             seq,
@@ -244,7 +244,7 @@ impl Work<'_> {
         for leased in [0_i64, 1] {
             let due: Option<i64> = self
                 .sql
-                .prepare_cached("SELECT min(available) FROM lanes WHERE sink = ?1 AND leased = ?2")?
+                .prepare("SELECT min(available) FROM lanes WHERE sink = ?1 AND leased = ?2")?
                 .query_row(params![sink.0, leased], |row| row.get(0))?;
             earliest = match (earliest, due) {
                 (Some(a), Some(b)) => Some(i64::min(a, b)),

@@ -7,6 +7,7 @@ mod cache;
 mod check;
 mod error;
 mod lanes;
+mod links;
 mod open;
 mod place;
 mod prune;
@@ -14,6 +15,7 @@ mod read;
 mod room;
 mod routes;
 mod rows;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod transaction;

@@ -16,9 +16,10 @@ use crate::inbox::InboxError;
 
 /// The first SQLite whose write-ahead log is free of the checkpoint race of 3.51.2 and before.
 const OLDEST_LIBRARY: i32 = 3_051_003;
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001_inbox.sql"),
     include_str!("migrations/0002_route_use.sql"),
+    include_str!("migrations/0003_previous.sql"),
 ];
 /// The letters `FDRi`, written into the file's header so that a foreign database is recognised.
 const APPLICATION_ID: i32 = 0x4644_5269;
@@ -278,7 +279,9 @@ fn set_pragmas(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     set("synchronous", "2")?;
     set("wal_autocheckpoint", "0")?;
     set("temp_store", "2")?;
-    set("cache_size", "-16000")?;
+    // A commit that split a page of a b-tree looks through the whole cache. What does not fit is
+    // in the system's.
+    set("cache_size", "-4000")?;
     set("busy_timeout", "5000")
 }
 

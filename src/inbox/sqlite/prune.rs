@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
+use super::links;
 use super::rows::{STATE_DEAD, STATE_PENDING};
 use super::writer::Writer;
 use crate::inbox::{Prune, PruneWhat, Pruned, Seq, SinkId};
@@ -47,7 +48,12 @@ pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Prune
                 continue;
             };
             for sink in &gone.dropped {
-                take_out(&transaction, candidate.seq, *sink, prune)?;
+                links::unlink(
+                    &transaction,
+                    candidate.seq,
+                    *sink,
+                    prune.now.as_microsecond(),
+                )?;
                 writer.cache.pending(*sink, -1);
             }
             remove(&transaction, candidate.seq)?;
@@ -169,8 +175,6 @@ fn releasable(
             (PruneWhat::Waiting { sinks }, STATE_PENDING)
                 if sinks.contains(&sink) && !is_leased(sql, candidate.seq, sink, prune)? =>
             {
-                // Only from the front, so that what stays behind it keeps its order.
-                whole &= lane_of(sql, candidate.seq, sink)?.is_some();
                 release.dropped.push(sink);
             }
             (_, STATE_PENDING) => whole = false,
@@ -198,43 +202,8 @@ fn releasable(
 
 /// Whether an attempt may be under way: such a delivery does not wait.
 fn is_leased(sql: &Connection, seq: Seq, sink: SinkId, prune: &Prune) -> rusqlite::Result<bool> {
-    sql.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM lanes WHERE sink = ?1 AND leased = 1 AND available > ?3 \
-         AND head = ?2 AND lane IN ((SELECT lane FROM events WHERE seq = ?2), -?2))",
-    )?
-    .query_row(params![sink.0, seq.0, prune.now.as_microsecond()], |row| {
-        row.get(0)
-    })
-}
-
-/// The lane that the delivery is the head of.
-fn lane_of(sql: &Connection, seq: Seq, sink: SinkId) -> rusqlite::Result<Option<i64>> {
-    sql.prepare_cached(
-        "SELECT lane FROM lanes WHERE sink = ?2 AND head = ?1 \
-         AND lane IN (-?1, (SELECT lane FROM events WHERE seq = ?1))",
-    )?
-    .query_row(params![seq.0, sink.0], |row| row.get(0))
-    .optional()
-}
-
-/// Takes the waiting delivery at the head of its lane out of it.
-fn take_out(sql: &Connection, seq: Seq, sink: SinkId, prune: &Prune) -> rusqlite::Result<()> {
-    let lane = lane_of(sql, seq, sink)?;
-    let next: Option<i64> = sql
-        .prepare_cached("SELECT next FROM deliveries WHERE seq = ?1 AND sink = ?2")?
-        .query_row(params![seq.0, sink.0], |row| row.get(0))?;
-    match next {
-        Some(next) => sql
-            .prepare_cached(
-                "UPDATE lanes SET head = ?3, leased = 0, available = ?4, token = NULL \
-                 WHERE sink = ?1 AND lane = ?2",
-            )?
-            .execute(params![sink.0, lane, next, prune.now.as_microsecond()])?,
-        None => sql
-            .prepare_cached("DELETE FROM lanes WHERE sink = ?1 AND lane = ?2")?
-            .execute(params![sink.0, lane])?,
-    };
-    Ok(())
+    let place = links::place(sql, seq, sink)?;
+    Ok(place.is_some_and(|place| place.is_leased(prune.now.as_microsecond())))
 }
 
 fn remove(sql: &Connection, seq: Seq) -> rusqlite::Result<()> {

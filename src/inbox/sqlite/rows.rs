@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 
 use super::cache::Cache;
+use super::statements::Statements;
 use super::transaction::timestamp;
 use crate::event::{Event, Id, Origin, Outcome, Subject};
 use crate::inbox::Seq;
@@ -114,11 +115,11 @@ pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
 
 /// Reads the event at `seq` back for delivery, and whether it was stored as stale.
 pub(super) fn load_event(
-    sql: &Connection,
+    sql: &Statements<'_>,
     cache: &Cache,
     seq: Seq,
 ) -> rusqlite::Result<(Event, bool)> {
-    sql.prepare_cached(
+    sql.prepare(
         "SELECT event_id, event_type, event_time, subject, route, command, source_ip, peer_ip, \
          received, origin, trace_parent, body, outcome FROM events WHERE seq = ?1",
     )?

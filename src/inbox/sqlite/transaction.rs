@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
 use sha2::{Digest as _, Sha256};
 
 use super::cache::Cache;
 use super::rows::{OUTCOME_ACCEPTED, OUTCOME_STALE, origin_number};
+use super::statements::Statements;
 use super::writer::Writer;
 use crate::event::Outcome;
 use crate::inbox::{Batch, Claim, Committed, Lease, Offer, Offered, Seq, SinkId, Wanted};
 
 /// A transaction under way, with what it has done so far.
 pub(super) struct Work<'a> {
-    pub(super) sql: &'a Transaction<'a>,
+    pub(super) sql: Statements<'a>,
     pub(super) cache: &'a mut Cache,
     /// Microseconds since the Unix epoch.
     pub(super) now: i64,
@@ -45,7 +46,7 @@ pub(super) fn commit(
         .connection
         .transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut work = Work {
-        sql: &transaction,
+        sql: Statements::new(&transaction),
         cache: &mut writer.cache,
         now: now.as_microsecond(),
         leases: Vec::new(),
@@ -69,7 +70,7 @@ pub(super) fn commit(
         .iter()
         .map(|claim| Ok((claim.sink, work.next_due(claim.sink)?.map(timestamp))))
         .collect::<rusqlite::Result<_>>()?;
-    let (leases, lost) = (work.leases, work.lost);
+    let (leases, lost) = work.done();
     writer.cache.store(&transaction, before)?;
     transaction.commit()?;
     Ok(Committed {
@@ -81,6 +82,11 @@ pub(super) fn commit(
 }
 
 impl Work<'_> {
+    /// What was done; the statements go back to the connection.
+    fn done(self) -> (Vec<Lease>, Vec<(Seq, SinkId)>) {
+        (self.leases, self.lost)
+    }
+
     pub(super) fn next_token(&mut self) -> i64 {
         *self.tokens += 1;
         *self.tokens
@@ -104,7 +110,7 @@ impl Work<'_> {
         let route = self
             .cache
             .routes
-            .id(self.sql, &offer.event.route, self.now)?;
+            .id(self.sql.connection(), &offer.event.route, self.now)?;
         let known = match &offer.event.subject {
             Some(subject) => self.known(route, subject.to_string())?,
             None => Known {
@@ -146,7 +152,7 @@ impl Work<'_> {
         };
         let new = self
             .sql
-            .prepare_cached(
+            .prepare(
                 "INSERT INTO keys (key, seq, received) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             )?
             .execute(params![key.0, seq.0, self.now])?;
@@ -154,13 +160,13 @@ impl Work<'_> {
             return Ok(None);
         }
         self.sql
-            .prepare_cached("SELECT seq FROM keys WHERE key = ?1")?
+            .prepare("SELECT seq FROM keys WHERE key = ?1")?
             .query_row([key.0], |row| Ok(Some(Seq(row.get(0)?))))
     }
 
     fn differs(&self, first: Seq, offer: &Offer) -> rusqlite::Result<bool> {
         self.sql
-            .prepare_cached("SELECT body <> ?2 FROM events WHERE seq = ?1")?
+            .prepare("SELECT body <> ?2 FROM events WHERE seq = ?1")?
             .query_row(params![first.0, offer.event.body.as_ref()], |row| {
                 row.get(0)
             })
@@ -175,7 +181,7 @@ impl Work<'_> {
         loop {
             let found = self
                 .sql
-                .prepare_cached(
+                .prepare(
                     "SELECT last_time, last_seq, route = ?2 AND subject = ?3 FROM subjects WHERE id = ?1",
                 )?
                 .query_row(params![id, route, text], |row| {
@@ -213,7 +219,7 @@ impl Work<'_> {
     ) -> rusqlite::Result<()> {
         let event = &*offer.event;
         self.sql
-            .prepare_cached(
+            .prepare(
                 "INSERT INTO events (seq, lane, previous, route, event_id, event_type, event_time, \
                  subject, outcome, command, origin, source_ip, peer_ip, received, trace_parent, body) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
@@ -256,13 +262,13 @@ impl Work<'_> {
         let mark = Option::max(moved, known.last_time);
         if known.last_seq.is_some() {
             self.sql
-                .prepare_cached(
+                .prepare(
                     "UPDATE subjects SET last_time = ?2, last_seq = ?3, last_received = ?4 WHERE id = ?1",
                 )?
                 .execute(params![known.lane, mark, seq.0, self.now])?;
         } else {
             self.sql
-                .prepare_cached(
+                .prepare(
                     "INSERT INTO subjects (id, route, subject, last_time, last_seq, last_received) \
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
@@ -298,7 +304,7 @@ impl Work<'_> {
         };
         let first = self
             .sql
-            .prepare_cached(
+            .prepare(
                 "INSERT INTO lanes (sink, lane, head, tail, leased, available, token) \
                  VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
             )?
@@ -312,14 +318,17 @@ impl Work<'_> {
             ])?
             == 1;
         let token = token.filter(|_| first);
-        if !first {
-            self.queue_behind(wanted.sink, lane, seq)?;
-        }
+        let before = if first {
+            None
+        } else {
+            Some(self.queue_behind(wanted.sink, lane, seq)?)
+        };
         self.sql
-            .prepare_cached(
-                "INSERT INTO deliveries (seq, sink, state, attempts) VALUES (?1, ?2, 0, ?3)",
+            .prepare(
+                "INSERT INTO deliveries (seq, sink, state, attempts, previous) \
+                 VALUES (?1, ?2, 0, ?3, ?4)",
             )?
-            .execute(params![seq.0, wanted.sink.0, token.is_some()])?;
+            .execute(params![seq.0, wanted.sink.0, token.is_some(), before])?;
         self.cache.pending(wanted.sink, 1);
         if let Some(token) = token {
             self.take_slot(wanted.sink, offer.event.body.len());
@@ -339,17 +348,19 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn queue_behind(&mut self, sink: SinkId, lane: i64, seq: Seq) -> rusqlite::Result<()> {
+    /// Makes `seq` the lane's last, and says which was.
+    fn queue_behind(&mut self, sink: SinkId, lane: i64, seq: Seq) -> rusqlite::Result<i64> {
+        let before: i64 = self
+            .sql
+            .prepare("SELECT tail FROM lanes WHERE sink = ?1 AND lane = ?2")?
+            .query_row(params![sink.0, lane], |row| row.get(0))?;
         self.sql
-            .prepare_cached(
-                "UPDATE deliveries SET next = ?3 WHERE sink = ?1 \
-                 AND seq = (SELECT tail FROM lanes WHERE sink = ?1 AND lane = ?2)",
-            )?
+            .prepare("UPDATE deliveries SET next = ?3 WHERE seq = ?1 AND sink = ?2")?
+            .execute(params![before, sink.0, seq.0])?;
+        self.sql
+            .prepare("UPDATE lanes SET tail = ?3 WHERE sink = ?1 AND lane = ?2")?
             .execute(params![sink.0, lane, seq.0])?;
-        self.sql
-            .prepare_cached("UPDATE lanes SET tail = ?3 WHERE sink = ?1 AND lane = ?2")?
-            .execute(params![sink.0, lane, seq.0])
-            .map(|_one| ())
+        Ok(before)
     }
 
     fn take_slot(&mut self, sink: SinkId, bytes: usize) {
