@@ -19,6 +19,9 @@ const GROWTH: usize = 4;
 /// Room for the first bytes of such a body; most are not longer.
 const FIRST_ROOM: usize = 8 << 10;
 
+/// Up to this much is allocated at once.
+const IN_ONE_PIECE: usize = 1 << 20;
+
 /// What an event takes beside its body, roughly.
 const EVENT_COST: u64 = 1 << 10;
 
@@ -90,8 +93,8 @@ pub(super) enum BodyError {
     Aborted,
 }
 
-/// Reads all of `body`. The share is held for as long as the bytes are; it counts what is
-/// allocated, which grows with what came: who only announces much takes nothing from others.
+/// Reads all of `body`. The share is held for as long as the bytes are; it grows with what came:
+/// who only announces much takes nothing from others.
 pub(super) async fn read(
     mut body: Body,
     bounds: Bounds,
@@ -114,7 +117,7 @@ async fn collect(
     budget: &Arc<Budget>,
 ) -> Result<(Bytes, Share), BodyError> {
     let mut share = Share::none(budget);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut covered) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Aborted)?.into_data() else {
             continue;
@@ -124,15 +127,16 @@ async fn collect(
         if (length as u64).saturating_add(rest.lower()) > bounds.max_body {
             return Err(BodyError::TooLarge);
         }
-        if length > bytes.capacity() {
-            let capacity = room(length, rest.exact());
+        if length > covered {
+            covered = room(length, rest.exact());
             // One that announces more is charged from its first bytes on, and refused with those
             // where there is no memory.
             let most = (length as u64).saturating_add(rest.lower());
-            let free = capacity <= FREE_OF_CHARGE && most <= FREE_OF_CHARGE as u64;
-            if !free && !share.grow_to(capacity as u64, bounds.max_inflight) {
+            let free = covered <= FREE_OF_CHARGE && most <= FREE_OF_CHARGE as u64;
+            if !free && !share.grow_to(covered as u64, bounds.max_inflight) {
                 return Err(BodyError::NoMemory);
             }
+            let capacity = in_one_piece(length, rest.exact()).unwrap_or(covered);
             bytes.reserve_exact(capacity - bytes.len());
         }
         // Copied, so that the connection's read buffer is free again at once.
@@ -141,17 +145,24 @@ async fn collect(
     Ok((Bytes::from(bytes), share))
 }
 
-/// What is allocated for a body of which `length` bytes came and `rest` more are announced.
-///
-/// A body that grows is copied, and leaves holes in the heap that the next one does not fit into.
-/// In steps of four that is a third of a copy in all, and the large ones are mapped pages, which
-/// the system moves without copying.
+/// What is charged for a body of which `length` bytes came and `rest` more are announced, until
+/// more came than that.
 fn room(length: usize, rest: Option<u64>) -> usize {
-    let Some(rest) = rest else {
-        return length.next_power_of_two();
-    };
-    let announced = length.saturating_add(usize::try_from(rest).unwrap_or(usize::MAX));
-    length.saturating_mul(GROWTH).max(FIRST_ROOM).min(announced)
+    match announced(length, rest) {
+        Some(announced) => length.saturating_mul(GROWTH).max(FIRST_ROOM).min(announced),
+        None => length.next_power_of_two(),
+    }
+}
+
+/// The whole of a body that is not too large to be allocated at once: pages that nothing was
+/// written to take no memory, while a body that grows is copied, and leaves holes in the heap that
+/// the next one does not fit into.
+fn in_one_piece(length: usize, rest: Option<u64>) -> Option<usize> {
+    announced(length, rest).filter(|announced| *announced <= IN_ONE_PIECE)
+}
+
+fn announced(length: usize, rest: Option<u64>) -> Option<usize> {
+    Some(length.saturating_add(usize::try_from(rest?).unwrap_or(usize::MAX)))
 }
 
 #[cfg(test)]
