@@ -49,6 +49,7 @@ pub(crate) fn serve(file: Option<&Path>) {
         let serving = Serving {
             router,
             options: Arc::new(ArcSwap::from_pointee(ListenerOptions::default())),
+            refuse: Arc::new(|_| http::Response::default()),
             gate: Gate::open(),
             metrics: ListenerMetrics::default(),
         };

@@ -36,6 +36,7 @@ use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::intake::health::{self, Health};
 use crate::intake::problem::Problem;
+use crate::listener::RefuseHead;
 use crate::metrics::Metrics;
 
 /// What the admin listener shows and does.
@@ -95,6 +96,11 @@ pub fn router(admin: Admin) -> Router {
         .merge(health)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(map_response(harden))
+}
+
+/// Answers heads on the admin listener that are no HTTP.
+pub fn refuse_heads() -> RefuseHead {
+    Arc::new(|head| Problem::new(head.status, head.detail.clone()).into_bytes())
 }
 
 async fn guard(

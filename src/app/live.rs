@@ -56,6 +56,7 @@ impl Live {
             tracing::warn!("{warning}");
         }
         let settings = loaded.settings;
+        wiring::warn_of_few_files(&settings);
         Ok(Self {
             source,
             rules: Arc::new(ArcSwap::from_pointee(rules)),
@@ -148,6 +149,7 @@ impl Live {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
+        wiring::warn_of_few_files(settings);
         // From here on nothing can fail.
         if let Some(lifecycle) = &*self.lifecycle.load() {
             self.sinks.apply(settings, lifecycle);

@@ -4,6 +4,7 @@
 //! [`App::run`] serves until it is told to stop, then drains: readiness turns red while pushes are
 //! still taken, then no more are accepted, then what is in flight finishes, then the store closes.
 
+mod descriptors;
 mod health;
 mod hooks;
 mod live;
@@ -207,10 +208,11 @@ impl Running {
         });
         let (standing, trusted) = (self.live.rules(), self.live.rules());
         let serving = Serving {
+            refuse: intake::refuse_heads(Arc::clone(&intake)),
             router: intake::router(intake, &self.live.settings().server.path),
             options: self.live.listener_options(),
             gate: Gate {
-                standing: Arc::new(move |ip| standing.load().source.standing(ip)),
+                standing: Arc::new(move |peer| standing.load().source.standing(peer)),
                 trusted: Arc::new(move |ip| trusted.load().source.trusts(ip)),
             },
             metrics: ListenerMetrics::public(&self.metrics),
@@ -236,6 +238,7 @@ impl Running {
         });
         let serving = Serving {
             router,
+            refuse: admin::refuse_heads(),
             options: self.live.admin_options(),
             gate: Gate::open(),
             metrics: ListenerMetrics::default(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
+use super::descriptors;
 use crate::config::{Loaded, LogFormat, OnLate, ProxyProtocol, Settings, Sink};
 use crate::envelope::EnvelopeRules;
 use crate::inbox::{Order, SinkId, UnreadableBounds};
@@ -46,7 +47,7 @@ pub(super) fn listener_options(settings: &Settings) -> ListenerOptions {
     ListenerOptions {
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
-        max_connections: usize::try_from(server.max_connections).unwrap_or(usize::MAX),
+        max_connections: room(settings).public,
         proxy_protocol: settings.source.proxy_protocol == ProxyProtocol::Required,
         drain_timeout: server.drain_timeout,
         ..ListenerOptions::default()
@@ -56,11 +57,33 @@ pub(super) fn listener_options(settings: &Settings) -> ListenerOptions {
 /// The admin listener's limits: few connections, no PROXY header, no wait for them at the end.
 pub(super) fn admin_options(settings: &Settings) -> ListenerOptions {
     ListenerOptions {
-        max_connections: 256,
+        max_connections: room(settings).admin,
         proxy_protocol: false,
         drain_timeout: settings.server.drain_timeout.min(Duration::from_secs(1)),
         ..listener_options(settings)
     }
+}
+
+/// Says it where the limit of open files allows fewer connections than the configuration.
+pub(super) fn warn_of_few_files(settings: &Settings) {
+    let (room, wanted) = (room(settings), settings.server.max_connections);
+    if room.public < most_connections(settings) {
+        tracing::warn!(
+            limit = descriptors::limit(),
+            "server.max_connections = {wanted} is lowered to {}: each takes an open file, and so do \
+             the store, the log and the admin port; raise the hard limit of open files (ulimit \
+             -Hn, or LimitNOFILE= of systemd)",
+            room.public
+        );
+    }
+}
+
+fn room(settings: &Settings) -> descriptors::Room {
+    descriptors::room(descriptors::limit(), most_connections(settings))
+}
+
+fn most_connections(settings: &Settings) -> usize {
+    usize::try_from(settings.server.max_connections).unwrap_or(usize::MAX)
 }
 
 pub(super) fn format(settings: &Settings) -> Format {

@@ -155,7 +155,7 @@ impl EnvelopeRules {
         }
         self.pointers
             .find(text)
-            .map_err(|error| Unreadable::not_json(&error))
+            .map_err(|_malformed| Unreadable::not_json(&json::fault_of_object(text)))
     }
 
     /// What a list alone cannot know: which fields may be literal, which must be there.

@@ -1,9 +1,9 @@
 //! All configured JSON pointers as one tree, so that a body is walked once for all of them.
 //!
 //! Of duplicate names the last counts, whole: what a pointer found inside an earlier one is
-//! forgotten. Only objects and arrays that a pointer leads into are looked at a second time.
+//! forgotten.
 
-use super::json::{self, Kind};
+use super::json::{Kind, Malformed, Walk};
 use super::options::EnvelopeOptionsError;
 
 /// Pointers that lead deeper than any push the sender documents; bounds the walk's recursion.
@@ -71,9 +71,11 @@ impl Pointers {
     }
 
     /// Walks an object, which is checked against the JSON grammar to its end on the way.
-    pub(super) fn find<'a>(&self, object: &'a str) -> Result<Found<'a>, serde_json::Error> {
+    pub(super) fn find<'a>(&self, object: &'a str) -> Result<Found<'a>, Malformed> {
         let mut found = vec![None; self.slots];
-        self.root.enter_object(object, &mut found)?;
+        let mut walk = Walk::new(object);
+        self.root.enter_object(&mut walk, &mut found)?;
+        walk.end()?;
         Ok(found)
     }
 }
@@ -96,52 +98,41 @@ impl Node {
 
     fn enter_object<'a>(
         &self,
-        object: &'a str,
+        walk: &mut Walk<'a>,
         found: &mut Found<'a>,
-    ) -> Result<(), serde_json::Error> {
-        let mut inner = Ok(());
-        json::members(object, |name, value| {
-            if let Some(child) = self.children.iter().find(|child| *child.name == *name)
-                && let Err(error) = child.take(value, found)
-            {
-                inner = Err(error);
-            }
-        })?;
-        inner
+    ) -> Result<(), Malformed> {
+        walk.members(
+            |walk, name| match self.children.iter().find(|child| *child.name == *name) {
+                Some(child) => child.take(walk, found),
+                None => walk.skip(),
+            },
+        )
     }
 
-    fn enter_array<'a>(
-        &self,
-        array: &'a str,
-        found: &mut Found<'a>,
-    ) -> Result<(), serde_json::Error> {
-        let mut inner = Ok(());
-        json::elements(array, |index, value| {
-            if let Some(child) = self
-                .children
-                .iter()
-                .find(|child| child.index == Some(index))
-                && let Err(error) = child.take(value, found)
-            {
-                inner = Err(error);
+    fn enter_array<'a>(&self, walk: &mut Walk<'a>, found: &mut Found<'a>) -> Result<(), Malformed> {
+        walk.elements(|walk, index| {
+            let is_here = |child: &&Self| child.index == Some(index);
+            match self.children.iter().find(is_here) {
+                Some(child) => child.take(walk, found),
+                None => walk.skip(),
             }
-        })?;
-        inner
+        })
     }
 
-    /// Takes `value` as what stands at this node, instead of all that was found here before.
-    fn take<'a>(&self, value: &'a str, found: &mut Found<'a>) -> Result<(), serde_json::Error> {
+    /// Takes the next value as what stands at this node, instead of all that was found here before.
+    fn take<'a>(&self, walk: &mut Walk<'a>, found: &mut Found<'a>) -> Result<(), Malformed> {
         self.forget(found);
+        let value = walk.value_by(|walk| match walk.kind()? {
+            Kind::Object if !self.children.is_empty() => self.enter_object(walk, found),
+            Kind::Array if self.children.iter().any(|child| child.index.is_some()) => {
+                self.enter_array(walk, found)
+            }
+            _ => walk.skip(),
+        })?;
         if let Some(slot) = self.slot {
             found[slot] = Some(value);
         }
-        match json::kind(value) {
-            Kind::Object if !self.children.is_empty() => self.enter_object(value, found),
-            Kind::Array if self.children.iter().any(|child| child.index.is_some()) => {
-                self.enter_array(value, found)
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn forget(&self, found: &mut Found<'_>) {

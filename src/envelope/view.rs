@@ -6,7 +6,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::json::{self, Kind};
+use super::json::{self, Kind, Malformed, Walk};
+
+/// Fewer labels than these are searched one by one for an equal name, which is less work than
+/// hashing them.
+const FEW: usize = 32;
 
 /// The parts of a push that people look at, borrowed from its body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,93 +89,95 @@ impl<'a> View<'a> {
         Self::of_push(text).unwrap_or_default()
     }
 
-    fn of_push(push: &'a str) -> Result<Self, serde_json::Error> {
+    fn of_push(push: &'a str) -> Result<Self, Malformed> {
         let (mut event_type, mut incident, mut alert, mut person) = (None, None, None, None);
-        json::members(push, |name, value| match &*name {
-            "event_type" => event_type = text(value),
-            "incident" => incident = object(value),
-            "alert" => alert = object(value),
-            "person" => person = object(value),
-            _ => {}
+        let mut walk = Walk::new(push);
+        walk.members(|walk, name| {
+            match &*name {
+                "event_type" => event_type = text(walk)?,
+                "incident" => incident = object(walk, Self::of_subject)?,
+                "alert" => alert = object(walk, Self::of_subject)?,
+                "person" => person = object(walk, Person::read)?.flatten(),
+                _ => walk.skip()?,
+            }
+            Ok(())
         })?;
+        walk.end()?;
         let prefers_alert = event_type.is_some_and(|name| name.starts_with("a_"));
         let subject = if prefers_alert {
             alert.or(incident)
         } else {
             incident.or(alert)
         };
-
-        let mut view = match subject {
-            Some(subject) => Self::of_subject(subject)?,
-            None => Self::default(),
-        };
-        view.person = match person {
-            Some(person) => Person::read(person)?,
-            None => None,
-        };
-        Ok(view)
+        Ok(Self {
+            person,
+            ..subject.unwrap_or_default()
+        })
     }
 
-    fn of_subject(subject: &'a str) -> Result<Self, serde_json::Error> {
+    fn of_subject(walk: &mut Walk<'a>) -> Result<Self, Malformed> {
         let mut view = Self::default();
-        let (mut labels_of, mut responders_of) = (None, None);
-        json::members(subject, |name, value| match &*name {
-            "title" => view.title = text(value),
-            "incident_severity" | "alert_severity" => view.severity = text(value),
-            "incident_status" | "alert_status" => view.status = text(value),
-            "progress" => view.progress = text(value),
-            "channel_id" => {
-                view.channel_id = Integer::read(value).filter(|id| id.as_str() != "0");
+        walk.members(|walk, name| {
+            match &*name {
+                "title" => view.title = text(walk)?,
+                "incident_severity" | "alert_severity" => view.severity = text(walk)?,
+                "incident_status" | "alert_status" => view.status = text(walk)?,
+                "progress" => view.progress = text(walk)?,
+                "channel_id" => view.channel_id = id(walk.value()?),
+                "channel_name" => view.channel_name = text(walk)?,
+                "labels" => view.labels = object(walk, labels)?.unwrap_or_default(),
+                "detail_url" => view.detail_url = text(walk)?,
+                "description" => view.description = text(walk)?,
+                "responders" => view.responders = responders(walk)?,
+                "created_at" => view.created_at = seconds(walk.value()?),
+                "start_time" => view.start_time = seconds(walk.value()?),
+                "close_time" => view.close_time = seconds(walk.value()?),
+                _ => walk.skip()?,
             }
-            "channel_name" => view.channel_name = text(value),
-            "labels" => labels_of = object(value),
-            "detail_url" => view.detail_url = text(value),
-            "description" => view.description = text(value),
-            "responders" => responders_of = array(value),
-            "created_at" => view.created_at = seconds(value),
-            "start_time" => view.start_time = seconds(value),
-            "close_time" => view.close_time = seconds(value),
-            _ => {}
+            Ok(())
         })?;
-        if let Some(raw) = labels_of {
-            view.labels = labels(raw)?;
-        }
-        if let Some(raw) = responders_of {
-            view.responders = responders(raw)?;
-        }
         Ok(view)
     }
 }
 
 impl<'a> Person<'a> {
-    fn read(raw: &'a str) -> Result<Option<Self>, serde_json::Error> {
+    fn read(walk: &mut Walk<'a>) -> Result<Option<Self>, Malformed> {
         let mut person = Self::default();
-        json::members(raw, |name, value| match &*name {
-            "person_id" => person.id = Integer::read(value).filter(|id| id.as_str() != "0"),
-            "person_name" => person.name = text(value),
-            "email" => person.email = text(value),
-            _ => {}
+        walk.members(|walk, name| {
+            match &*name {
+                "person_id" => person.id = id(walk.value()?),
+                "person_name" => person.name = text(walk)?,
+                "email" => person.email = text(walk)?,
+                _ => walk.skip()?,
+            }
+            Ok(())
         })?;
         Ok((person != Self::default()).then_some(person))
     }
 }
 
 /// Pairs in the order their names first came, each with the value that came last.
-fn labels(raw: &str) -> Result<Labels<'_>, serde_json::Error> {
-    let mut at = HashMap::new();
-    let mut pairs: Vec<(Cow<'_, str>, Option<Cow<'_, str>>)> = Vec::new();
-    json::members(raw, |name, value| {
-        let value = match json::kind(value) {
-            Kind::String => Some(json::unquote(value)),
-            Kind::Number | Kind::Bool => Some(Cow::Borrowed(value)),
-            Kind::Null | Kind::Array | Kind::Object => None,
+fn labels<'a>(walk: &mut Walk<'a>) -> Result<Labels<'a>, Malformed> {
+    let mut pairs: Vec<(Cow<'a, str>, Option<Cow<'a, str>>)> = Vec::new();
+    let mut index = HashMap::new();
+    walk.members(|walk, name| {
+        let value = match walk.kind()? {
+            Kind::String => walk.string()?,
+            Kind::Number | Kind::Bool => Some(Cow::Borrowed(walk.value()?)),
+            Kind::Null | Kind::Array | Kind::Object => walk.skip().map(|()| None)?,
         };
-        let next = pairs.len();
-        let position = *at.entry(name.clone()).or_insert(next);
-        match pairs.get_mut(position) {
+        let known = if pairs.len() < FEW {
+            pairs.iter().position(|(known, _)| *known == name)
+        } else {
+            let not_yet = pairs.iter().enumerate().skip(index.len());
+            index.extend(not_yet.map(|(at, (name, _))| (name.clone(), at)));
+            index.get(&name).copied()
+        };
+        match known.and_then(|at| pairs.get_mut(at)) {
             Some(pair) => pair.1 = value,
             None => pairs.push((name, value)),
         }
+        Ok(())
     })?;
     Ok(pairs
         .into_iter()
@@ -179,32 +185,45 @@ fn labels(raw: &str) -> Result<Labels<'_>, serde_json::Error> {
         .collect())
 }
 
-fn responders(raw: &str) -> Result<Vec<Cow<'_, str>>, serde_json::Error> {
+fn responders<'a>(walk: &mut Walk<'a>) -> Result<Vec<Cow<'a, str>>, Malformed> {
     let mut names = Vec::new();
-    let mut inner = Ok(());
-    json::elements(raw, |_, value| match object(value).map(Person::read) {
-        Some(Ok(Some(person))) => names.extend(person.name.or(person.email)),
-        Some(Err(error)) => inner = Err(error),
-        Some(Ok(None)) | None => {}
+    if walk.kind()? != Kind::Array {
+        walk.skip()?;
+        return Ok(names);
+    }
+    walk.elements(|walk, _| {
+        let person = object(walk, Person::read)?.flatten();
+        names.extend(person.and_then(|person| person.name.or(person.email)));
+        Ok(())
     })?;
-    inner.map(|()| names)
+    Ok(names)
 }
 
-fn text(raw: &str) -> Option<Cow<'_, str>> {
-    let text = (json::kind(raw) == Kind::String).then(|| json::unquote(raw))?;
-    (!text.trim().is_empty()).then_some(text)
+/// Reads the next value with `read` when it is an object, and else passes over it.
+fn object<'a, T>(
+    walk: &mut Walk<'a>,
+    read: impl FnOnce(&mut Walk<'a>) -> Result<T, Malformed>,
+) -> Result<Option<T>, Malformed> {
+    if walk.kind()? == Kind::Object {
+        read(walk).map(Some)
+    } else {
+        walk.skip().map(|()| None)
+    }
+}
+
+/// An id; 0 is none.
+fn id(raw: &str) -> Option<Integer<'_>> {
+    Integer::read(raw).filter(|id| id.as_str() != "0")
+}
+
+/// The next value, when it is a string that is not blank.
+fn text<'a>(walk: &mut Walk<'a>) -> Result<Option<Cow<'a, str>>, Malformed> {
+    let text = walk.string()?;
+    Ok(text.filter(|text| !text.trim().is_empty()))
 }
 
 fn seconds(raw: &str) -> Option<i64> {
     Integer::read(raw)?.to_i64().filter(|seconds| *seconds > 0)
-}
-
-fn object(raw: &str) -> Option<&str> {
-    (json::kind(raw) == Kind::Object).then_some(raw)
-}
-
-fn array(raw: &str) -> Option<&str> {
-    (json::kind(raw) == Kind::Array).then_some(raw)
 }
 
 #[cfg(test)]

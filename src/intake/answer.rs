@@ -7,30 +7,30 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use http_body_util::Full;
+use serde::Serialize;
 
 use super::problem::Problem;
-use crate::event::Id;
+use crate::event::{Id, Seq};
 use crate::inbox::Offered;
 use crate::listener::CloseWithoutAnswer;
 use crate::metrics::PushOutcome;
 
+/// The body of a 200.
+#[derive(Serialize)]
+struct Acknowledgement<'a> {
+    outcome: &'static str,
+    event_id: Option<&'a Id>,
+    seq: Seq,
+}
+
 /// 200, with what became of the event.
 pub(super) fn acknowledged(offered: &Offered, event_id: Option<&Id>) -> Response {
-    let outcome = offered.outcome.as_str();
-    let body = match event_id {
-        // Visible ASCII may hold quotes and backslashes; JSON takes care of them.
-        Some(id) => {
-            let id = serde_json::to_string(id).expect("a string");
-            format!(
-                "{{\"outcome\":\"{outcome}\",\"event_id\":{id},\"seq\":{}}}",
-                offered.seq
-            )
-        }
-        None => format!(
-            "{{\"outcome\":\"{outcome}\",\"event_id\":null,\"seq\":{}}}",
-            offered.seq
-        ),
+    let acknowledgement = Acknowledgement {
+        outcome: offered.outcome.as_str(),
+        event_id,
+        seq: offered.seq,
     };
+    let body = serde_json::to_vec(&acknowledgement).expect("strings and a number");
     let mut response = Response::new(axum::body::Body::new(Full::new(Bytes::from(body))));
     response
         .headers_mut()

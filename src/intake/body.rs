@@ -12,6 +12,16 @@ use http_body_util::BodyExt as _;
 /// Bodies up to this size need no share of the budget: the number of connections bounds them.
 const FREE_OF_CHARGE: usize = 64 << 10;
 
+/// A body whose length is announced has room for so many times what came of it, so that reserving
+/// memory costs the client bytes.
+const GROWTH: usize = 4;
+
+/// Room for the first bytes of such a body; most are not longer.
+const FIRST_ROOM: usize = 8 << 10;
+
+/// Up to this much is allocated at once.
+const IN_ONE_PIECE: usize = 1 << 20;
+
 /// What an event takes beside its body, roughly.
 const EVENT_COST: u64 = 1 << 10;
 
@@ -83,8 +93,8 @@ pub(super) enum BodyError {
     Aborted,
 }
 
-/// Reads all of `body`. The share is held for as long as the bytes are; it counts what is
-/// allocated, so a large body has its whole share from its first bytes on.
+/// Reads all of `body`. The share is held for as long as the bytes are; it grows with what came:
+/// who only announces much takes nothing from others.
 pub(super) async fn read(
     mut body: Body,
     bounds: Bounds,
@@ -107,7 +117,7 @@ async fn collect(
     budget: &Arc<Budget>,
 ) -> Result<(Bytes, Share), BodyError> {
     let mut share = Share::none(budget);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut covered) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Aborted)?.into_data() else {
             continue;
@@ -117,22 +127,42 @@ async fn collect(
         if (length as u64).saturating_add(rest.lower()) > bounds.max_body {
             return Err(BodyError::TooLarge);
         }
-        if length > bytes.capacity() {
-            let capacity = match rest.exact() {
-                Some(rest) => length + usize::try_from(rest).map_err(|_| BodyError::TooLarge)?,
-                None => length.next_power_of_two(),
-            };
-            if capacity > FREE_OF_CHARGE && !share.grow_to(capacity as u64, bounds.max_inflight) {
+        if length > covered {
+            covered = room(length, rest.exact());
+            // One that announces more is charged from its first bytes on, and refused with those
+            // where there is no memory.
+            let most = (length as u64).saturating_add(rest.lower());
+            let free = covered <= FREE_OF_CHARGE && most <= FREE_OF_CHARGE as u64;
+            if !free && !share.grow_to(covered as u64, bounds.max_inflight) {
                 return Err(BodyError::NoMemory);
             }
-            // In one piece where the length is known: a body that grows step by step is copied at
-            // each, and leaves holes in the heap that the next one does not fit into.
+            let capacity = in_one_piece(length, rest.exact()).unwrap_or(covered);
             bytes.reserve_exact(capacity - bytes.len());
         }
         // Copied, so that the connection's read buffer is free again at once.
         bytes.extend_from_slice(&data);
     }
     Ok((Bytes::from(bytes), share))
+}
+
+/// What is charged for a body of which `length` bytes came and `rest` more are announced, until
+/// more came than that.
+fn room(length: usize, rest: Option<u64>) -> usize {
+    match announced(length, rest) {
+        Some(announced) => length.saturating_mul(GROWTH).max(FIRST_ROOM).min(announced),
+        None => length.next_power_of_two(),
+    }
+}
+
+/// The whole of a body that is not too large to be allocated at once: pages that nothing was
+/// written to take no memory, while a body that grows is copied, and leaves holes in the heap that
+/// the next one does not fit into.
+fn in_one_piece(length: usize, rest: Option<u64>) -> Option<usize> {
+    announced(length, rest).filter(|announced| *announced <= IN_ONE_PIECE)
+}
+
+fn announced(length: usize, rest: Option<u64>) -> Option<usize> {
+    Some(length.saturating_add(usize::try_from(rest?).unwrap_or(usize::MAX)))
 }
 
 #[cfg(test)]
@@ -197,21 +227,56 @@ mod tests {
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 
+    #[test]
+    fn room_grows_with_what_came_and_never_beyond_what_is_announced() {
+        for (length, rest, expected) in [
+            (0, Some(0), 0),
+            (300, Some(0), 300),
+            (300, Some(1 << 20), 8 << 10),
+            (4 << 10, Some(1 << 20), 16 << 10),
+            (400 << 10, Some(100 << 10), 500 << 10),
+            (100 << 10, Some(8 << 20), 400 << 10),
+            (usize::MAX / 2, Some(u64::MAX), usize::MAX),
+            (70 << 10, None, 128 << 10),
+        ] {
+            assert_eq!(room(length, rest), expected, "{length} of {rest:?}");
+        }
+    }
+
     #[tokio::test]
-    async fn a_body_is_charged_for_all_that_it_announces() {
+    async fn a_body_is_charged_for_what_came_and_not_for_what_it_announces() {
         let budget: Arc<Budget> = Arc::default();
-        let body = Body::new(Frames {
-            sizes: vec![1 << 10],
-            announced: Some(90 << 10),
-        });
-        let mut half = Box::pin(read(body, BOUNDS, &budget));
-        let pending = poll_fn(|cx| Poll::Ready(half.as_mut().poll(cx).is_pending())).await;
-        assert!(pending);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 90 << 10);
-        let refused = read_bytes(70 << 10, &budget).await.unwrap_err();
+        let charged = async |came: usize| {
+            let body = Body::new(Frames {
+                sizes: vec![came],
+                announced: Some(100 << 10),
+            });
+            let mut half = Box::pin(read(body, BOUNDS, &budget));
+            let pending = poll_fn(|cx| Poll::Ready(half.as_mut().poll(cx).is_pending())).await;
+            assert!(pending);
+            (half, budget.used.load(Ordering::Relaxed))
+        };
+        let (slow, used) = charged(1 << 10).await;
+        assert_eq!(used, 8 << 10);
+        let (half, used) = charged(20 << 10).await;
+        assert_eq!(used, 88 << 10);
+        let refused = read_bytes(100 << 10, &budget).await.unwrap_err();
         assert_eq!(refused, BodyError::NoMemory);
         drop(half);
-        let _fits = read_bytes(70 << 10, &budget).await.unwrap();
+        let _fits = read_bytes(100 << 10, &budget).await.unwrap();
+        drop(slow);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_in_pieces_is_charged_for_its_length_in_the_end() {
+        let budget: Arc<Budget> = Arc::default();
+        let body = Body::new(Frames {
+            sizes: vec![8 << 10; 12],
+            announced: Some(96 << 10),
+        });
+        let (bytes, _share) = read(body, BOUNDS, &budget).await.unwrap();
+        assert_eq!(bytes.len(), 96 << 10);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 96 << 10);
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod receive;
 mod refusals;
 mod rules;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,6 +21,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue};
+use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{
@@ -33,6 +35,7 @@ pub use self::rules::{Arrival, OnLate, Rules};
 use crate::clock::Clock;
 use crate::inbox::{Committer, Inbox, Keeper};
 use crate::lifecycle::Lifecycle;
+use crate::listener::RefuseHead;
 use crate::metrics::Metrics;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -83,6 +86,13 @@ pub fn router(intake: Arc<Intake>, path: &str) -> Router {
         .fallback(receive::not_found)
         .with_state(intake);
     let header = HeaderName::from_static(REQUEST_ID);
+    // As one, from the outermost: each layer on its own would put every route into one more box,
+    // which is cloned for each request.
+    let layers = ServiceBuilder::new()
+        .layer(MapRequestLayer::new(without_odd_id))
+        .layer(SetRequestIdLayer::new(header.clone(), RequestIds::new()))
+        .layer(PropagateRequestIdLayer::new(header))
+        .layer(CatchPanicLayer::custom(answer::panicked));
     // A webhook at the root shares it with the probes of balancers.
     pushes
         .merge(balancer)
@@ -90,10 +100,19 @@ pub fn router(intake: Arc<Intake>, path: &str) -> Router {
         .method_not_allowed_fallback(move |request| {
             receive::method_not_allowed(Arc::clone(&misused), request)
         })
-        .layer(CatchPanicLayer::custom(answer::panicked))
-        .layer(PropagateRequestIdLayer::new(header.clone()))
-        .layer(SetRequestIdLayer::new(header, RequestIds::new()))
-        .layer(MapRequestLayer::new(without_odd_id))
+        .layer(layers)
+}
+
+/// Answers heads on the public listener that are no HTTP, as every other refusal is answered.
+pub fn refuse_heads(intake: Arc<Intake>) -> RefuseHead {
+    let ids = RequestIds::new();
+    Arc::new(move |head| {
+        let mut answer = receive::broken_head(&intake, head).into_bytes();
+        if let Some(id) = ids.next() {
+            answer.headers_mut().insert(REQUEST_ID, id);
+        }
+        answer
+    })
 }
 
 /// Drops a request id that is not worth repeating: it goes into an answer, and from there into the
@@ -126,12 +145,18 @@ impl RequestIds {
             next: Arc::default(),
         }
     }
+
+    fn next(&self) -> Option<HeaderValue> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut text = String::with_capacity(self.process.len() + 17);
+        // Writing to a String cannot fail.
+        let _infallible = write!(text, "{}-{number:x}", self.process);
+        HeaderValue::try_from(text).ok()
+    }
 }
 
 impl MakeRequestId for RequestIds {
     fn make_request_id<B>(&mut self, _request: &http::Request<B>) -> Option<RequestId> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{}-{number:x}", self.process);
-        HeaderValue::try_from(text).ok().map(RequestId::new)
+        self.next().map(RequestId::new)
     }
 }

@@ -16,20 +16,12 @@ use super::body::Share;
 use super::receive::Push;
 use super::rules::Arrival;
 use super::{Intake, OnLate, answer};
-use crate::event::{Id, Origin, Outcome};
+use crate::event::{Event, Id, Origin, Outcome};
 use crate::inbox::{Offer, Offered, Refusal, Unreadable};
 use crate::metrics::PushOutcome;
 
 /// A body that took nearly all of the time still gets this much for its commit.
 const LEAST_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
-
-/// What is left of a push once its event is understood, for its log line.
-struct About {
-    event_id: Option<Id>,
-    event_type: Id,
-    subject: Option<String>,
-    body: Bytes,
-}
 
 impl Push {
     pub(super) async fn take(self, parts: &Parts, body: Bytes, share: Share) -> Response {
@@ -82,31 +74,27 @@ impl Push {
 
     /// Offers the event and waits for the outcome, until the sender would have given up.
     async fn offer(mut self, offer: Offer, share: Share) -> Response {
-        let about = About {
-            event_id: offer.event.event_id.clone(),
-            event_type: offer.event.event_type.clone(),
-            subject: offer.event.subject.as_ref().map(ToString::to_string),
-            body: offer.event.body.clone(),
-        };
+        let event = Arc::clone(&offer.event);
         let deadline = self.deadline();
         let committed = self.intake.committer.offer(offer);
         // Whatever becomes of this handler, the offer goes on, and somebody looks at its end.
         let mut waiting = Waiting {
             intake: Arc::clone(&self.intake),
-            rest: Some((committed, about, share)),
+            rest: Some((committed, event, share)),
             late: false,
         };
         let answered = tokio::time::timeout_at(deadline, waiting.outcome()).await;
         match answered {
             Ok(Ok(offered)) => {
-                let (_, about, _) = waiting.rest.take().expect("taken once");
-                self.report(&about, &offered).await;
-                let response = answer::acknowledged(&offered, about.event_id.as_ref());
+                let (_, event, _) = waiting.rest.take().expect("taken once");
+                self.report(&event, &offered).await;
+                let response = answer::acknowledged(&offered, event.event_id.as_ref());
                 self.done((offered.outcome.into(), response))
             }
             Ok(Err(Refusal::Event(reason))) => {
-                let (_, about, _) = waiting.rest.take().expect("taken once");
-                self.keep(StatusCode::SERVICE_UNAVAILABLE, reason, about.body)
+                let (_, event, _) = waiting.rest.take().expect("taken once");
+                let body = event.body.clone();
+                self.keep(StatusCode::SERVICE_UNAVAILABLE, reason, body)
                     .await
             }
             Ok(Err(refusal)) => {
@@ -145,7 +133,7 @@ impl Push {
     }
 
     /// The line of a push that does not become a delivered event.
-    async fn report(&self, about: &About, offered: &Offered) {
+    async fn report(&self, event: &Event, offered: &Offered) {
         if offered.outcome == Outcome::Accepted {
             return;
         }
@@ -153,9 +141,9 @@ impl Push {
             target: "flashduty::push",
             outcome = offered.outcome.as_str(),
             seq = offered.seq.0,
-            event_id = about.event_id.as_ref().map(Id::as_str),
-            event_type = about.event_type.as_str(),
-            subject = about.subject,
+            event_id = event.event_id.as_ref().map(Id::as_str),
+            event_type = event.event_type.as_str(),
+            subject = event.subject.as_ref().map(tracing::field::display),
             tag = self.route.tag.as_deref(),
             source_ip = self.source_ip.map(tracing::field::display),
             peer_ip = %self.peer.socket,
@@ -164,7 +152,7 @@ impl Push {
         );
         if offered.differs {
             let reason = format!("a duplicate of event {} with another body", offered.seq);
-            self.store_unreadable(reason, about.body.clone()).await;
+            self.store_unreadable(reason, event.body.clone()).await;
         }
     }
 
@@ -199,7 +187,7 @@ type Committing = oneshot::Receiver<Result<Offered, Refusal>>;
 /// An offer whose handler may end before it does.
 struct Waiting {
     intake: Arc<Intake>,
-    rest: Option<(Committing, About, Share)>,
+    rest: Option<(Committing, Arc<Event>, Share)>,
     late: bool,
 }
 
@@ -214,10 +202,10 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let Some((committed, about, mut share)) = self.rest.take() else {
+        let Some((committed, event, mut share)) = self.rest.take() else {
             return;
         };
-        share.leave_behind(about.body.len());
+        share.leave_behind(event.body.len());
         let outcome = if self.late {
             PushOutcome::late
         } else {
@@ -229,9 +217,9 @@ impl Drop for Waiting {
             tracing::warn!(
                 target: "flashduty::push",
                 outcome = outcome.as_str(),
-                event_id = about.event_id.as_ref().map(Id::as_str),
-                event_type = about.event_type.as_str(),
-                subject = about.subject,
+                event_id = event.event_id.as_ref().map(Id::as_str),
+                event_type = event.event_type.as_str(),
+                subject = event.subject.as_ref().map(tracing::field::display),
                 committed = committed.is_ok(),
                 seq = committed.as_ref().ok().map(|offered| offered.seq.0),
                 error = committed.as_ref().err().map(tracing::field::display),

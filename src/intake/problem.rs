@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -57,20 +58,24 @@ impl Problem {
         self.outcome = Some(outcome);
         self
     }
+
+    /// The answer, for those who write it themselves.
+    pub fn into_bytes(self) -> http::Response<Bytes> {
+        let body = serde_json::to_vec(&self).expect("a problem holds only strings and a number");
+        let mut response = http::Response::new(Bytes::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        let problem = HeaderValue::from_static("application/problem+json");
+        headers.insert(CONTENT_TYPE, problem);
+        // 404 and 405 are cacheable unless they say otherwise (RFC 9110, section 15.1).
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::to_vec(&self).expect("a problem holds only strings and a number");
-        let headers = [
-            (
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/problem+json"),
-            ),
-            // 404 and 405 are cacheable unless they say otherwise (RFC 9110, section 15.1).
-            (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        ];
-        (self.status, headers, body).into_response()
+        self.into_bytes().map(Body::from)
     }
 }
 

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::{Intake, Rules, answer};
 use crate::event::Route;
 use crate::inbox::MOST_ROUTES;
-use crate::listener::RequestStart;
+use crate::listener::{BrokenHead, RequestStart};
 use crate::metrics::PushOutcome;
 use crate::source::{Decision, Judgement, Peer};
 
@@ -58,6 +58,24 @@ pub(super) async fn method_not_allowed(intake: Arc<Intake>, request: Request) ->
     Push::begin(intake, &request, None).astray(&request, StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
+/// A head that never became a request. What is no look counts as a push, and leaves a line.
+pub(super) fn broken_head(intake: &Arc<Intake>, head: &BrokenHead) -> Problem {
+    let problem = Problem::new(head.status, head.detail.clone());
+    if head.is_look() {
+        return problem;
+    }
+    let route = Route {
+        tag: None,
+        query: None,
+    };
+    let mut push = Push::from_peer(Arc::clone(intake), head.began, head.peer, route);
+    push.judge_astray(&HeaderMap::new());
+    let outcome = PushOutcome::invalid;
+    push.log_refusal(outcome, &head.detail);
+    push.outcome = Some(outcome);
+    problem.with_outcome(outcome.as_str())
+}
+
 /// Balancers, browsers and the curious ask; they carry no event, and leave no line.
 fn is_probe(request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
@@ -84,27 +102,38 @@ impl Push {
             .map_or_else(Instant::now, |start| start.0);
         let nowhere = Peer::new(IpAddr::from([0, 0, 0, 0]), None);
         let query = request.uri().query().filter(|query| !query.is_empty());
+        let peer = extensions.get::<Peer>().copied().unwrap_or(nowhere);
+        let route = Route {
+            tag,
+            query: query.map(Into::into),
+        };
+        Self::from_peer(intake, start, peer, route)
+    }
+
+    fn from_peer(intake: Arc<Intake>, start: Instant, peer: Peer, route: Route) -> Self {
         Self {
             rules: intake.rules.load_full(),
             intake,
             start,
-            peer: extensions.get::<Peer>().copied().unwrap_or(nowhere),
+            peer,
             source_ip: None,
             stranger: false,
-            route: Route {
-                tag,
-                query: query.map(Into::into),
-            },
+            route,
             outcome: None,
         }
     }
 
     /// Refuses what went to the wrong place, whoever it is from.
     fn astray(mut self, request: &Request, status: StatusCode, detail: &str) -> Response {
-        let judgement = self.rules.source.judge(&self.peer, request.headers());
+        self.judge_astray(request.headers());
+        self.refuse(status, PushOutcome::invalid, detail.to_owned())
+    }
+
+    /// Finds out whose it is, for the log alone.
+    fn judge_astray(&mut self, headers: &HeaderMap) {
+        let judgement = self.rules.source.judge(&self.peer, headers);
         self.source_ip = judgement.client;
         self.stranger = matches!(judgement.decision, Decision::Denied { .. });
-        self.refuse(status, PushOutcome::invalid, detail.to_owned())
     }
 
     async fn answer(mut self, request: Request) -> Response {

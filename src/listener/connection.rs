@@ -7,13 +7,15 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::answer;
+use super::broken::{self, BrokenHead};
 use super::door::Shared;
 use super::progress::Progress;
-use super::proxied::{HeaderError, read_header};
+use super::proxied::read_header;
 use super::wire::Wire;
 use crate::lifecycle::Lifecycle;
 use crate::source::Peer;
@@ -21,31 +23,66 @@ use crate::source::Peer;
 /// Serves requests until the peer, a deadline or closing ends it.
 pub(super) async fn serve(
     shared: Arc<Shared>,
+    // Dropped after the stream, so that a seat is given back once its descriptor is.
+    progress: Progress,
     mut stream: TcpStream,
     socket: IpAddr,
-    progress: Progress,
 ) {
     let (mut proxied, mut ahead) = (None, Bytes::new());
     if shared.proxy_protocol {
         let header = read_header(&mut stream, &progress);
         match within(header, &progress, &shared.lifecycle).await {
             Ok(Ok(read)) => (proxied, ahead) = read,
-            Ok(Err(error)) => return complain(&shared, socket, &error),
+            Ok(Err(error)) => return shared.complaints.header(socket, &error),
             Err(Overdue) => {
                 return tracing::debug!(%socket, "no PROXY protocol header in time");
             }
         }
     }
     let peer = Peer::new(socket, proxied);
+    if shared.proxy_protocol && !shared.name(&peer, &progress) {
+        return;
+    }
     let progress = Arc::new(progress);
-    let wire = TokioIo::new(Wire::new(stream, ahead, Arc::clone(&progress)));
-    let service = answer::service(Arc::clone(&shared), Arc::clone(&progress), peer);
-    let connection = shared.http.serve_connection(wire, service);
-    match within(connection, &progress, &shared.lifecycle).await {
+    let wire = Wire::new(stream, ahead, Arc::clone(&progress));
+    let conversation = converse(&shared, wire, &progress, peer);
+    match within(conversation, &progress, &shared.lifecycle).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%socket, "connection ended: {error:?}"),
         Err(Overdue) => tracing::debug!(%socket, "connection closed at its deadline"),
     }
+}
+
+/// Request after request; after a head that cannot be read, a refusal of our own.
+async fn converse(
+    shared: &Arc<Shared>,
+    wire: Wire<TcpStream>,
+    progress: &Arc<Progress>,
+    peer: Peer,
+) -> hyper::Result<()> {
+    let service = answer::service(Arc::clone(shared), Arc::clone(progress), peer);
+    let mut connection = shared.http.serve_connection(TokioIo::new(wire), service);
+    let ended = (&mut connection).await;
+    let parts = connection.into_parts();
+    let mut wire = parts.io.into_inner();
+    let (Some(refusal), Err(error)) = (wire.take_refusal(), &ended) else {
+        return ended;
+    };
+    let status = broken::status_of(&refusal);
+    let head = BrokenHead {
+        peer,
+        began: progress.head_began(),
+        status,
+        detail: broken::detail(status, &parts.read_buf, &error.to_string()),
+        bytes: parts.read_buf,
+    };
+    let answer = head.answer(&refusal, &shared.refuse);
+    let said = wire.write_all(&answer).await;
+    if said.is_ok() {
+        // Whether the peer hears all of it is its own affair.
+        let _closed = wire.shutdown().await;
+    }
+    ended
 }
 
 /// A deadline of [`Progress`] passed.
@@ -89,28 +126,4 @@ async fn within<F: Future>(
         Poll::Pending
     })
     .await
-}
-
-fn complain(shared: &Shared, socket: IpAddr, error: &HeaderError) {
-    match error {
-        HeaderError::Closed { after_bytes: 0 } | HeaderError::Io(_) => {}
-        HeaderError::Closed { .. } | HeaderError::Refused(_) => {
-            if let Some(silenced) = shared.complaints.header.pass() {
-                tracing::warn!(
-                    peer_ip = %socket,
-                    silenced,
-                    cause = %cause(error),
-                    "connection refused: no PROXY protocol header, which \
-                     server.proxy_protocol requires"
-                );
-            }
-        }
-    }
-}
-
-fn cause(error: &HeaderError) -> String {
-    match error {
-        HeaderError::Refused(cause) => cause.to_string(),
-        other => other.to_string(),
-    }
 }

@@ -4,13 +4,16 @@
 //! hyper parses HTTP/1; everything that has to do with time and number of connections is here.
 //!
 //! Invariants:
-//! - Accepting does no I/O on a connection and awaits nothing but the next connection.
+//! - Accepting does no I/O on a connection and awaits nothing but the next one, and that those
+//!   which had to make room are closed.
 //! - Every connection always has a deadline, except while the router works on a complete head.
 //! - A connection that is closed to make room never had a request in the router.
 //! - A request whose bytes reached this machine before closing began is answered.
 
 mod answer;
 mod bind;
+mod broken;
+mod complaints;
 mod connection;
 mod door;
 mod progress;
@@ -34,9 +37,10 @@ use tokio::sync::mpsc;
 
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::source::Standing;
+use crate::source::{Peer, Standing};
 
 pub use bind::ListenError;
+pub use broken::{BrokenHead, RefuseHead};
 use door::Door;
 
 /// Limits of the connections. A change applies to connections accepted after it, but for
@@ -70,12 +74,12 @@ impl Default for ListenerOptions {
     }
 }
 
-/// What the listener asks about an address. Asked once a connection, in the accept loop: the
-/// answers come from memory.
+/// What the listener asks about an address. Asked in the accept loop, and once a PROXY header has
+/// named a client: the answers come from memory.
 #[derive(Clone)]
 pub struct Gate {
-    /// Whether pushes from this socket address could be accepted at all.
-    pub standing: Arc<dyn Fn(IpAddr) -> Standing + Send + Sync>,
+    /// Whether pushes over a connection from this peer could be accepted at all.
+    pub standing: Arc<dyn Fn(&Peer) -> Standing + Send + Sync>,
     /// Whether this socket address is believed when it names another one.
     pub trusted: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
@@ -114,6 +118,8 @@ pub struct Serving {
     pub router: Router,
     /// Read anew for each connection.
     pub options: Arc<ArcSwap<ListenerOptions>>,
+    /// Answers heads that are no HTTP, and never reach the router.
+    pub refuse: RefuseHead,
     /// Tells the peers apart.
     pub gate: Gate,
     /// Counts them.

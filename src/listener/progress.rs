@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ListenerOptions;
-use super::seats::Seat;
+use super::seats::{Class, Full, Seat, SeatId};
 
 /// How long a connection without a request may still send one after closing began: its bytes may
 /// be on the way.
@@ -86,6 +86,15 @@ impl Progress {
         }
     }
 
+    pub(super) fn seat(&self) -> SeatId {
+        self.seat.id()
+    }
+
+    /// The client is known, before its first request; see [`Seat::name`].
+    pub(super) fn name(&self, class: Class, max_connections: usize) -> (Result<(), Full>, bool) {
+        self.seat.name(class, max_connections)
+    }
+
     /// Bytes came. While a head is awaited they begin it; later ones do not extend its time.
     pub(super) fn arrived(&self) {
         let mut state = self.state();
@@ -109,6 +118,22 @@ impl Progress {
         };
         state.phase = Phase::Busy;
         self.seat.busy().then_some(began)
+    }
+
+    /// Whether what is written now can be no request's answer, because none has begun.
+    pub(super) fn is_before_request(&self) -> bool {
+        matches!(
+            self.state().phase,
+            Phase::Silent(_) | Phase::Head(_) | Phase::Idle(_)
+        )
+    }
+
+    /// When the first byte of the head came that is awaited, or that went wrong.
+    pub(super) fn head_began(&self) -> Instant {
+        match self.state().phase {
+            Phase::Head(began) => began,
+            _ => Instant::now(),
+        }
     }
 
     /// The answer's body is at its end.
@@ -189,7 +214,6 @@ mod tests {
     use super::super::ListenerMetrics;
     use super::super::seats::Seats;
     use super::*;
-    use crate::source::Standing;
 
     const HEADER: Duration = Duration::from_secs(5);
     const IDLE: Duration = Duration::from_secs(120);
@@ -198,7 +222,7 @@ mod tests {
 
     fn progress() -> Progress {
         let seats = Seats::new(ListenerMetrics::default());
-        let (seat, _) = seats.admit(Standing::MayPush, 1);
+        let (seat, _) = seats.admit(Class::MayPush, 1);
         let limits = Limits {
             header: HEADER,
             idle: IDLE,

@@ -17,7 +17,17 @@ pub(super) struct Wire<S> {
     /// Bytes that were read behind the PROXY protocol header.
     ahead: Bytes,
     progress: Arc<Progress>,
+    refusal: Refusal,
     finished: bool,
+}
+
+/// What hyper says by itself to a head that it cannot read: a bare status.
+#[derive(Debug)]
+enum Refusal {
+    None,
+    /// It is kept from the peer, as is the end of the connection, until it is taken.
+    Withheld(Vec<u8>),
+    Taken,
 }
 
 impl<S> Wire<S> {
@@ -26,8 +36,35 @@ impl<S> Wire<S> {
             stream,
             ahead,
             progress,
+            refusal: Refusal::None,
             finished: false,
         }
+    }
+
+    /// The refusal that hyper wrote, if it did; from now on everything goes out.
+    pub(super) fn take_refusal(&mut self) -> Option<Vec<u8>> {
+        match std::mem::replace(&mut self.refusal, Refusal::Taken) {
+            Refusal::Withheld(refusal) => Some(refusal),
+            Refusal::None | Refusal::Taken => None,
+        }
+    }
+
+    /// Whether hyper is refusing a head; what it writes then is kept.
+    ///
+    /// A refusal of a pipelined head may follow an answer that is not all written yet, and goes
+    /// out behind it as it is.
+    fn withholds(&mut self, bufs: &[io::IoSlice<'_>]) -> Option<usize> {
+        if matches!(self.refusal, Refusal::None) && self.progress.is_before_request() {
+            self.refusal = Refusal::Withheld(Vec::new());
+        }
+        let Refusal::Withheld(refusal) = &mut self.refusal else {
+            return None;
+        };
+        let before = refusal.len();
+        for buf in bufs {
+            refusal.extend_from_slice(buf);
+        }
+        Some(refusal.len() - before)
     }
 
     fn note_write(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -70,6 +107,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(count) = self.withholds(&[io::IoSlice::new(buf)]) {
+            return Poll::Ready(Ok(count));
+        }
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.note_write(poll)
     }
@@ -79,6 +119,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(count) = self.withholds(bufs) {
+            return Poll::Ready(Ok(count));
+        }
         let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.note_write(poll)
     }
@@ -94,8 +137,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends our end, then reads and forgets until the peer's.
+    /// Sends our end, then reads and forgets until the peer's. Not before a refusal is out.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.refusal, Refusal::Withheld(_)) {
+            return Poll::Ready(Ok(()));
+        }
         if !self.finished {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.finished = true;

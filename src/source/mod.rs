@@ -53,7 +53,7 @@ impl Peer {
     }
 }
 
-/// What may be said of a connection before its first byte, for the cap on connections.
+/// What may be said of a connection before its first request, for the cap on connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// An allowed address, or a proxy that may speak for one.
@@ -131,11 +131,20 @@ impl SourceRules {
         self.warnings.clone()
     }
 
-    /// Whether a connection from `socket` could ever push.
-    pub fn standing(&self, socket: IpAddr) -> Standing {
-        let socket = socket.to_canonical();
-        let listed = self.enforce == Enforce::Secret || self.allow.contains(socket);
-        if self.trusts(socket) || (listed && !self.walk.proxy_protocol) {
+    /// Whether a connection from `peer` could ever push.
+    pub fn standing(&self, peer: &Peer) -> Standing {
+        if self.walk.proxy_protocol && !self.trusts(peer.socket) {
+            return Standing::Stranger;
+        }
+        let start = match peer.proxied {
+            Some(proxied) if self.walk.proxy_protocol => proxied,
+            // A proxy that names nobody speaks for itself: it is the balancer that probes.
+            _ if self.trusts(peer.socket) => return Standing::MayPush,
+            _ => peer.socket,
+        };
+        let listed = self.enforce == Enforce::Secret || self.allow.contains(start);
+        let speaks_for_others = self.trusts(start) && self.walk.header.header().is_some();
+        if listed || speaks_for_others {
             Standing::MayPush
         } else {
             Standing::Stranger

@@ -61,6 +61,26 @@ fn pushes_whose_clients_hang_up_take_bounded_memory_and_hold_up_nobody_afterward
 }
 
 #[test]
+fn slow_clients_that_announce_large_bodies_shut_out_nobody_who_sends_one() {
+    let receiver = Receiver::start("");
+    // Ten times 8 MiB are more than server.max_inflight.
+    let slow: Vec<_> = (0..10)
+        .map(|_| {
+            let mut bytes = request("/webhook", &vec![b' '; 8 << 20]);
+            bytes.truncate(100_000);
+            let mut client = receiver.client();
+            client.send(&bytes).unwrap();
+            client
+        })
+        .collect();
+    let filler = " ".repeat((8 << 20) - 100);
+    let body = format!(r#"{{"event_id":"large","event_type":"i_new"{filler}}}"#);
+    assert_eq!(receiver.push(&body).outcome(), "accepted");
+    assert_eq!(receiver.pushes("timeout"), 0.0, "the slow ones are there");
+    drop(slow);
+}
+
+#[test]
 fn odd_names_and_parameters_of_the_api_get_a_problem_and_break_nothing() {
     let receiver = Receiver::start("");
     assert_eq!(

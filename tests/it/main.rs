@@ -21,12 +21,14 @@ mod strace;
 mod volume;
 
 mod admission;
+mod broken;
 mod crash;
 mod dependencies;
 mod disk;
 mod drain;
 mod events;
 mod explain;
+mod files;
 mod gate;
 mod hostile;
 mod promises;

@@ -120,6 +120,7 @@ async fn a_peer_that_does_not_read_its_answer_is_cut_off() {
             write_timeout: SHORT,
             ..options()
         })),
+        refuse: Arc::new(|_| http::Response::default()),
         gate: Gate::open(),
         metrics: ListenerMetrics::default(),
     };

@@ -1,5 +1,6 @@
 //! The listener over real sockets, with deadlines short enough to wait for.
 
+mod broken;
 mod client;
 mod crowd;
 mod deadlines;
@@ -14,14 +15,17 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
+use http::Response;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::{
-    CloseWithoutAnswer, Gate, Listener, ListenerMetrics, ListenerOptions, RequestStart, Serving,
+    BrokenHead, CloseWithoutAnswer, Gate, Listener, ListenerMetrics, ListenerOptions, RequestStart,
+    Serving,
 };
 use crate::lifecycle::Lifecycle;
 use crate::source::{Peer, Standing};
@@ -71,9 +75,10 @@ impl Server {
         let serving = Serving {
             router: router(handlers.clone()),
             options: Arc::clone(&options),
+            refuse: Arc::new(refuse),
             gate: Gate {
-                standing: Arc::new(|ip| {
-                    if ip == SENDER {
+                standing: Arc::new(|peer| {
+                    if peer.proxied.unwrap_or(peer.socket) == SENDER {
                         Standing::MayPush
                     } else {
                         Standing::Stranger
@@ -119,6 +124,14 @@ impl Server {
         let run = tokio::time::timeout(BROKEN, self.run).await;
         run.expect("the listener ends").expect("without a panic")
     }
+}
+
+fn refuse(head: &BrokenHead) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(head.detail.clone()));
+    let client = head.peer.proxied.unwrap_or(head.peer.socket).to_string();
+    let client = client.parse().expect("an address is a header's value");
+    response.headers_mut().insert("x-client", client);
+    response
 }
 
 fn options() -> ListenerOptions {

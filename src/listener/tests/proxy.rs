@@ -105,3 +105,97 @@ async fn without_the_option_a_header_is_no_request() {
     client.send(V1).await;
     assert!(client.rest().await.starts_with("HTTP/1.1 400"));
 }
+
+#[tokio::test]
+async fn a_broken_head_behind_a_header_is_answered_to_the_client() {
+    let server = Server::start(required());
+    let mut client = server.client().await;
+    client.send(format!("{V1}what?\r\n\r\n")).await;
+    let answer = client.rest().await;
+    assert!(answer.contains("x-client: 203.0.113.7"), "{answer}");
+}
+
+/// One whose header is read: the answer says so.
+async fn named(server: &Server, client: &str) -> Client {
+    let mut connection = server.client().await;
+    connection.send(header(client)).await;
+    assert!(connection.ask(GET).await.ends_with("ok"));
+    connection
+}
+
+fn header(client: &str) -> String {
+    format!("PROXY TCP4 {client} 127.0.0.1 56324 8080\r\n")
+}
+
+fn twenty() -> ListenerOptions {
+    ListenerOptions {
+        proxy_protocol: true,
+        max_connections: 20,
+        ..options()
+    }
+}
+
+#[tokio::test]
+async fn who_the_header_names_a_stranger_is_counted_as_one() {
+    let server = Server::start(twenty());
+    let mut first = named(&server, "203.0.113.7").await;
+    let mut second = named(&server, "203.0.113.8").await;
+    assert_eq!(server.metrics.evicted.get(), 0);
+    let mut third = named(&server, "203.0.113.9").await;
+    first.closed_silently().await;
+    assert_eq!(server.metrics.evicted.get(), 1);
+    assert!(second.ask(GET).await.ends_with("ok"));
+    assert!(third.ask(GET).await.ends_with("ok"));
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_behind_a_balancer_displaces_nobody_who_may_push() {
+    let server = Server::start(twenty());
+    let mut senders = Vec::new();
+    for _ in 0..17 {
+        senders.push(named(&server, "127.0.0.1").await);
+    }
+    // The balancer's own probe, which names nobody, is no stranger.
+    let mut probe = server.client().await;
+    assert!(
+        probe
+            .ask(&format!("PROXY UNKNOWN\r\n{GET}"))
+            .await
+            .ends_with("ok")
+    );
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        let mut stranger = server.client().await;
+        stranger.send(header("203.0.113.7")).await;
+        strangers.push(stranger);
+    }
+    for mut kept in senders.into_iter().chain([probe]) {
+        assert!(kept.ask(GET).await.ends_with("ok"));
+    }
+    let mut last = named(&server, "203.0.113.7").await;
+    assert!(last.ask(GET).await.ends_with("ok"));
+    assert!(server.metrics.open.get() <= 20);
+}
+
+#[tokio::test]
+async fn a_stranger_behind_a_balancer_is_closed_where_all_strangers_are_busy() {
+    let server = Server::start(twenty());
+    let mut busy = [
+        named(&server, "203.0.113.7").await,
+        named(&server, "203.0.113.8").await,
+    ];
+    for client in &mut busy {
+        client.send("GET /hold HTTP/1.1\r\n\r\n").await;
+        server.held().await;
+    }
+    let mut third = server.client().await;
+    third.send(header("203.0.113.9")).await;
+    third.closed_silently().await;
+    let mut sender = named(&server, "127.0.0.1").await;
+    assert!(sender.ask(GET).await.ends_with("ok"));
+    for client in &mut busy {
+        server.release();
+        assert!(client.answer().await.ends_with("held"));
+    }
+    assert_eq!(server.metrics.evicted.get(), 0);
+}

@@ -107,15 +107,6 @@ async fn an_answer_given_before_the_body_was_read_arrives_while_the_body_keeps_c
 }
 
 #[tokio::test]
-async fn a_head_of_more_than_64_kib_is_refused() {
-    let server = Server::start(options());
-    let mut client = server.client().await;
-    let filler = "x".repeat(70_000);
-    client.send(format!("GET / HTTP/1.1\r\nX: {filler}")).await;
-    assert!(client.rest().await.starts_with("HTTP/1.1 431"));
-}
-
-#[tokio::test]
 async fn the_router_sees_the_peer_and_when_each_request_began() {
     let server = Server::start(options());
     let mut client = server.stranger().await;

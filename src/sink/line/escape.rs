@@ -34,25 +34,45 @@ pub(super) fn append_escaped(out: &mut Vec<u8>, text: &str, room: usize) -> bool
 
 /// How many bytes from the beginning need no escape; ends at a character's boundary.
 fn plain_len(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let special = match byte {
-            b'"' | b'\\' | ..0x20 | 0x7f => true,
-            // U+0080 to U+009F
-            0xc2 => matches!(bytes.get(at + 1), Some(..0xa0)),
-            // U+2028 to U+202E, U+2066 to U+2069
-            0xe2 => matches!(
-                (bytes.get(at + 1), bytes.get(at + 2)),
-                (Some(0x80), Some(0xa8..=0xae)) | (Some(0x81), Some(0xa6..=0xa9))
-            ),
-            _ => false,
-        };
-        if special {
-            break;
+    let needs_escape = |at: &usize| match bytes.get(*at..) {
+        Some(rest @ [b'"' | b'\\' | ..0x20 | 0x7f | 0xc2 | 0xe2, ..]) => is_special(rest),
+        _ => false,
+    };
+    // Nearly all text is plain: eight bytes at a time are passed over together.
+    let (words, _) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        if !is_plain_ascii(u64::from_le_bytes(*word))
+            && let Some(special) = (at * 8..at * 8 + 8).find(needs_escape)
+        {
+            return special;
         }
-        at += 1;
     }
-    at
+    let mut tail = words.len() * 8..bytes.len();
+    tail.find(needs_escape).unwrap_or(bytes.len())
+}
+
+/// Whether none of eight bytes is a control character, a quote, a backslash or beyond ASCII.
+fn is_plain_ascii(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const TOPS: u64 = ONES << 7;
+    // Of bytes of ASCII a subtraction sets the top bit where the byte is smaller, and borrows only
+    // there; the addition sets it for DEL.
+    let control = word.wrapping_sub(ONES * 0x20);
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    let delete = word.wrapping_add(ONES);
+    (control | quote | backslash | delete | word) & TOPS == 0
+}
+
+/// Whether the character that `bytes` begin with, a suspect, does need an escape.
+fn is_special(bytes: &[u8]) -> bool {
+    match bytes {
+        // U+0080 to U+009F
+        [0xc2, next, ..] => matches!(next, ..0xa0),
+        // U+2028 to U+202E, U+2066 to U+2069
+        [0xe2, next, last, ..] => matches!((next, last), (0x80, 0xa8..=0xae) | (0x81, 0xa6..=0xa9)),
+        _ => true,
+    }
 }
 
 /// The escape of one of the characters [`plain_len`] stops at: all below U+FFFF.

@@ -9,11 +9,12 @@ mod labels;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Display;
 use std::io::Write as _;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
+use serde::Serialize;
 
 pub use self::labels::LabelStyle;
 
@@ -137,7 +138,7 @@ impl Line<'_> {
         self.out
             .extend_from_slice(br#","level":"INFO","target":"flashduty::event","message":"#);
         self.message(event, view);
-        self.value("seq", input.seq);
+        self.number("seq", input.seq.0);
         self.text("event_id", event.event_id.as_ref().map(|id| id.as_str()));
         self.text("event_type", Some(event.event_type.as_str()));
         self.event_time(event);
@@ -154,15 +155,14 @@ impl Line<'_> {
         self.text("tag", event.route.tag.as_deref());
         if let Some(ip) = event.source_ip {
             self.name("source_ip");
-            self.quoted(ip);
+            self.address(ip);
         }
         if let Some(time) = event.event_time {
-            self.value(
-                "lag_ms",
-                event.received_at.as_millisecond().saturating_sub(time),
-            );
+            let received = event.received_at.as_millisecond();
+            self.number("lag_ms", received.saturating_sub(time));
         }
-        self.value("redelivered", input.redelivered);
+        let redelivered = if input.redelivered { "true" } else { "false" };
+        self.value("redelivered", redelivered);
         let origin = if input.replay {
             Origin::Replay
         } else {
@@ -194,7 +194,7 @@ impl Line<'_> {
     /// The time in the sender's milliseconds and, when a calendar holds it, for people.
     fn event_time(&mut self, event: &Event) {
         let Some(time) = event.event_time else { return };
-        self.value("event_time", time);
+        self.number("event_time", time);
         if let Ok(at) = Timestamp::from_millisecond(time) {
             self.name("event_at");
             self.time(&MILLISECONDS, at);
@@ -280,16 +280,46 @@ impl Line<'_> {
         }
     }
 
-    /// A number or a boolean.
-    fn value(&mut self, name: &str, value: impl Display) {
+    /// A number or a boolean, as it is written.
+    fn value(&mut self, name: &str, value: &str) {
         self.name(name);
+        self.out.extend_from_slice(value.as_bytes());
+    }
+
+    fn number(&mut self, name: &str, number: i64) {
+        self.name(name);
+        self.digits(number);
+    }
+
+    /// Through `serde_json`, which takes a fifth of the instructions of `core::fmt`.
+    fn digits(&mut self, number: impl Serialize) {
         // Writing to a Vec cannot fail.
-        let _infallible = write!(self.out, "{value}");
+        let _infallible = serde_json::to_writer(&mut *self.out, &number);
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        self.out.push(b'"');
+        match address {
+            IpAddr::V4(address) => {
+                for (at, octet) in address.octets().into_iter().enumerate() {
+                    if at > 0 {
+                        self.out.push(b'.');
+                    }
+                    self.digits(octet);
+                }
+            }
+            IpAddr::V6(address) => {
+                let _infallible = write!(self.out, "{address}");
+            }
+        }
+        self.out.push(b'"');
     }
 
     /// Text that needs no escape.
-    fn quoted(&mut self, text: impl Display) {
-        let _infallible = write!(self.out, "\"{text}\"");
+    fn quoted(&mut self, text: &str) {
+        self.out.push(b'"');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(b'"');
     }
 
     fn time(&mut self, printer: &DateTimePrinter, time: Timestamp) {

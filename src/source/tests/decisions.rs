@@ -318,26 +318,35 @@ fn where_the_secret_decides_the_address_only_warns() {
 }
 
 #[test]
-fn a_connection_stands_by_its_socket_alone() {
+fn a_connection_stands_by_its_socket_or_by_the_client_its_proxy_header_names() {
     let by_address = rules(|_| {});
     let by_secret = rules(|options| {
         options.enforce = Enforce::Secret;
         options.tokens = secrets(&[TOKEN]);
     });
     let by_proxy = rules(|options| options.proxy_protocol = true);
-    let may_push =
-        |rules: &super::SourceRules, socket: &str| rules.standing(ip(socket)) == Standing::MayPush;
+    let by_proxy_alone = rules(|options| {
+        options.proxy_protocol = true;
+        options.client_ip_header = ClientIpHeader::None;
+    });
+    let all = [&by_address, &by_secret, &by_proxy, &by_proxy_alone];
     let cases = [
-        (SENDER, [true, true, false]),
-        ("::ffff:47.94.95.118", [true, true, false]),
-        ("2001:db8:5::77", [true, true, false]),
-        ("10.0.0.5", [true, true, true]),
-        ("::ffff:10.0.0.5", [true, true, true]),
-        ("127.0.0.1", [true, true, true]),
-        (STRANGER, [false, true, false]),
+        (SENDER, None, [true, true, false, false]),
+        ("::ffff:47.94.95.118", None, [true, true, false, false]),
+        ("2001:db8:5::77", None, [true, true, false, false]),
+        ("10.0.0.5", None, [true, true, true, true]),
+        ("::ffff:10.0.0.5", None, [true, true, true, true]),
+        ("127.0.0.1", None, [true, true, true, true]),
+        (STRANGER, None, [false, true, false, false]),
+        // What a PROXY header says counts where it is asked for, and from a trusted peer only.
+        ("10.0.0.5", Some(SENDER), [true, true, true, true]),
+        ("10.0.0.5", Some(STRANGER), [true, true, false, false]),
+        ("10.0.0.5", Some("10.0.0.6"), [true, true, true, false]),
+        (STRANGER, Some(SENDER), [false, true, false, false]),
     ];
-    for (socket, expected) in cases {
-        let found = [&by_address, &by_secret, &by_proxy].map(|rules| may_push(rules, socket));
-        assert_eq!(found, expected, "{socket}");
+    for (socket, proxied, expected) in cases {
+        let peer = Peer::new(ip(socket), proxied.map(ip));
+        let found = all.map(|rules| rules.standing(&peer) == Standing::MayPush);
+        assert_eq!(found, expected, "{socket}, {proxied:?}");
     }
 }
