@@ -58,7 +58,8 @@ fn behind_string(body: &[u8], start: usize) -> usize {
 
 fn behind_number(body: &[u8], start: usize) -> usize {
     let rest = body[start + 1..].iter();
-    let more = rest.take_while(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+    let more =
+        rest.take_while(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
     start + 1 + more.count()
 }
 
@@ -67,7 +68,8 @@ fn is_long_integer(number: &[u8]) -> bool {
         && std::str::from_utf8(number).is_ok_and(|text| {
             let digits = text.strip_prefix('-').unwrap_or(text);
             // What no JSON parser takes for a number stays wrong without quotes.
-            let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+            let plain =
+                digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
             plain && text.parse::<i64>().is_err() && text.parse::<u64>().is_err()
         })
 }
@@ -95,7 +97,14 @@ mod tests {
 
     #[test]
     fn what_is_no_json_has_no_tree() {
-        for body in ["", "{", "[00000000000000000000001]", "\"", "{\"a\":-}", "\"\\"] {
+        for body in [
+            "",
+            "{",
+            "[00000000000000000000001]",
+            "\"",
+            "{\"a\":-}",
+            "\"\\",
+        ] {
             assert_eq!(read(body.as_bytes()), None, "{body}");
         }
     }

@@ -95,9 +95,7 @@ impl<'a> Words<'a> {
                 words.insert(word.to_owned(), value);
             }
         };
-        let text = |text: &Option<std::borrow::Cow<'_, str>>| {
-            text.as_deref().map(|text| Value::from(text))
-        };
+        let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(Value::from);
         add(
             "event_id",
             event.event_id.as_ref().map(Id::as_str).map(Value::from),
@@ -106,7 +104,11 @@ impl<'a> Words<'a> {
         add("event_time", event.event_time.map(Value::from));
         add(
             "subject",
-            event.subject.as_ref().map(Subject::to_string).map(Value::from),
+            event
+                .subject
+                .as_ref()
+                .map(Subject::to_string)
+                .map(Value::from),
         );
         add("title", text(&view.title));
         add("severity", text(&view.severity));
@@ -204,7 +206,10 @@ mod tests {
         assert_eq!(tree["person"]["id"], "18446744073709551616");
         assert_eq!(tree["person"]["name"], "Li");
         assert_eq!(tree["subject"], "incident:664af");
-        assert_eq!((&tree["stale"], &tree["tag"]), (&true.into(), &"ops".into()));
+        assert_eq!(
+            (&tree["stale"], &tree["tag"]),
+            (&true.into(), &"ops".into())
+        );
         assert_eq!(tree["push"]["person"]["person_id"], "18446744073709551616");
     }
 }
