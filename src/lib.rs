@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod stdout;
 pub mod envelope;
 pub mod words;
+pub mod template;
 pub mod source;
 pub mod inbox;
 pub mod routing;
