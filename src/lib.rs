@@ -10,6 +10,7 @@ pub mod stdout;
 pub mod envelope;
 pub mod words;
 pub mod template;
+pub mod preset;
 pub mod source;
 pub mod inbox;
 pub mod routing;
