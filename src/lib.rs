@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod words;
 pub mod template;
 pub mod preset;
+pub mod sign;
 pub mod source;
 pub mod inbox;
 pub mod routing;
