@@ -57,6 +57,7 @@ pub(crate) fn files(folder: &str, ending: &str) -> Vec<String> {
 /// The documents: those at the root and those beside what they explain.
 pub(crate) fn documents() -> Vec<String> {
     let mut found = files("deploy", ".md");
+    found.extend(files("docs", ".md"));
     found.extend(
         [
             "README",
