@@ -106,6 +106,7 @@ impl Dispatcher {
         ended: &mut Ended,
     ) -> Option<Settled> {
         let once = plan.once || (lease.event.command && !lease.replay);
+        let unsure = plan.remembers && matches!(result, Err(SinkError::Unknown(_)));
         let (settlement, failure) = match result {
             Ok(taken) => {
                 ended.answered = true;
@@ -144,6 +145,7 @@ impl Dispatcher {
         self.count(&settlement);
         self.tell(&lease, &settlement);
         let mut report = failure.report.unwrap_or_default();
+        report.unsure = unsure;
         report.hold_until = failure
             .hold
             .and_then(|hold| self.clock.now().checked_add(hold).ok());

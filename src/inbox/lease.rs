@@ -111,6 +111,9 @@ pub struct Report {
     pub answer: Option<String>,
     /// Whether the attempt is kept although it worked.
     pub keep: bool,
+    /// Whether it had an effect is not known, and its answer would be needed: a later event must not
+    /// take its place.
+    pub unsure: bool,
     /// Names and values to remember of the sink and the event's subject.
     pub remember: Vec<(String, String)>,
     /// The whole sink takes nothing before this.

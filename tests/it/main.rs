@@ -13,6 +13,7 @@
 )]
 
 mod balancer;
+mod fake;
 mod http;
 mod lines;
 mod load;
@@ -23,6 +24,7 @@ mod volume;
 mod admission;
 mod broken;
 mod crash;
+mod delivery;
 mod dependencies;
 mod disk;
 mod drain;
@@ -31,6 +33,7 @@ mod explain;
 mod files;
 mod gate;
 mod hostile;
+mod killed;
 mod promises;
 mod races;
 mod refusals;
@@ -38,5 +41,6 @@ mod reload;
 mod room;
 mod smoke;
 mod strangers;
+mod tickets;
 mod tidy;
 mod unfinished;

@@ -175,11 +175,16 @@ impl Receiver {
 
     /// All rows of a list of the API, newest first.
     pub(crate) fn rows(&self, list: &str) -> Vec<Value> {
+        self.rows_of(&format!("{list}?"))
+    }
+
+    /// The same for a list with a query, such as `deliveries?sink=log`.
+    pub(crate) fn rows_of(&self, query: &str) -> Vec<Value> {
         let mut rows = Vec::new();
         let mut cursor = String::new();
         loop {
             let page = self
-                .api(&format!("/api/v1/{list}?limit=500{cursor}"))
+                .api(&format!("/api/v1/{query}&limit=500{cursor}"))
                 .json();
             rows.extend(page["items"].as_array().unwrap().iter().cloned());
             match page["next_cursor"].as_str() {
@@ -192,10 +197,17 @@ impl Receiver {
     /// Waits until the log sink's delivery of the event at `seq` is in `state`: that is written
     /// with a later transaction than the one that admitted the event.
     pub(crate) fn wait_for_delivery(&self, seq: &Value, state: &str) {
+        self.wait_for_state(seq, "log", state);
+    }
+
+    /// The same for the delivery to any sink.
+    pub(crate) fn wait_for_state(&self, seq: &Value, sink: &str, state: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let event = self.api(&format!("/api/v1/events/{seq}")).json();
-            if event["deliveries"][0]["state"] == state {
+            let deliveries = event["deliveries"].as_array().cloned().unwrap_or_default();
+            let mut its = deliveries.iter().filter(|delivery| delivery["sink"] == sink);
+            if its.any(|delivery| delivery["state"] == state) {
                 return;
             }
             assert!(Instant::now() < deadline, "no delivery {state}: {event}");

@@ -39,7 +39,11 @@ impl Work<'_> {
                 if left.bytes == 0 {
                     break;
                 }
-                if leased == 1 && self.is_needless(Seq(head), claim.sink, lane)? {
+                // Where answers are remembered, the one that got lost is needed first.
+                if leased == 1
+                    && !claim.remembered
+                    && self.is_needless(Seq(head), claim.sink, lane)?
+                {
                     // What is behind it is due now, and found with those that wait.
                     self.supersede(Seq(head), claim.sink)?;
                     continue;

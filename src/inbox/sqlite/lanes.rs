@@ -22,6 +22,7 @@ impl Work<'_> {
             Settlement::RetryAt(at, reason) => {
                 if self.put_back(settled, at.as_microsecond(), false)? {
                     self.note_attempt(settled, STATE_PENDING, Some(reason))?;
+                    self.keep_place(settled)?;
                     self.supersede_if_needless(settled)?;
                 }
                 return Ok(());
@@ -142,6 +143,16 @@ impl Work<'_> {
         Ok(held == 1)
     }
 
+    /// A delivery whose answer is needed stays, whatever comes after it.
+    fn keep_place(&self, settled: &Settled) -> rusqlite::Result<()> {
+        if settled.report.as_ref().is_some_and(|report| report.unsure) {
+            self.sql
+                .prepare("UPDATE deliveries SET latest = 0 WHERE seq = ?1 AND sink = ?2")?
+                .execute(params![settled.seq.0, settled.sink.0])?;
+        }
+        Ok(())
+    }
+
     /// A delivery that was put back is not needed once a later one of its kind waits.
     fn supersede_if_needless(&mut self, settled: &Settled) -> rusqlite::Result<()> {
         if self.is_needless(settled.seq, settled.sink, settled.lane)? {
@@ -169,7 +180,7 @@ impl Work<'_> {
     }
 
     /// Notes that a delivery which is superseded once a later one waits now waits itself, at the
-    /// lane's end; the one before it is superseded, unless its attempt is running.
+    /// lane's end; the one before it is superseded, unless its attempt is running or was interrupted.
     pub(super) fn note_latest(
         &mut self,
         seq: Seq,
@@ -180,9 +191,9 @@ impl Work<'_> {
             .sql
             .prepare(
                 "SELECT latest FROM lanes WHERE sink = ?1 AND lane = ?2 \
-                 AND NOT (leased = 1 AND available > ?3 AND head = latest)",
+                 AND NOT (leased = 1 AND head = latest)",
             )?
-            .query_row(params![sink.0, lane, self.now], |row| row.get(0))
+            .query_row(params![sink.0, lane], |row| row.get(0))
             .optional()?
             .flatten();
         if let Some(before) = before.filter(|before| *before < seq.0)
@@ -198,7 +209,7 @@ impl Work<'_> {
 
     fn waits(&self, seq: Seq, sink: SinkId) -> rusqlite::Result<bool> {
         self.sql
-            .prepare("SELECT state = 0 FROM deliveries WHERE seq = ?1 AND sink = ?2")?
+            .prepare("SELECT state = 0 AND latest = 1 FROM deliveries WHERE seq = ?1 AND sink = ?2")?
             .query_row(params![seq.0, sink.0], |row| row.get(0))
             .optional()
             .map(Option::unwrap_or_default)
