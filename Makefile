@@ -40,7 +40,7 @@ soak: compiler ## the end-to-end tests with full counts, one by one, and their t
 
 .PHONY: bench
 bench: compiler ## measure the receiver beside the limits of this machine
-	cargo bench --locked --bench throughput
+	cargo bench --locked --bench throughput --bench delivery
 
 .PHONY: image-check
 image-check: compiler ## carry out the Dockerfile without a container engine, and try the result; needs root

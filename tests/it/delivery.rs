@@ -45,9 +45,11 @@ impl Fate {
         match (self, first) {
             (Self::FailsOnce, true) => Reply::status(500),
             (Self::NotFound, _) => Reply::Answer(404, String::new(), "no such page".to_owned()),
-            (Self::Redirected, _) => {
-                Reply::Answer(302, "Location: http://127.0.0.1:9/\r\n".to_owned(), String::new())
-            }
+            (Self::Redirected, _) => Reply::Answer(
+                302,
+                "Location: http://127.0.0.1:9/\r\n".to_owned(),
+                String::new(),
+            ),
             (Self::ResetOnce, true) => Reply::Reset,
             (Self::GarbageOnce, true) => Reply::Garbage,
             (Self::Slow, _) => Reply::Late(Duration::from_millis(20), Box::new(fine)),
@@ -134,7 +136,10 @@ fn every_event_arrives_in_order_whatever_the_other_side_does() {
     let expected: BTreeMap<String, (String, u64)> = (0..events)
         .map(|number| {
             let (state, attempts) = Fate::of(number).end();
-            (format!("e-{number}"), (state.to_owned(), u64::from(attempts)))
+            (
+                format!("e-{number}"),
+                (state.to_owned(), u64::from(attempts)),
+            )
         })
         .collect();
     assert_eq!(ends(&receiver, "tickets"), expected);
@@ -142,7 +147,10 @@ fn every_event_arrives_in_order_whatever_the_other_side_does() {
         let counted = receiver.metric(&format!(
             "flashduty_deliveries_total{{sink=\"tickets\",outcome=\"{outcome}\"}}"
         ));
-        let expected = expected.values().filter(|(known, _)| known == state).count();
+        let expected = expected
+            .values()
+            .filter(|(known, _)| known == state)
+            .count();
         assert!((counted - f64::from(u32::try_from(expected).unwrap())).abs() < 0.5);
     }
     let seen = fake.seen();

@@ -176,7 +176,9 @@ fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Seen>> {
         came: Instant::now(),
         left: None,
     };
-    let length = seen.header("content-length").map(|text| text.parse().unwrap());
+    let length = seen
+        .header("content-length")
+        .map(|text| text.parse().unwrap());
     seen.body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut seen.body)?;
     seen.came = Instant::now();

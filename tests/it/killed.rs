@@ -79,13 +79,24 @@ fn nothing_is_missing_at_the_sinks_and_no_command_is_started_twice() {
         }
     }
     let log = fs::read_to_string(folder.path().join("commands.log")).unwrap();
-    let times = |id: &str| log.lines().filter(|line| *line == format!("began {id}")).count();
+    let times = |id: &str| {
+        log.lines()
+            .filter(|line| *line == format!("began {id}"))
+            .count()
+    };
     let dead = receiver.rows_of("deliveries?sink=run&state=dead");
     let is_dead = |id: &str| dead.iter().any(|row| row["event_id"] == *id);
     let mut interrupted = 0;
     for id in &commands {
-        assert!(times(id) <= 1, "the command {id} was started {} times", times(id));
-        assert!(times(id) == 1 || is_dead(id), "{id} was neither started nor given up");
+        assert!(
+            times(id) <= 1,
+            "the command {id} was started {} times",
+            times(id)
+        );
+        assert!(
+            times(id) == 1 || is_dead(id),
+            "{id} was neither started nor given up"
+        );
         interrupted += usize::from(is_dead(id));
     }
     soak_line(

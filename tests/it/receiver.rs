@@ -206,7 +206,9 @@ impl Receiver {
         loop {
             let event = self.api(&format!("/api/v1/events/{seq}")).json();
             let deliveries = event["deliveries"].as_array().cloned().unwrap_or_default();
-            let mut its = deliveries.iter().filter(|delivery| delivery["sink"] == sink);
+            let mut its = deliveries
+                .iter()
+                .filter(|delivery| delivery["sink"] == sink);
             if its.any(|delivery| delivery["state"] == state) {
                 return;
             }

@@ -57,7 +57,8 @@ impl System {
 }
 
 fn start(folder: &Path, fake: &Fake) -> Receiver {
-    let keys = "preset = \"ticket\"\nconcurrency = 16\nretry = { initial = \"10ms\", max = \"200ms\" }";
+    let keys =
+        "preset = \"ticket\"\nconcurrency = 16\nretry = { initial = \"10ms\", max = \"200ms\" }";
     Receiver::start_in(folder, &fake.sink("tickets", keys))
 }
 
@@ -76,7 +77,8 @@ fn push_stage(receiver: &Receiver, incident: usize, stage: usize) {
         assert_eq!(receiver.push(&body(stage)).outcome(), "duplicate");
     }
     if stage > 0 && incident.is_multiple_of(5) {
-        let late = body(stage - 1).replace(&format!("\"i{incident}-"), &format!("\"late{incident}-"));
+        let late =
+            body(stage - 1).replace(&format!("\"i{incident}-"), &format!("\"late{incident}-"));
         assert_eq!(receiver.push(&late).outcome(), "stale");
     }
 }

@@ -209,7 +209,9 @@ impl Work<'_> {
 
     fn waits(&self, seq: Seq, sink: SinkId) -> rusqlite::Result<bool> {
         self.sql
-            .prepare("SELECT state = 0 AND latest = 1 FROM deliveries WHERE seq = ?1 AND sink = ?2")?
+            .prepare(
+                "SELECT state = 0 AND latest = 1 FROM deliveries WHERE seq = ?1 AND sink = ?2",
+            )?
             .query_row(params![seq.0, sink.0], |row| row.get(0))
             .optional()
             .map(Option::unwrap_or_default)

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests run the dispatcher's task")]
 
+mod failing;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -81,6 +83,14 @@ fn plan(sink: Arc<dyn Sink>) -> Plan {
 }
 
 async fn set(ends: Vec<Result<Taken, SinkError>>, hold: Option<Arc<Notify>>) -> Set {
+    set_with(ends, hold, |plan| plan).await
+}
+
+async fn set_with(
+    ends: Vec<Result<Taken, SinkError>>,
+    hold: Option<Arc<Notify>>,
+    change: impl FnOnce(Plan) -> Plan,
+) -> Set {
     let inbox = Arc::new(
         SqliteInbox::open(SqliteOptions {
             location: Location::Memory,
@@ -101,11 +111,11 @@ async fn set(ends: Vec<Result<Taken, SinkError>>, hold: Option<Arc<Notify>>) -> 
     let name: Arc<str> = Arc::from("s");
     let dispatcher = Dispatcher::new(
         (Arc::clone(&name), sink),
-        Arc::new(ArcSwap::from_pointee(plan(Arc::new(Scripted {
+        Arc::new(ArcSwap::from_pointee(change(plan(Arc::new(Scripted {
             ends: Mutex::new(ends.into()),
             begun: begin,
             hold,
-        })))),
+        }))))),
         Arc::new(SystemClock),
         metrics.sink(&name),
     );
@@ -126,11 +136,16 @@ async fn set(ends: Vec<Result<Taken, SinkError>>, hold: Option<Arc<Notify>>) -> 
 impl Set {
     /// Offers an event that is `age` old.
     async fn offer(&self, id: &str, command: bool, age: Duration) -> Seq {
+        let offer = self.build(id, command, age);
+        self.committer.offer(offer).await.unwrap().unwrap().seq
+    }
+
+    fn build(&self, id: &str, command: bool, age: Duration) -> Offer {
         let now = crate::clock::Clock::now(&SystemClock);
         let born = now.checked_sub(age).unwrap();
         let mut key = [0; 16];
         key[..id.len()].copy_from_slice(id.as_bytes());
-        let offer = Offer {
+        Offer {
             event: Arc::new(Event {
                 event_id: Some(Id::new(id)),
                 event_type: Id::new("i_new"),
@@ -153,8 +168,17 @@ impl Set {
                 fresh: true,
                 stale: false,
             }]),
-        };
-        self.committer.offer(offer).await.unwrap().unwrap().seq
+        }
+    }
+
+    /// An event called `id` of the subject `of`, not yet offered.
+    fn another(&self, id: &str, of: &str) -> crate::inbox::Batch {
+        let mut offer = self.build(id, false, NEW);
+        Arc::make_mut(&mut offer.event).subject = Some(Subject::Incident(Id::new(of)));
+        crate::inbox::Batch {
+            offers: vec![offer],
+            ..crate::inbox::Batch::default()
+        }
     }
 
     /// Stops everything and says in which state the delivery of `seq` is, and its last error.
@@ -172,10 +196,15 @@ impl Set {
         (row.state, row.last_error)
     }
 
-    fn counted(&self, outcome: &str) -> bool {
+    fn exposed(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, self.metrics.registry()).unwrap();
-        text.contains(&format!("{{sink=\"s\",outcome=\"{outcome}\"}} 1"))
+        text
+    }
+
+    fn counted(&self, outcome: &str) -> bool {
+        self.exposed()
+            .contains(&format!("{{sink=\"s\",outcome=\"{outcome}\"}} 1"))
     }
 
     async fn until_counted(&self, outcome: &str) {
