@@ -154,7 +154,7 @@ fn serve() {
             options: Arc::new(ArcSwap::from_pointee(ListenerOptions::default())),
             gate: Gate::open(),
             metrics: ListenerMetrics::default(),
-            refuse: None,
+            refuse: Arc::new(|_| http::Response::default()),
         };
         Listener::bind(address)
             .unwrap()
