@@ -23,9 +23,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::routing::post;
 use flashduty_receiver::lifecycle::Lifecycle;
-use flashduty_receiver::listener::{
-    Gate, Listener, ListenerMetrics, ListenerOptions, Serving,
-};
+use flashduty_receiver::listener::{Gate, Listener, ListenerMetrics, ListenerOptions, Serving};
 
 /// Subjects that may be under way at the same time.
 const AT_ONCE: usize = 64;

@@ -34,9 +34,7 @@ pub(crate) fn claims(events: usize) {
         assert_eq!(heads.len(), LANES);
         let leased = worst(inbox, sink).await;
         let later = now + Duration::from_secs(600);
-        let put_back = |lease: Lease| {
-            lease.settle(Settlement::RetryAt(later, "busy".to_owned()))
-        };
+        let put_back = |lease: Lease| lease.settle(Settlement::RetryAt(later, "busy".to_owned()));
         let batch = Batch {
             settled: heads.into_iter().map(put_back).collect(),
             ..Batch::default()

@@ -67,12 +67,9 @@ impl Work<'_> {
         if latest {
             self.note_latest(seq, wanted.sink, lane)?;
         }
-        let (Some(token), Some(at)) = (token, claim) else {
+        let (Some(token), Some(claim)) = (token, claim) else {
             return Ok(());
         };
-        let claim = self.free[at].clone();
-        self.free[at].slots -= 1;
-        self.free[at].bytes = claim.bytes.saturating_sub(offer.event.body.len());
         let lease = Lease {
             seq,
             sink: wanted.sink,
@@ -85,8 +82,18 @@ impl Work<'_> {
             expires_at,
             lane,
             token,
-            rated: !claim.rates.is_empty(),
+            rated: false,
         };
+        self.lease_at_once(lease, claim)
+    }
+
+    /// Gives out a delivery that was just made, from what is left of the claim numbered `claim`.
+    fn lease_at_once(&mut self, mut lease: Lease, claim: usize) -> rusqlite::Result<()> {
+        let left = &mut self.free[claim];
+        left.slots -= 1;
+        left.bytes = left.bytes.saturating_sub(lease.event.body.len());
+        let claim = left.clone();
+        lease.rated = !claim.rates.is_empty();
         self.hand_out(&claim, lease)
     }
 

@@ -74,22 +74,25 @@ pub(super) fn commit(
         .iter()
         .map(|claim| Ok((claim.sink, work.next_due(claim)?.map(timestamp))))
         .collect::<rusqlite::Result<_>>()?;
-    let (leases, lost, superseded) = work.done();
+    let done = work.done();
     writer.cache.store(&transaction, before)?;
     transaction.commit()?;
     Ok(Committed {
         offered,
-        leases,
-        lost,
-        superseded,
         next_due,
+        ..done
     })
 }
 
 impl Work<'_> {
     /// What was done; the statements go back to the connection.
-    fn done(self) -> (Vec<Lease>, Vec<(Seq, SinkId)>, Vec<(Seq, SinkId)>) {
-        (self.leases, self.lost, self.superseded)
+    fn done(self) -> Committed {
+        Committed {
+            leases: self.leases,
+            lost: self.lost,
+            superseded: self.superseded,
+            ..Committed::default()
+        }
     }
 
     pub(super) fn next_token(&mut self) -> i64 {
