@@ -145,9 +145,20 @@ pub(super) fn text(name: &str, outcome: &str, answer: Option<&str>) -> String {
         Some(answer) => format!("{name}: {outcome}\n{answer}"),
         None => format!("{name}: {outcome}"),
     };
-    let shown = |at: char| if at.is_control() && at != '\n' && at != '\t' { '\u{fffd}' } else { at };
+    let shown = |at: char| {
+        if at.is_control() && at != '\n' && at != '\t' {
+            '\u{fffd}'
+        } else {
+            at
+        }
+    };
     if whole.chars().count() <= LONGEST {
         return whole.chars().map(shown).collect();
     }
-    whole.chars().take(LONGEST - 1).map(shown).chain(['…']).collect()
+    whole
+        .chars()
+        .take(LONGEST - 1)
+        .map(shown)
+        .chain(['…'])
+        .collect()
 }

@@ -83,9 +83,13 @@ pub(super) fn environment(
 
 fn fixed(home: &Path) -> Vec<(String, String)> {
     let home = home.to_string_lossy().into_owned();
-    [("PATH", PATH.to_owned()), ("HOME", home), ("LANG", "C.UTF-8".to_owned())]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+    [
+        ("PATH", PATH.to_owned()),
+        ("HOME", home),
+        ("LANG", "C.UTF-8".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 fn text(value: &Value) -> String {

@@ -211,7 +211,8 @@ fn begun(file: &File) -> Option<Timestamp> {
 }
 
 fn failed(what: &'static str, path: &Path, source: io::Error) -> JournalError {
-    let is = |any: &[Errno]| Errno::from_io_error(&source).is_some_and(|errno| any.contains(&errno));
+    let is =
+        |any: &[Errno]| Errno::from_io_error(&source).is_some_and(|errno| any.contains(&errno));
     let mut about = PathBuf::from(path);
     let advice = if is(&[Errno::NOSPC, Errno::DQUOT]) {
         "make room, or rotate sooner and keep fewer files"

@@ -65,7 +65,9 @@ impl Sink for FileSink {
         let journal = Arc::clone(&self.journal);
         let written = tokio::task::spawn_blocking(move || {
             let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-            journal.append(&lines, now).map_err(|error| error.to_string())
+            journal
+                .append(&lines, now)
+                .map_err(|error| error.to_string())
         });
         let result = match written.await {
             Ok(Ok(())) => Ok(Taken::default()),

@@ -57,7 +57,13 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_a_string() {
-        for body in [&b"{\"a\":\n"[..], b"\xff\n{}", b"", b"{} {}", b"{\"a\":\"x\ny\"}"] {
+        for body in [
+            &b"{\"a\":\n"[..],
+            b"\xff\n{}",
+            b"",
+            b"{} {}",
+            b"{\"a\":\"x\ny\"}",
+        ] {
             let line = line(body);
             let read: serde_json::Value = serde_json::from_str(&line).unwrap();
             assert!(read["push"].is_string(), "{line}");

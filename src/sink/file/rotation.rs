@@ -23,8 +23,8 @@ pub(super) fn make_room(path: &Path, now: Timestamp) -> io::Result<()> {
         if number > 0 {
             name.push(format!("-{number}"));
         }
-        let free = fs::symlink_metadata(&name)
-            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let free =
+            fs::symlink_metadata(&name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         if free {
             return fs::rename(path, &name);
         }
@@ -86,7 +86,12 @@ mod tests {
 
     #[test]
     fn only_files_named_by_the_sink_are_counted_and_ten_is_newer_than_nine() {
-        for stranger in ["a.log", "a.log.1", "a.log.20260412T080100Z.gz", "b.log.20260412T080100Z"] {
+        for stranger in [
+            "a.log",
+            "a.log.1",
+            "a.log.20260412T080100Z.gz",
+            "b.log.20260412T080100Z",
+        ] {
             assert_eq!(rank(stranger, "a.log"), None, "{stranger}");
         }
         let of = |name: &str| rank(name, "a.log").unwrap();
