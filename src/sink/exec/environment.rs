@@ -12,6 +12,9 @@ use crate::words::Words;
 /// The kernel takes no longer `NAME=value` than this, with the zero behind it (`MAX_ARG_STRLEN`).
 pub(super) const LONGEST: usize = 128 * 1024;
 
+/// More than the name of any of the event's variables takes.
+const SLACK: usize = 64;
+
 /// What every command searches.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -64,7 +67,10 @@ pub(super) fn environment(
     add("ATTEMPT", lease.attempt.to_string());
     for word in ["labels", "person"] {
         if let Some(Value::Object(members)) = tree.get(word) {
-            add(&word.to_ascii_uppercase(), object(members, longest / 2));
+            add(
+                &word.to_ascii_uppercase(),
+                object(members, longest.saturating_sub(SLACK)),
+            );
         }
     }
     if let Some(Value::Object(person)) = tree.get("person") {

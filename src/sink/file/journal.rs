@@ -2,7 +2,7 @@
 //! all.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -200,9 +200,9 @@ struct FirstLine {
 
 /// When the first line was written, as it says itself: a restart does not make a file younger.
 fn begun(file: &File) -> Option<Timestamp> {
-    let mut beginning = Vec::new();
-    let mut reader = file;
-    let _read = reader.by_ref().take(64).read_to_end(&mut beginning).ok()?;
+    let mut beginning = [0; 64];
+    let read = file.read_at(&mut beginning, 0).ok()?;
+    let beginning = beginning.get(..read)?;
     let upto = beginning.iter().position(|byte| *byte == b',')?;
     let mut first = beginning.get(..upto)?.to_vec();
     first.push(b'}');
