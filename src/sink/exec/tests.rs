@@ -18,7 +18,7 @@ fn options(command: &[&str]) -> ExecOptions {
         timeout: Duration::from_secs(20),
         kill_after: Duration::from_secs(5),
         retry_exit_codes: vec![75],
-        capture: 1 << 20,
+        capture: 4 << 20,
     }
 }
 
