@@ -1,5 +1,9 @@
 //! Where events go: one trait, one file for each kind of destination.
 
+pub mod exec;
+pub mod file;
+#[cfg(test)]
+mod leases;
 pub mod line;
 pub mod log;
 pub mod pretty;

@@ -276,6 +276,8 @@ fn the_environment_and_files_are_read_only_by_the_configuration() {
         "admin/process.rs",
         // The one output, as a file.
         "stdout.rs",
+        // The file that is written to.
+        "sink/file/",
     ];
     let words = ["std::env::", "std::fs", "tokio::fs", "File::open"];
     only_in(

@@ -23,3 +23,11 @@ pub struct ExecOptions {
     /// How much of each of stdout and stderr is kept, in bytes.
     pub capture: usize,
 }
+
+impl ExecOptions {
+    /// The longest an attempt can take, its comment included: whoever watches over it waits longer.
+    pub fn longest_attempt(&self) -> Duration {
+        let ended = self.timeout.saturating_add(self.kill_after);
+        ended.saturating_add(super::AFTERWARDS)
+    }
+}

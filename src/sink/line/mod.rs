@@ -53,7 +53,22 @@ pub struct LineInput<'a> {
     pub now: Timestamp,
 }
 
-/// Appends one event's line and its newline to `out`.
+/// Appends one event's line and its newline to `out` with all that is in it, however long.
+pub fn write_whole_event_line(out: &mut Vec<u8>, input: &LineInput<'_>) {
+    let room = Room {
+        labels: usize::MAX,
+        title: usize::MAX,
+        other: usize::MAX,
+    };
+    let mut line = Line {
+        out,
+        room,
+        cut: Cut::default(),
+    };
+    line.write(input, &View::read(&input.event.body));
+}
+
+/// Appends one event's line and its newline to `out`, in at most [`MAX_LINE`] bytes.
 pub fn write_event_line(out: &mut Vec<u8>, input: &LineInput<'_>) {
     let view = View::read(&input.event.body);
     let start = out.len();

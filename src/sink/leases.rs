@@ -1,0 +1,69 @@
+//! Leases for tests of sinks: claimed from a store in memory, as the dispatcher's are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::event::{Event, Id, Origin, Route, Subject};
+use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::inbox::{Batch, Claim, Inbox as _, Lease, Offer, Order, Wanted};
+
+/// An event about an incident, with nothing but what `body` says beside it.
+pub(super) fn event(body: impl Into<Bytes>) -> Event {
+    Event {
+        event_id: Some(Id::new("e1")),
+        event_type: Id::new("i_custom"),
+        event_time: Some(1_700_000_000_123),
+        subject: Subject::parse("incident:664af0001122334455667788"),
+        route: Route::default(),
+        command: true,
+        source_ip: None,
+        peer_ip: None,
+        received_at: Timestamp::from_second(1_700_000_001).unwrap(),
+        origin: Origin::Push,
+        trace_parent: None,
+        body: body.into(),
+    }
+}
+
+/// A lease on each of `events`, in their order.
+pub(super) async fn leases(events: Vec<Event>) -> Vec<Lease> {
+    let inbox = SqliteInbox::open(SqliteOptions {
+        location: Location::Memory,
+        lock_wait: Duration::ZERO,
+        max_size: 0,
+    })
+    .unwrap();
+    let sink = inbox.sink("s").await.unwrap();
+    let wanted: Arc<[Wanted]> = Arc::from([Wanted {
+        sink,
+        order: Order::None,
+        fresh: true,
+        stale: true,
+    }]);
+    let count = events.len();
+    let offers = events.into_iter().map(|event| Offer {
+        event: Arc::new(event),
+        key: None,
+        moves_mark: false,
+        wanted: Arc::clone(&wanted),
+    });
+    let batch = Batch {
+        offers: offers.collect(),
+        claims: vec![Claim::new(sink, count, Duration::from_secs(600))],
+        ..Batch::default()
+    };
+    let now = Timestamp::from_second(1_700_000_002).unwrap();
+    let mut leases = inbox.commit(Arc::new(batch), now).await.unwrap().leases;
+    inbox.close().await.unwrap();
+    leases.sort_by_key(|lease| lease.seq);
+    assert_eq!(leases.len(), count);
+    leases
+}
+
+/// A lease on one event with this body.
+pub(super) async fn lease(body: impl Into<Bytes>) -> Lease {
+    leases(vec![event(body)]).await.remove(0)
+}
