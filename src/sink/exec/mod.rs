@@ -1,0 +1,5 @@
+//! The exec sink.
+
+mod options;
+
+pub use options::ExecOptions;

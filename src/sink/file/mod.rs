@@ -1,0 +1,5 @@
+//! The file sink.
+
+mod options;
+
+pub use options::FileOptions;
