@@ -68,8 +68,8 @@ pub(super) fn is_pointer(text: &str) -> Result<(), &'static str> {
     if !text.is_empty() && !text.starts_with('/') {
         return Err("does not begin with a slash");
     }
-    let escapes = text.split('~').skip(1);
-    match { escapes }.all(|rest| rest.starts_with(['0', '1'])) {
+    let mut escapes = text.split('~').skip(1);
+    match escapes.all(|rest| rest.starts_with(['0', '1'])) {
         true => Ok(()),
         false => Err("has a ~ that is not followed by 0 or 1"),
     }
@@ -92,7 +92,7 @@ impl Sink {
         }
     }
 
-    /// The feature this build lacks for it, if any.
+    /// Whether its type is one that this build was made without.
     fn lacks(&self) -> bool {
         match self.to {
             Destination::Nats(_) => !cfg!(feature = "nats"),

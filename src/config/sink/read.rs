@@ -43,9 +43,7 @@ fn sink(key: &str, value: Value, report: &mut Report<'_>) -> Option<Sink> {
         return None;
     };
     let identity = Identity::default().with(table.to_string().as_bytes());
-    let Some(name) = type_of(key, table.remove("type"), report) else {
-        return None;
-    };
+    let name = type_of(key, table.remove("type"), report)?;
     let (every, own) = split(key, name, table, report);
     let mut delivery: Delivery = section(key, every.into(), report);
     let own = Value::from(own);

@@ -9,8 +9,19 @@ fn everything_shown(loaded: &Loaded) -> String {
     let about = loaded.problem("admin.token", "is mentioned");
     let other = loaded.problem("source.token[0]", "is mentioned");
     let header = loaded.problem("source.headers.X-Team", "is mentioned");
-    let keys = ["url", "path", "proxy", "template", "signing_secret[0]", "headers.Authorization"];
-    let sink = keys.map(|key| loaded.problem(&format!("sink.a.{key}"), "is mentioned").to_string());
+    let keys = [
+        "url",
+        "path",
+        "proxy",
+        "template",
+        "signing_secret[0]",
+        "headers.Authorization",
+    ];
+    let sink = keys.map(|key| {
+        loaded
+            .problem(&format!("sink.a.{key}"), "is mentioned")
+            .to_string()
+    });
     let sink = sink.join("\n");
     let warnings = loaded.warnings.join("\n");
     let described = describe(&loaded.settings);

@@ -12,7 +12,8 @@ fn leaves(shape: Shape<'_>, around: &str, into: &mut BTreeSet<String>) {
     for key in shape.keys() {
         let dotted = format!("{around}{key}");
         let inner = shape.key(key).unwrap();
-        if inner.keys().is_empty() {
+        // What is written on one line is explained there.
+        if inner.keys().is_empty() || key == "retry" {
             into.insert(dotted);
         } else {
             leaves(inner, &format!("{dotted}."), into);
@@ -28,15 +29,22 @@ fn sink_keys(any: Shape<'_>, into: &mut BTreeSet<String>) {
         let mut keys = BTreeSet::new();
         leaves(any.variant(name), "", &mut keys);
         let is_known = |key: &String| met.contains(key) && is_of_every(key);
-        into.extend(keys.iter().filter(|key| !is_known(key)).map(|key| format!("sink.{name}.{key}")));
+        into.extend(
+            keys.iter()
+                .filter(|key| !is_known(key))
+                .map(|key| format!("sink.{name}.{key}")),
+        );
         met.append(&mut keys);
     }
 }
 
 /// Whether a sink of any type may have the key.
 fn is_of_every(key: &str) -> bool {
-    let every = "enabled filter order include_stale max_age concurrency timeout rate retry on_interrupt";
-    every.split(' ').any(|word| key == word || key.starts_with(&format!("{word}.")))
+    let every =
+        "enabled filter order include_stale max_age concurrency timeout rate retry on_interrupt";
+    every
+        .split(' ')
+        .any(|word| key == word || key.starts_with(&format!("{word}.")))
 }
 
 fn all_keys() -> BTreeSet<String> {
@@ -104,7 +112,9 @@ fn what_the_default_file_shows_in_comments_can_be_used() {
         }
         _ => line,
     });
-    let text: Vec<&str> = examples.take_while(|line| !line.starts_with("[sink.nats]")).collect();
+    let text: Vec<&str> = examples
+        .take_while(|line| !line.starts_with("[sink.nats]"))
+        .collect();
     let settings = Place::with_file(&text.join("\n")).load().unwrap().settings;
     assert!(settings.admin.token.is_some());
     assert_eq!(settings.source.token.len(), 1);

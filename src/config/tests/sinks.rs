@@ -46,7 +46,9 @@ fn every_preset_makes_a_sink_in_both_languages() {
             let place = Place::with_file(&format!(
                 "[sink.tickets]\npreset = \"{name}\"\nlang = \"{lang}\"\nurl = \"{URL}\"\nsigning_secret = \"0123456789abcdef\""
             ));
-            let loaded = place.load().unwrap_or_else(|error| panic!("{name} {lang}: {error}"));
+            let loaded = place
+                .load()
+                .unwrap_or_else(|error| panic!("{name} {lang}: {error}"));
             let sink = &loaded.settings.sinks["tickets"];
             assert!(http_sink(&loaded.settings).options(&sink.delivery).is_ok());
         }
@@ -64,7 +66,9 @@ fn what_preset_prints_is_a_configuration() {
         // A robot's way to sign takes a secret, which is left out of what is printed.
         let secret = format!("FLASHDUTY__SINK__{}__SIGNING_SECRET", name.to_uppercase());
         place.set(&[(&key, URL), (&secret, "0123456789abcdef")]);
-        place.load().unwrap_or_else(|error| panic!("{name}: {error}"));
+        place
+            .load()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 
@@ -75,8 +79,17 @@ fn problems_blame_the_line_of_the_user_or_else_the_preset() {
     let error = place.load().unwrap_err();
     assert!(error.to_string().contains("sink.chat.url"));
     let place = Place::with_file(&format!("[sink.chat]\npreset = \"wecom\"\nurl = \"{URL}\""));
-    let told = place.load().unwrap().problem("sink.chat.success", "is mentioned").to_string();
-    assert!(told.starts_with("from preset wecom: sink.chat.success = \"body.errcode == 0\": is mentioned; "), "{told}");
+    let told = place
+        .load()
+        .unwrap()
+        .problem("sink.chat.success", "is mentioned")
+        .to_string();
+    assert!(
+        told.starts_with(
+            "from preset wecom: sink.chat.success = \"body.errcode == 0\": is mentioned; "
+        ),
+        "{told}"
+    );
 }
 
 #[test]
@@ -86,12 +99,18 @@ fn variables_reach_every_key_of_a_sink() {
         ("FLASHDUTY__SINK__TICKETS__TYPE", "http"),
         ("FLASHDUTY__SINK__TICKETS__URL", "env:TICKETS_URL"),
         ("TICKETS_URL", URL),
-        ("FLASHDUTY__SINK__TICKETS__HEADERS__AUTHORIZATION", "Bearer 007"),
+        (
+            "FLASHDUTY__SINK__TICKETS__HEADERS__AUTHORIZATION",
+            "Bearer 007",
+        ),
         ("FLASHDUTY__SINK__TICKETS__RATE", "90/1m,5/1s"),
         ("FLASHDUTY__SINK__TICKETS__RETRY__MAX", "1m"),
         ("FLASHDUTY__SINK__TICKETS__REMEMBER__TICKET", "/key"),
         ("FLASHDUTY__SINK__TICKETS__CONCURRENCY", "3"),
-        ("FLASHDUTY__SINK__TICKETS__FILTER", "severity in ['Critical','Warning']"),
+        (
+            "FLASHDUTY__SINK__TICKETS__FILTER",
+            "severity in ['Critical','Warning']",
+        ),
         ("FLASHDUTY__SINK__TICKETS__ALLOW_PRIVATE", "false"),
         ("FLASHDUTY__SINK__RESTART__TYPE", "exec"),
         ("FLASHDUTY__SINK__RESTART__COMMAND", "/bin/true,--now"),
@@ -116,7 +135,9 @@ fn variables_reach_every_key_of_a_sink() {
 
 #[test]
 fn defaults_depend_on_the_type() {
-    let place = http("[sink.restart]\ntype = \"exec\"\ncommand = [\"/bin/true\"]\n[sink.archive]\ntype = \"file\"\npath = \"a.jsonl\"");
+    let place = http(
+        "[sink.restart]\ntype = \"exec\"\ncommand = [\"/bin/true\"]\n[sink.archive]\ntype = \"file\"\npath = \"a.jsonl\"",
+    );
     let settings = place.load().unwrap().settings;
     let of = |name: &str| {
         let delivery = &settings.sinks[name].delivery;
@@ -131,7 +152,8 @@ fn defaults_depend_on_the_type() {
 
 #[test]
 fn a_changed_template_or_secret_changes_the_sink_and_nothing_else_does() {
-    let place = http("template = \"file:ticket.json.j2\"\nheaders = { Authorization = \"file:token\" }");
+    let place =
+        http("template = \"file:ticket.json.j2\"\nheaders = { Authorization = \"file:token\" }");
     place.write("ticket.json.j2", "{\"title\": \"{{ title }}\"}");
     place.write("token", "0123456789abcdef");
     let identity = || place.load().unwrap().settings.sinks["tickets"].identity;
@@ -172,7 +194,9 @@ fn a_filter_for_new_incidents_without_stale_ones_is_warned_about() {
 
 #[test]
 fn a_sink_is_printed_with_its_host_and_without_its_secrets() {
-    let place = http("filter = \"severity == 'Critical'\"\nrate = \"20/1m\"\nheaders = { Authorization = \"secret\" }\ntemplate = '{\"a\": 1}'");
+    let place = http(
+        "filter = \"severity == 'Critical'\"\nrate = \"20/1m\"\nheaders = { Authorization = \"secret\" }\ntemplate = '{\"a\": 1}'",
+    );
     let settings = place.load().unwrap().settings;
     let described = describe(&settings);
     let (_, sink) = described.split_once("[sink.tickets]").unwrap();
