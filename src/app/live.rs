@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use secrecy::SecretString;
 use tokio::sync::{Mutex, Notify};
 
-use super::sinks::Sinks;
+use super::sinks::{Prepared, Sinks};
 use super::wiring;
 use crate::config::watch::{FileWatch, Seen};
 use crate::config::{self, ConfigSource, Loaded, Settings};
@@ -32,6 +32,8 @@ pub struct Live {
     /// Other files may have to be watched.
     rewatch: Notify,
     sinks: Sinks,
+    /// What the sinks start with.
+    prepared: Mutex<Option<Prepared>>,
     telemetry: Option<Telemetry>,
     metrics: Arc<Metrics>,
     lifecycle: ArcSwapOption<Lifecycle>,
@@ -47,6 +49,7 @@ impl Live {
         telemetry: Option<Telemetry>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
+        let prepared = sinks.prepare(&loaded)?;
         let routing = sinks.routing(&loaded.settings).await?;
         let rules = wiring::rules(&loaded, routing)?;
         for file in &loaded.files {
@@ -67,6 +70,7 @@ impl Live {
             settings: ArcSwap::from_pointee(settings),
             rewatch: Notify::new(),
             sinks,
+            prepared: Mutex::new(Some(prepared)),
             telemetry,
             metrics,
             lifecycle: ArcSwapOption::empty(),
@@ -75,9 +79,11 @@ impl Live {
     }
 
     /// Starts the sinks.
-    pub(super) fn start(&self, lifecycle: &Lifecycle) {
+    pub(super) async fn start(&self, lifecycle: &Lifecycle) {
         self.lifecycle.store(Some(Arc::new(lifecycle.clone())));
-        self.sinks.apply(&self.settings.load(), lifecycle);
+        if let Some(prepared) = self.prepared.lock().await.take() {
+            self.sinks.apply(prepared, lifecycle);
+        }
     }
 
     /// The settings in force.
@@ -138,6 +144,7 @@ impl Live {
         let mut loaded = tokio::task::spawn_blocking(move || config::load(&source)).await??;
         let merged = config::merge_reload(&self.settings.load(), loaded.settings);
         loaded.settings = merged.settings;
+        let prepared = self.sinks.prepare(&loaded)?;
         let routing = self.sinks.routing(&loaded.settings).await?;
         let rules = wiring::rules(&loaded, routing)?;
         let settings = &loaded.settings;
@@ -152,7 +159,7 @@ impl Live {
         wiring::warn_of_few_files(settings);
         // From here on nothing can fail.
         if let Some(lifecycle) = &*self.lifecycle.load() {
-            self.sinks.apply(settings, lifecycle);
+            self.sinks.apply(prepared, lifecycle);
         }
         self.rules.store(Arc::new(rules));
         self.listener

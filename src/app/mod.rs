@@ -146,7 +146,7 @@ impl App {
         let committing = lifecycle.spawn_vital_last("the group commit", self.committing);
         let health = ServiceHealth::new(&lifecycle, &self.committer, &self.metrics);
         let _gauge = lifecycle.spawn(Arc::clone(&health).show_in_metrics());
-        self.live.start(&lifecycle);
+        self.live.start(&lifecycle).await;
         let running = Running {
             health,
             live: self.live,

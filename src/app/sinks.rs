@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plans::{self, Parts};
 use super::wiring;
-use crate::config::{Settings, Sink};
+use crate::config::{Identity, Loaded, Settings};
 use crate::dispatch::{Dispatcher, Neglected, Plan};
 use crate::inbox::{Committer, Inbox, SinkId};
 use crate::lifecycle::Lifecycle;
@@ -27,7 +27,12 @@ pub(super) struct Sinks {
     known: Arc<Mutex<BTreeMap<String, SinkId>>>,
 }
 
+/// The plans of all enabled sinks, made and not yet in force.
+pub(super) struct Prepared(BTreeMap<String, (Identity, Arc<Plan>)>);
+
 struct Running {
+    /// Of what the plan was made from.
+    identity: Identity,
     plan: Arc<ArcSwap<Plan>>,
     stop: CancellationToken,
 }
@@ -70,33 +75,56 @@ impl Sinks {
         Ok(Routing::new(targets))
     }
 
+    /// Makes the plans of all enabled sinks, and changes nothing yet. A sink about which nothing
+    /// changed keeps its plan, and with it its connections.
+    pub(super) fn prepare(&self, loaded: &Loaded) -> anyhow::Result<Prepared> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = &loaded.settings;
+        let mut prepared = BTreeMap::new();
+        for (name, sink) in settings.sinks.iter().filter(|(_, sink)| sink.is_enabled()) {
+            let identity = plans::identity(settings, sink);
+            let kept = running
+                .get(name)
+                .filter(|running| running.identity == identity)
+                .map(|running| running.plan.load_full());
+            let plan = match kept {
+                Some(plan) => plan,
+                None => Arc::new(plans::plan(loaded, name, sink, &self.parts)?),
+            };
+            prepared.insert(name.clone(), (identity, plan));
+        }
+        Ok(Prepared(prepared))
+    }
+
     /// Starts what is new, changes what runs, stops what is gone.
-    pub(super) fn apply(&self, settings: &Settings, lifecycle: &Lifecycle) {
+    pub(super) fn apply(&self, Prepared(mut prepared): Prepared, lifecycle: &Lifecycle) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = |name: &String| settings.sinks.get(name).is_some_and(Sink::is_enabled);
         running.retain(|name, sink| {
-            let stays = wanted(name);
-            if !stays {
+            let Some((identity, plan)) = prepared.remove(name) else {
                 sink.stop.cancel();
                 tracing::info!(sink = name, "the sink is off; its backlog is parked");
-            }
-            stays
+                return false;
+            };
+            sink.identity = identity;
+            sink.plan.store(plan);
+            true
         });
-        for (name, sink) in settings.sinks.iter().filter(|(name, _)| wanted(name)) {
-            let plan = plans::plan(settings, sink, &self.parts);
-            match running.get(name) {
-                Some(there) => there.plan.store(Arc::new(plan)),
-                None => {
-                    let started = self.start(name, plan, lifecycle);
-                    running.insert(name.clone(), started);
-                }
-            }
+        for (name, (identity, plan)) in prepared {
+            let started = self.start(&name, plan, lifecycle, identity);
+            running.insert(name, started);
         }
     }
 
-    fn start(&self, name: &str, plan: Plan, lifecycle: &Lifecycle) -> Running {
+    fn start(
+        &self,
+        name: &str,
+        plan: Arc<Plan>,
+        lifecycle: &Lifecycle,
+        identity: Identity,
+    ) -> Running {
         let running = Running {
-            plan: Arc::new(ArcSwap::from_pointee(plan)),
+            identity,
+            plan: Arc::new(ArcSwap::new(plan)),
             stop: lifecycle.closing_token(),
         };
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

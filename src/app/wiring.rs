@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use super::descriptors;
 use crate::config::{Loaded, LogFormat, OnLate, ProxyProtocol, Settings, Sink};
 use crate::envelope::EnvelopeRules;
-use crate::inbox::{Order, SinkId, UnreadableBounds};
+use crate::inbox::{SinkId, UnreadableBounds};
 use crate::intake::{self, Rules};
 use crate::listener::ListenerOptions;
 use crate::routing::{Routing, Target};
@@ -95,13 +95,13 @@ pub(super) fn format(settings: &Settings) -> Format {
 
 /// What routing knows of a sink; its number is what the store calls it.
 pub(super) fn target(name: &str, sink: &Sink, number: SinkId, filter_errors: Counter) -> Target {
-    let Sink::Log(log) = sink;
+    let delivery = &sink.delivery;
     Target {
         name: Arc::from(name),
         sink: number,
-        order: Order::Subject,
-        include_stale: log.include_stale,
-        filter: None,
+        order: delivery.order.into(),
+        include_stale: delivery.include_stale,
+        filter: delivery.filter.clone(),
         filter_errors,
     }
 }

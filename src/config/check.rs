@@ -7,10 +7,11 @@ use std::time::Duration;
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
+use super::origins::Origins;
 use super::problem::Report;
 use super::server::Server;
 use super::shape::Shape;
-use super::{Settings, duration, size};
+use super::{Settings, duration, sink, size};
 use crate::envelope::EnvelopeRules;
 use crate::source::SourceRules;
 
@@ -28,7 +29,9 @@ const MIN_STORE: u64 = 128 << 20;
 
 /// Reports every duration and size in `value` that is outside its range.
 pub(super) fn ranges(value: &Value, shape: Option<Shape<'_>>, key: &str, report: &mut Report<'_>) {
-    let Some(shape) = shape else { return };
+    let Some(shape) = shape.map(|shape| shape.of(value)) else {
+        return;
+    };
     match value {
         Value::Table(table) => {
             for (name, value) in table {
@@ -110,6 +113,24 @@ pub(super) fn contradictions(settings: &Settings, report: &mut Report<'_>) {
     }
     source(settings, report);
     envelope(settings, report);
+    flashduty(settings, report);
+    sink::contradictions(
+        &settings.sinks,
+        settings.flashduty.app_key.is_some(),
+        report,
+    );
+}
+
+fn flashduty(settings: &Settings, report: &mut Report<'_>) {
+    let uri = settings.flashduty.base_url.parse::<http::Uri>();
+    let is_base = uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.query().is_none()
+            && !settings.flashduty.base_url.contains('@')
+    });
+    if !is_base && !report.blames("flashduty.base_url") {
+        report.add("flashduty.base_url", "is no URL of an API");
+    }
 }
 
 /// Where a part of the section is wrong already, its default has stepped in, and what the rules
@@ -153,7 +174,7 @@ fn bodies(server: &Server, report: &mut Report<'_>) {
 }
 
 /// What is worth saying about settings that can be used.
-pub(super) fn warnings(settings: &Settings) -> Vec<String> {
+pub(super) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
     let Settings { server, sinks, .. } = settings;
     let mut warnings = Vec::new();
     if server.ack_deadline >= SENDER_BUDGET {
@@ -178,6 +199,7 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     if !sinks.values().any(super::Sink::is_enabled) {
         warnings.push("no sink is enabled: events are stored, but delivered nowhere".to_owned());
     }
+    warnings.extend(sink::warnings(sinks, |key| origins.find(key).0.to_string()));
     if let Ok(rules) = SourceRules::new(settings.source.options()) {
         warnings.extend(rules.warnings());
     }

@@ -115,6 +115,6 @@ fn list(text: &str, shape: Shape<'_>) -> Vec<Value> {
         return Vec::new();
     }
     text.split(',')
-        .map(|item| Value::String(item.trim().to_owned()))
+        .map(|item| typed(item.trim(), shape.item()))
         .collect()
 }

@@ -55,6 +55,46 @@ pub(super) fn deserialize_table<'de, D: Deserializer<'de>>(
     Ok(headers)
 }
 
+/// Writes the names; every value is a secret.
+pub(super) fn serialize_fixed<S: Serializer>(
+    headers: &[(HeaderName, SecretString)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let hidden = |(name, _): &(HeaderName, SecretString)| (name.as_str().to_owned(), HIDDEN);
+    serializer.collect_map(headers.iter().map(hidden))
+}
+
+/// Reads headers that are sent, each with its one value.
+pub(super) fn deserialize_fixed<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(HeaderName, SecretString)>, D::Error> {
+    let headers = deserialize_table(deserializer)?;
+    let fixed = headers.into_iter().map(|(name, mut values)| {
+        let value = values.pop().filter(|_| values.is_empty());
+        let fault = || D::Error::custom(format!("{name} has not exactly one value"));
+        let value = value.ok_or_else(fault)?;
+        Ok((name, value))
+    });
+    fixed.collect()
+}
+
+/// How a table of headers with one value each appears in the schema.
+pub(super) struct Fixed;
+
+impl JsonSchema for Fixed {
+    fn schema_name() -> Cow<'static, str> {
+        "FixedHeaders".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": generator.subschema_for::<secret::Text>(),
+            "x-allowed": "a table of header names, each with its value",
+        })
+    }
+}
+
 /// How a table of headers appears in the schema.
 pub(super) struct Table;
 

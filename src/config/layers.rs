@@ -19,6 +19,7 @@ use super::origins::Origins;
 use super::problem::{ConfigError, Place, Problem};
 use super::secret::HIDDEN;
 use super::shape::Shape;
+use super::sink::{self, LOG_SINK};
 use super::watch::Seen;
 
 /// The file that is read without being named, if it is there.
@@ -203,14 +204,23 @@ impl Reading {
         if !self.problems.is_empty() {
             return Err(ConfigError::new(self.problems));
         }
-        let defaults =
-            toml::to_string(&Settings::default()).expect("the built-in defaults are TOML");
+        let mut defaults =
+            Table::try_from(Settings::default()).expect("the built-in defaults are TOML");
+        // Of the sink that is built in only the type: what else it has depends on that, and someone
+        // may give the name to another.
+        if let Some(log) = defaults
+            .get_mut("sink")
+            .and_then(|sinks| sinks.get_mut(LOG_SINK))
+        {
+            *log = Table::from_iter([("type".to_owned(), "log".into())]).into();
+        }
+        let defaults = defaults.to_string();
         let mut builder = Config::builder().add_source(File::from_str(&defaults, FileFormat::Toml));
         for text in &self.texts {
             builder = builder.add_source(File::from_str(text, FileFormat::Toml));
         }
         let merge = builder.build().and_then(Config::try_deserialize);
-        let merged: Table = merge.map_err(|error| {
+        let mut merged: Table = merge.map_err(|error| {
             ConfigError::new(vec![Problem {
                 place: Place::Default,
                 key: None,
@@ -219,8 +229,10 @@ impl Reading {
                 allowed: None,
             }])
         })?;
+        let mut places = self.places;
+        sink::lay_below(&mut merged, &mut places);
         Ok(Layers {
-            origins: Origins::trace(&merged, &self.places),
+            origins: Origins::trace(&merged, &places),
             merged,
             files: self.files,
             absent: self.absent,

@@ -8,7 +8,7 @@ use super::problem::{ConfigError, Report};
 use super::secret::{self, Resolver};
 use super::shape::Shape;
 use super::watch::Seen;
-use super::{Settings, check, sections};
+use super::{Settings, check, sections, sink};
 
 /// A configuration that can be used, and where it came from.
 #[derive(Debug, Clone)]
@@ -57,7 +57,8 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
         secret::resolve_all(value, shape, key, &mut resolver, &mut report);
         check::ranges(value, shape, key, &mut report);
     }
-    let settings = sections::read(merged, &mut report);
+    let mut settings = sections::read(merged, &mut report);
+    sink::finish(&mut settings.sinks, &mut resolver, &mut report);
     check::contradictions(&settings, &mut report);
     report.finish()?;
 
@@ -67,7 +68,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
         .filter(|(_, need)| *need == Need::Expected)
         .map(|(path, _)| format!("{} is not there: going on without it", path.display()))
         .collect();
-    warnings.extend(check::warnings(&settings));
+    warnings.extend(check::warnings(&settings, &origins));
     Ok(Loaded {
         settings,
         files: layers.files,

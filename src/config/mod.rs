@@ -11,6 +11,7 @@ mod admission;
 mod check;
 mod duration;
 mod environment;
+mod flashduty;
 mod header;
 mod layers;
 mod lines;
@@ -42,6 +43,7 @@ use crate::envelope::EnvelopeOptions;
 
 pub use admission::{Admission, Envelope};
 pub use environment::Environment;
+pub use flashduty::Flashduty;
 pub use layers::{ConfigSource, NamedFile};
 pub use load::{Loaded, load};
 pub use log::{Log, LogFormat};
@@ -49,7 +51,11 @@ pub use problem::{ConfigError, Place, Problem};
 pub use reload::{Reload, merge_reload};
 pub use server::{Admin, OnLate, Server};
 pub use shape::schema;
-pub use sink::{LOG_SINK, LogSink, Sink};
+pub use sink::{
+    Delivery, Destination, Document, ExecSink, Fault, FileSink, Format, HttpSink, Identity,
+    KafkaSink, LOG_SINK, LogSink, NatsSink, OnInterrupt, Order, PresetName, RedisSink, Retry,
+    RobotName, Sink,
+};
 pub use source::{ProxyProtocol, Source};
 pub use store::{Store, StoreUrl};
 
@@ -71,6 +77,8 @@ pub struct Settings {
     pub envelope: Envelope,
     /// The receiver's own log.
     pub log: Log,
+    /// The sender's own API.
+    pub flashduty: Flashduty,
     /// Where events are delivered, by name.
     #[serde(rename = "sink")]
     pub sinks: BTreeMap<String, Sink>,
@@ -78,7 +86,8 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let log = Sink::Log(LogSink::default());
+        let mut log = Sink::default();
+        log.delivery.on_interrupt = Some(OnInterrupt::Retry);
         Self {
             server: Server::default(),
             admin: Admin::default(),
@@ -87,6 +96,7 @@ impl Default for Settings {
             admission: Admission::default(),
             envelope: Envelope::default(),
             log: Log::default(),
+            flashduty: Flashduty::default(),
             sinks: BTreeMap::from([(LOG_SINK.to_owned(), log)]),
         }
     }

@@ -16,7 +16,11 @@ const SHOWN_CHARS: usize = 100;
 
 /// Place and shown value of every dotted key.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Origins(BTreeMap<String, (Place, String)>);
+pub(super) struct Origins {
+    keys: BTreeMap<String, (Place, String)>,
+    /// The type of each sink, which says what its keys are.
+    types: BTreeMap<String, String>,
+}
 
 impl Origins {
     /// Walks the merged tree; a key without a place is built in.
@@ -28,12 +32,38 @@ impl Origins {
         for (key, value) in merged {
             tracer.note(key.clone(), value, Shape::root().key(key), &Place::Default);
         }
+        let types = merged.get("sink").and_then(Value::as_table);
+        tracer.origins.types = types
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, sink)| Some((name.clone(), sink.get("type")?.as_str()?.to_owned())))
+            .collect();
         tracer.origins
+    }
+
+    /// What may stand at `key`; inside a sink, what its type allows.
+    pub(super) fn shape(&self, key: &str) -> Option<Shape<'static>> {
+        let inside = key.strip_prefix("sink.");
+        let (name, rest) = match inside.map(|inside| inside.split_once('.').unwrap_or((inside, "")))
+        {
+            Some(inside) => inside,
+            None => return Shape::at(key),
+        };
+        let any = Shape::at("sink")?.key(name)?;
+        let sink = match self.types.get(name) {
+            Some(word) => any.variant(word),
+            None => any,
+        };
+        if rest.is_empty() {
+            Some(sink)
+        } else {
+            sink.inside(rest)
+        }
     }
 
     /// Place and value of `key`; where it is not set, the place of the nearest key around it.
     pub(super) fn find(&self, key: &str) -> (Place, Option<String>) {
-        if let Some((place, value)) = self.0.get(key) {
+        if let Some((place, value)) = self.keys.get(key) {
             let place = match place {
                 Place::Default => self.first_inside(key).unwrap_or(place),
                 place => place,
@@ -50,7 +80,7 @@ impl Origins {
     /// around them.
     fn first_inside(&self, key: &str) -> Option<&Place> {
         let inside = format!("{key}.");
-        self.0
+        self.keys
             .range(inside.clone()..)
             .take_while(|(key, _)| key.starts_with(&inside))
             .map(|(_, (place, _))| place)
@@ -67,6 +97,7 @@ impl Tracer<'_> {
     /// `around` is where a list element is that has no place of its own.
     fn note(&mut self, key: String, value: &Value, shape: Option<Shape<'_>>, around: &Place) {
         let place = self.places.get(&key).unwrap_or(around).clone();
+        let shape = shape.map(|shape| shape.of(value));
         match value {
             Value::Table(table) => {
                 for (name, value) in table {
@@ -82,7 +113,7 @@ impl Tracer<'_> {
             }
             _ => {}
         }
-        self.origins.0.insert(key, (place, show(value, shape)));
+        self.origins.keys.insert(key, (place, show(value, shape)));
     }
 }
 
@@ -94,6 +125,9 @@ fn show(value: &Value, shape: Option<Shape<'_>>) -> String {
         return HIDDEN.to_owned();
     }
     let shown = match value {
+        Value::String(text) if shape.is_document() && !text.starts_with("file:") => {
+            HIDDEN.to_owned()
+        }
         Value::String(text) => match text.split_once(':') {
             Some((scheme, rest)) if rest.contains('@') => format!("\"{scheme}:{HIDDEN}\""),
             _ => format!("{text:?}"),

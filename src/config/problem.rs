@@ -15,6 +15,8 @@ use super::shape::Shape;
 pub enum Place {
     /// Nowhere: it is built in.
     Default,
+    /// In a preset of this name.
+    Preset(String),
     /// In a file, as a whole.
     File(Arc<PathBuf>),
     /// In a line of a file; counted from 1.
@@ -27,6 +29,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("built-in default"),
+            Self::Preset(name) => write!(f, "from preset {name}"),
             Self::File(path) => path.display().fmt(f),
             Self::Line(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) => write!(f, "environment variable {name}"),
@@ -105,7 +108,7 @@ impl<'a> Report<'a> {
 
     /// Adds a problem; what is allowed comes from the schema.
     pub(super) fn add(&mut self, key: &str, what: impl Into<String>) {
-        let allowed = Shape::at(key).and_then(Shape::allowed);
+        let allowed = self.shape(key).and_then(Shape::allowed);
         self.add_allowing(key, what, allowed);
     }
 
@@ -124,6 +127,16 @@ impl<'a> Report<'a> {
             what: what.into(),
             allowed,
         });
+    }
+
+    /// What may stand at `key`.
+    pub(super) fn shape(&self, key: &str) -> Option<Shape<'static>> {
+        self.origins.shape(key)
+    }
+
+    /// Whether nobody wrote `key`, but a preset has it.
+    pub(super) fn is_of_preset(&self, key: &str) -> bool {
+        matches!(self.origins.find(key).0, Place::Preset(_))
     }
 
     /// Whether `key`, or something in it, is already known to be wrong.

@@ -43,7 +43,7 @@ impl Resolver<'_> {
             return Err(text::is_no_string(value));
         };
         let secret = if let Some(path) = text.strip_prefix("file:") {
-            self.read_file(path)?
+            self.read_secret(path)?
         } else if let Some(name) = text.strip_prefix("env:") {
             self.environment.get(name).map_err(|fault| {
                 format!("leads to the environment variable {name:?}, which {fault}")
@@ -55,26 +55,41 @@ impl Resolver<'_> {
         Ok(secret)
     }
 
-    fn read_file(&mut self, path: &str) -> Result<String, String> {
-        if path.is_empty() {
-            return Err("names no file".to_owned());
-        }
-        let path = self.directory.join(path);
-        let shown = path.display();
-        let mut secret = String::new();
-        let read = File::open(&path)
-            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut secret))
-            .map_err(|error| format!("leads to {shown}, which cannot be read: {error}"))?;
-        if u64::try_from(read).is_ok_and(|read| read > MAX_FILE_BYTES) {
-            return Err(format!("leads to {shown}, which is larger than 64 KiB"));
-        }
-        self.seen.note(path, Some(secret.as_bytes()));
+    fn read_secret(&mut self, path: &str) -> Result<String, String> {
+        let mut secret = self.read_text(Path::new(path), MAX_FILE_BYTES)?;
         if secret.ends_with('\n') {
             secret.pop();
             if secret.ends_with('\r') {
                 secret.pop();
             }
         }
+        Ok(secret)
+    }
+
+    /// What stands in the file at `path`, which is watched from then on.
+    pub(super) fn read_text(&mut self, path: &Path, max: u64) -> Result<String, String> {
+        if path.as_os_str().is_empty() {
+            return Err("names no file".to_owned());
+        }
+        let path = self.directory.join(path);
+        let shown = path.display();
+        let mut secret = String::new();
+        let read = File::open(&path)
+            .and_then(|file| file.take(max + 1).read_to_string(&mut secret))
+            .map_err(|error| format!("leads to {shown}, which cannot be read: {error}"));
+        let read = match read {
+            Ok(read) => read,
+            Err(what) => {
+                // So that it is noticed when it is there.
+                self.seen.note(path, None);
+                return Err(what);
+            }
+        };
+        if u64::try_from(read).is_ok_and(|read| read > max) {
+            let max = max / 1024;
+            return Err(format!("leads to {shown}, which is larger than {max} KiB"));
+        }
+        self.seen.note(path, Some(secret.as_bytes()));
         Ok(secret)
     }
 }
@@ -90,8 +105,11 @@ pub(super) fn resolve_all(
     resolver: &mut Resolver<'_>,
     report: &mut Report<'_>,
 ) {
-    let Some(shape) = shape else { return };
+    let Some(shape) = shape.map(|shape| shape.of(value)) else {
+        return;
+    };
     match value {
+        Value::String(text) if shape.is_literal() || text.is_empty() && shape.may_be_empty() => {}
         Value::Table(table) => {
             for (name, value) in table.iter_mut() {
                 let key = format!("{key}.{name}");

@@ -12,13 +12,10 @@ use toml::{Table, Value};
 use super::Settings;
 use super::problem::Report;
 use super::shape::Shape;
-use super::sink::{LogSink, Sink};
+use super::sink;
 
 /// A misspelt key is at least so similar to what was meant; from 0 to 1.
 const SIMILAR: f64 = 0.75;
-
-/// Longest name of a sink.
-const SINK_NAME_CHARS: usize = 64;
 
 /// Reads all sections. When `report` has problems afterwards the settings must not be used.
 pub(super) fn read(mut merged: Table, report: &mut Report<'_>) -> Settings {
@@ -31,7 +28,8 @@ pub(super) fn read(mut merged: Table, report: &mut Report<'_>) -> Settings {
         admission: section("admission", take("admission"), report),
         envelope: section("envelope", take("envelope"), report),
         log: section("log", take("log"), report),
-        sinks: sinks(take("sink"), report),
+        flashduty: section("flashduty", take("flashduty"), report),
+        sinks: sink::sinks(take("sink"), report),
     };
     for unknown in merged.keys() {
         report_unknown("", unknown, Shape::root(), report);
@@ -39,45 +37,8 @@ pub(super) fn read(mut merged: Table, report: &mut Report<'_>) -> Settings {
     settings
 }
 
-fn sinks(value: Value, report: &mut Report<'_>) -> BTreeMap<String, Sink> {
-    let Value::Table(tables) = value else {
-        report.add("sink", "is no table");
-        return BTreeMap::new();
-    };
-    let mut sinks = BTreeMap::new();
-    for (name, value) in tables {
-        let key = format!("sink.{name}");
-        let fits = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_');
-        if name.is_empty() || name.len() > SINK_NAME_CHARS || !name.chars().all(fits) {
-            let allowed = format!("a name of 1 to {SINK_NAME_CHARS} of a-z, 0-9 and '_'");
-            report.add_allowing(&key, "is no name for a sink", Some(allowed));
-            continue;
-        }
-        if let Some(sink) = sink(&key, value, report) {
-            sinks.insert(name, sink);
-        }
-    }
-    sinks
-}
-
-fn sink(key: &str, value: Value, report: &mut Report<'_>) -> Option<Sink> {
-    let Value::Table(mut table) = value else {
-        report.add(key, "is no table");
-        return None;
-    };
-    let type_key = format!("{key}.type");
-    match table.remove("type") {
-        Some(Value::String(word)) if word == "log" => {
-            let log: LogSink = section(key, table.into(), report);
-            return Some(Sink::Log(log));
-        }
-        Some(_) => report.add(&type_key, "is no type of sink"),
-        None => report.add(&type_key, "is missing"),
-    }
-    None
-}
-
-fn section<T: DeserializeOwned + Default>(
+/// Reads what stands at the dotted key `name`.
+pub(super) fn section<T: DeserializeOwned + Default>(
     name: &str,
     mut value: Value,
     report: &mut Report<'_>,
@@ -94,10 +55,13 @@ fn section<T: DeserializeOwned + Default>(
         let read = serde_ignored::deserialize(tracked, |path| unknown.push(path.to_string()));
         let error: toml::de::Error = match read {
             Ok(section) => {
-                let shape = Shape::at(name);
                 for key in unknown {
-                    if let Some(shape) = shape {
-                        report_unknown(name, &key, shape, report);
+                    let dotted = format!("{name}.{key}");
+                    let Some((around, key)) = dotted.rsplit_once('.') else {
+                        continue;
+                    };
+                    if let Some(shape) = report.shape(around) {
+                        report_unknown(around, key, shape, report);
                     }
                 }
                 return section;
@@ -107,7 +71,8 @@ fn section<T: DeserializeOwned + Default>(
         let path = track.path();
         let key = format!("{name}.{}", taken.original(&path));
         if !report.blames(&key) {
-            report.add(&key, wording(&key, &error));
+            let what = wording(report.shape(&key), &error);
+            report.add(&key, what);
         }
         if !taken.take(&mut value, &path) {
             return T::default();
@@ -116,9 +81,9 @@ fn section<T: DeserializeOwned + Default>(
 }
 
 /// What serde says of types is in Rust's words, and quotes the value once more.
-fn wording(key: &str, error: &toml::de::Error) -> String {
+fn wording(shape: Option<Shape<'_>>, error: &toml::de::Error) -> String {
     let message = error.message();
-    let shape = match Shape::at(key) {
+    let shape = match shape {
         Some(shape) if shape.is_secret() => return "is no secret".to_owned(),
         Some(shape) if message.starts_with("invalid ") || message.starts_with("unknown ") => shape,
         _ => return message.to_owned(),
@@ -141,23 +106,29 @@ fn wording(key: &str, error: &toml::de::Error) -> String {
 
 fn report_unknown(section: &str, key: &str, shape: Shape<'_>, report: &mut Report<'_>) {
     let known = shape.keys();
-    let near = known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(name, key), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(similarity, _)| *similarity >= SIMILAR);
     let mut what = match section {
         "" => "is an unknown section".to_owned(),
         _ => "is an unknown key".to_owned(),
     };
-    if let Some((_, name)) = near {
-        what.push_str(&format!(" (did you mean {name}?)"));
-    }
+    what.push_str(&did_you_mean(key, &known));
     let dotted = match section {
         "" => key.to_owned(),
         _ => format!("{section}.{key}"),
     };
     report.add_allowing(&dotted, what, Some(known.join(", ")));
+}
+
+/// Asks whether the word in `known` that is most like `word` was meant, if any is like it.
+pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
+    let near = known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(name, word), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity >= SIMILAR);
+    match near {
+        Some((_, name)) => format!(" (did you mean {name}?)"),
+        None => String::new(),
+    }
 }
 
 /// Wrong values that were taken out of a section. Taking one from a list moves the ones behind it,

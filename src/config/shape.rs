@@ -2,7 +2,9 @@
 //!
 //! The schema is made from the types of the settings, so it is the one place that knows every key,
 //! its type and its range. Besides the standard words it carries `x-allowed` (what is allowed, for
-//! people), `x-kind` (`duration` or `size`) and `x-min` and `x-max` (the range of such a string).
+//! people), `x-kind` (`duration` or `size`) and `x-min` and `x-max` (the range of such a string),
+//! `x-literal` and `x-empty` (hidden text that is no reference, or may be empty) and `x-document`
+//! (text that may stand in a file of its own).
 
 use std::sync::LazyLock;
 
@@ -37,21 +39,31 @@ impl Shape<'static> {
 
     /// What stands at a dotted key, such as `source.allow[2]`.
     pub(super) fn at(key: &str) -> Option<Self> {
-        key.split('.').try_fold(Self::root(), |shape, part| {
+        Self::root().inside(key)
+    }
+}
+
+impl<'a> Shape<'a> {
+    /// What stands at a dotted key inside.
+    pub(super) fn inside(self, key: &str) -> Option<Self> {
+        key.split('.').try_fold(self, |shape, part| {
             let mut pieces = part.split('[');
             let named = shape.key(pieces.next()?)?;
             pieces.try_fold(named, |shape, _index| shape.item())
         })
     }
-}
 
-impl<'a> Shape<'a> {
-    /// What stands under `key` in a table of this shape.
+    /// What stands under `key` in a table of this shape. Where several alternatives have the key,
+    /// one that must not be shown goes before others.
     pub(super) fn key(self, key: &str) -> Option<Self> {
+        let mut found: Option<Self> = None;
         let mut fallback = None;
         for branch in self.branches() {
             if let Some(known) = branch.get("properties").and_then(|keys| keys.get(key)) {
-                return Some(Self(known));
+                let known = Self(known);
+                if found.is_none() || known.is_secret() {
+                    found = Some(known);
+                }
             }
             fallback = fallback.or_else(|| {
                 branch
@@ -59,7 +71,24 @@ impl<'a> Shape<'a> {
                     .filter(|any| any.is_object())
             });
         }
-        fallback.map(Self)
+        found.or(fallback.map(Self))
+    }
+
+    /// The alternative whose key `type` is `word`; the shape itself when there is none.
+    pub(super) fn variant(self, word: &str) -> Self {
+        let is_it = |branch: &&'a Value| {
+            let name = branch.get("properties").and_then(|keys| keys.get("type"));
+            name.and_then(|name| name.get("const")?.as_str()) == Some(word)
+        };
+        self.branches().find(is_it).map_or(self, Self)
+    }
+
+    /// The alternative that `value` is, by its key `type`.
+    pub(super) fn of(self, value: &toml::Value) -> Self {
+        match value.get("type").and_then(toml::Value::as_str) {
+            Some(word) => self.variant(word),
+            None => self,
+        }
     }
 
     /// What stands in a list of this shape.
@@ -74,9 +103,12 @@ impl<'a> Shape<'a> {
         let tables = self
             .branches()
             .filter_map(|branch| branch.get("properties")?.as_object());
-        tables
+        let mut keys: Vec<&str> = tables
             .flat_map(|table| table.keys().map(String::as_str))
-            .collect()
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// The words that are allowed as such.
@@ -111,6 +143,21 @@ impl<'a> Shape<'a> {
         self.branches()
             .any(|branch| branch.get("writeOnly") == Some(&Value::Bool(true)))
             || self.item().is_some_and(Self::is_secret)
+    }
+
+    /// Whether what stands here is what it is, and not where to find it.
+    pub(super) fn is_literal(self) -> bool {
+        self.0.get("x-literal") == Some(&Value::Bool(true))
+    }
+
+    /// Whether a secret may be left empty.
+    pub(super) fn may_be_empty(self) -> bool {
+        self.0.get("x-empty") == Some(&Value::Bool(true))
+    }
+
+    /// Whether text may stand here that is as long as a file, and may hold a secret.
+    pub(super) fn is_document(self) -> bool {
+        self.0.get("x-document") == Some(&Value::Bool(true))
     }
 
     /// `duration` or `size` for a string that has an order.

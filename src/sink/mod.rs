@@ -2,6 +2,7 @@
 
 pub mod exec;
 pub mod file;
+pub mod http;
 #[cfg(test)]
 mod leases;
 pub mod line;

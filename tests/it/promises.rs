@@ -67,7 +67,10 @@ fn keys(table: &toml::Table, path: &str, found: &mut BTreeSet<String>) {
             ("envelope", _) => {
                 found.insert("envelope.*".to_owned());
             }
-            ("source.headers", _) => {
+            (
+                "source.headers" | "sink.log.retry" | "sink.http.headers" | "sink.http.remember",
+                _,
+            ) => {
                 found.insert(path);
             }
             (_, toml::Value::Table(table)) => keys(table, &path, found),
@@ -85,6 +88,7 @@ fn default_keys() -> BTreeSet<String> {
         .lines()
         .map(|line| match line.strip_prefix("# ") {
             Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => rest,
+            Some(header) if header.starts_with("[sink.") => header,
             _ => line,
         })
         .collect();

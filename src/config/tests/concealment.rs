@@ -9,9 +9,23 @@ fn everything_shown(loaded: &Loaded) -> String {
     let about = loaded.problem("admin.token", "is mentioned");
     let other = loaded.problem("source.token[0]", "is mentioned");
     let header = loaded.problem("source.headers.X-Team", "is mentioned");
+    let keys = [
+        "url",
+        "path",
+        "proxy",
+        "template",
+        "signing_secret[0]",
+        "headers.Authorization",
+    ];
+    let sink = keys.map(|key| {
+        loaded
+            .problem(&format!("sink.a.{key}"), "is mentioned")
+            .to_string()
+    });
+    let sink = sink.join("\n");
     let warnings = loaded.warnings.join("\n");
     let described = describe(&loaded.settings);
-    format!("{described}\n{about}\n{other}\n{header}\n{loaded:?}\n{warnings}")
+    format!("{described}\n{about}\n{other}\n{header}\n{sink}\n{loaded:?}\n{warnings}")
 }
 
 proptest! {
@@ -22,8 +36,15 @@ proptest! {
         // The mark keeps the secret from being a word that stands in the text anyway.
         let secret = format!("S3cret~{tail}");
         let quoted = toml::Value::String(secret.clone());
+        // As far as a URL can hold it.
+        let plain = tail.replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        let url = format!("\"https://tickets.example/S3cret~{plain}?key=S3cret~{plain}\"");
+        let path = format!("\"/S3cret~{plain}\"");
+        let proxy = format!("\"http://u:S3cret~{plain}@proxy.example:3128\"");
         let text = format!(
-            "[admin]\ntoken = {quoted}\n[source]\ntoken = [{quoted}, {quoted}]\nheaders = {{ X-Team = {quoted} }}\n"
+            "[admin]\ntoken = {quoted}\n[source]\ntoken = [{quoted}, {quoted}]\nheaders = {{ X-Team = {quoted} }}\n\
+             [flashduty]\napp_key = {quoted}\n[sink.a]\ntype = \"http\"\nurl = {url}\npath = {path}\nproxy = {proxy}\n\
+             template = {quoted}\nsigning_secret = [{quoted}, {quoted}]\nheaders = {{ Authorization = {quoted} }}\n"
         );
         let place = Place::with_file(&text);
         let shown = everything_shown(&place.load().unwrap());
@@ -41,6 +62,19 @@ proptest! {
             format!("[source]\ntoken = [{quoted}, 7, \" {}\"]", "S3cret~"),
             format!("[source]\ntoken = {quoted}, {quoted}"),
             format!("[source]\ntoken = S3cret~{}", tail.replace(['\'', '"'], "")),
+            format!("[flashduty]\nappkey = {quoted}"),
+            format!("[sink.a]\ntype = \"http\"\nurl = {quoted}"),
+            format!("[sink.a]\ntype = \"http\"\nurl = [{quoted}]"),
+            format!("[sink.a]\ntype = \"http\"\nurl = \"ftp://S3cret~{plain}\""),
+            format!("[sink.a]\ntype = \"http\"\nurl = \"https://h/{{{{ S3cret~{plain} }}}}\""),
+            format!("[sink.a]\ntype = \"https\"\nurl = {url}\nheaders.a = {quoted}"),
+            format!("[sink.a]\nurl = {url}\nsigning_secret = {quoted}"),
+            format!("[sink.a]\ntype = \"http\"\nurl = {url}\nheaders.Host = {quoted}"),
+            format!("[sink.a]\ntype = \"http\"\nurl = {url}\nheaders.X = [{quoted}, {quoted}]"),
+            format!("[sink.a]\ntype = \"http\"\nurl = {url}\nproxy = \"socks5://S3cret~{plain}\""),
+            format!("[sink.a]\ntype = \"http\"\nurl = {url}\npath = \"S3cret~{plain}\""),
+            format!("[sink.a]\ntype = \"http\"\nurl = {url}\ntemplate = \"S3cret~{plain} {{{{\""),
+            format!("[sink.a]\ntype = \"redis\"\nurl = \"http://u:S3cret~{plain}@h\""),
             "[store]\nurl = \"postgres://u:S3cret~@h/d\"".to_owned(),
             "[store]\nurl = \"mysql:u:S3cret~@h/d\"".to_owned(),
         ] {

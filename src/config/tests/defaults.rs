@@ -12,7 +12,8 @@ fn leaves(shape: Shape<'_>, around: &str, into: &mut BTreeSet<String>) {
     for key in shape.keys() {
         let dotted = format!("{around}{key}");
         let inner = shape.key(key).unwrap();
-        if inner.keys().is_empty() {
+        // What is written on one line is explained there.
+        if inner.keys().is_empty() || key == "retry" {
             into.insert(dotted);
         } else {
             leaves(inner, &format!("{dotted}."), into);
@@ -20,12 +21,38 @@ fn leaves(shape: Shape<'_>, around: &str, into: &mut BTreeSet<String>) {
     }
 }
 
+/// The keys of a sink of each type, under the type's name. What every sink has is explained where
+/// it is met first.
+fn sink_keys(any: Shape<'_>, into: &mut BTreeSet<String>) {
+    let mut met = BTreeSet::new();
+    for name in ["log", "http", "exec", "file", "nats", "redis", "kafka"] {
+        let mut keys = BTreeSet::new();
+        leaves(any.variant(name), "", &mut keys);
+        let is_known = |key: &String| met.contains(key) && is_of_every(key);
+        into.extend(
+            keys.iter()
+                .filter(|key| !is_known(key))
+                .map(|key| format!("sink.{name}.{key}")),
+        );
+        met.append(&mut keys);
+    }
+}
+
+/// Whether a sink of any type may have the key.
+fn is_of_every(key: &str) -> bool {
+    let every =
+        "enabled filter order include_stale max_age concurrency timeout rate retry on_interrupt";
+    every
+        .split(' ')
+        .any(|word| key == word || key.starts_with(&format!("{word}.")))
+}
+
 fn all_keys() -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     for section in Shape::root().keys() {
         let shape = Shape::root().key(section).unwrap();
         match section {
-            "sink" => leaves(shape.key("log").unwrap(), "sink.log.", &mut keys),
+            "sink" => sink_keys(shape.key("any").unwrap(), &mut keys),
             _ => leaves(shape, &format!("{section}."), &mut keys),
         }
     }
@@ -39,7 +66,7 @@ fn documented_keys() -> Vec<(String, bool)> {
     let mut above = "";
     let mut keys = Vec::new();
     for line in FILE.lines() {
-        if let Some(name) = line.strip_prefix('[') {
+        if let Some(name) = line.trim_start_matches("# ").strip_prefix('[') {
             section = name.trim_end_matches(']');
         } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
             && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
@@ -75,6 +102,7 @@ fn the_default_file_has_every_key_with_a_comment() {
 fn what_the_default_file_shows_in_comments_can_be_used() {
     let secrets = FILE.replace("file:/run/secrets/", "a-secret-for-");
     let examples = secrets.lines().map(|line| match line.strip_prefix("# ") {
+        Some(header) if header.starts_with("[sink.") => header,
         Some(key)
             if key
                 .split_once(" = ")
@@ -84,13 +112,16 @@ fn what_the_default_file_shows_in_comments_can_be_used() {
         }
         _ => line,
     });
-    let text: Vec<&str> = examples.collect();
+    let text: Vec<&str> = examples
+        .take_while(|line| !line.starts_with("[sink.nats]"))
+        .collect();
     let settings = Place::with_file(&text.join("\n")).load().unwrap().settings;
     assert!(settings.admin.token.is_some());
     assert_eq!(settings.source.token.len(), 1);
     assert_eq!(settings.source.headers.len(), 1);
-    let Sink::Log(log) = &settings.sinks[LOG_SINK];
-    assert!(log.max_age.is_some());
+    let log = &settings.sinks[LOG_SINK].delivery;
+    assert!(log.max_age.is_some() && log.filter.is_some());
+    assert_eq!(settings.sinks.len(), 4, "one of each type this build has");
 }
 
 #[test]

@@ -8,6 +8,13 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::sink::line::LabelStyle;
 
+fn labels(sink: &Sink) -> &LabelStyle {
+    match &sink.to {
+        Destination::Log(log) => &log.labels,
+        other => panic!("no log: {other:?}"),
+    }
+}
+
 #[test]
 fn later_layers_win() {
     let mut place = Place::with_file("[server]\npath = \"/named\"\nmax_body = \"2MiB\"");
@@ -45,9 +52,9 @@ fn tables_merge_and_lists_replace() {
         .map(|(name, _)| name.as_str())
         .collect();
     assert_eq!(names, ["x-a", "x-b"]);
-    let Sink::Log(log) = &settings.sinks[LOG_SINK];
-    assert!(log.include_stale);
-    assert_eq!(log.labels, LabelStyle::Lift(vec!["team".to_owned()]));
+    let sink = &settings.sinks[LOG_SINK];
+    assert!(sink.includes_stale());
+    assert_eq!(labels(sink), &LabelStyle::Lift(vec!["team".to_owned()]));
 }
 
 #[test]
@@ -78,14 +85,11 @@ fn variables_are_read_as_the_type_of_their_key() {
         .collect();
     assert_eq!(tokens, ["0000000000000000007", "true"]);
     assert_eq!(settings.admin.token.unwrap().expose_secret(), "007");
-    let Sink::Log(log) = &settings.sinks[LOG_SINK];
-    assert_eq!(
-        log.labels,
-        LabelStyle::Lift(vec!["team".to_owned(), "service".to_owned()])
-    );
-    let Sink::Log(second) = &settings.sinks["second_log"];
-    assert!(!second.enabled);
-    assert_eq!(second.labels, LabelStyle::String);
+    let lifted = LabelStyle::Lift(vec!["team".to_owned(), "service".to_owned()]);
+    assert_eq!(labels(&settings.sinks[LOG_SINK]), &lifted);
+    let second = &settings.sinks["second_log"];
+    assert!(!second.is_enabled());
+    assert_eq!(labels(second), &LabelStyle::String);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 mod concealment;
 mod defaults;
 mod layering;
+mod sinks;
 mod watching;
 mod wrong;
+mod wrong_sinks;
 
 use std::fs;
 use std::path::Path;

@@ -10,14 +10,14 @@ macro_rules! refused {
             fn $name() {
                 let problems = Place::with_file($text).problems();
                 insta::assert_snapshot!(problems, @$message);
-                assert_complete(&problems);
+                $crate::config::tests::wrong::assert_complete(&problems);
             }
         )*
     };
 }
 
 /// Whether every line names the file with a line, and says what is allowed.
-fn assert_complete(problems: &str) {
+pub(super) fn assert_complete(problems: &str) {
     for problem in problems.lines() {
         let place = problem.split(": ").next().unwrap_or_default();
         let line = place.strip_prefix("config.toml:").unwrap_or_default();
@@ -28,6 +28,8 @@ fn assert_complete(problems: &str) {
         );
     }
 }
+
+pub(super) use refused;
 
 refused! {
     a_port_alone_is_no_address:

@@ -67,4 +67,3 @@ pub enum Signature {
     /// A chat robot's.
     Robot(Robot, SecretString),
 }
-

@@ -1,0 +1,5 @@
+//! The http sink.
+
+mod options;
+
+pub use options::{Body, HttpOptions, Signature};
