@@ -1,8 +1,16 @@
 //! Where events go: one trait, one file for each kind of destination.
 
+#[cfg(any(feature = "nats", feature = "redis", feature = "kafka"))]
+pub mod broker;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod line;
 pub mod log;
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod pretty;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::fmt;
 use std::time::Duration;
