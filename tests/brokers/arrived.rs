@@ -41,7 +41,10 @@ pub(crate) fn check(arrived: &[Arrived], events: usize, subjects: usize) -> usiz
             continue;
         }
         let last = numbers.last().copied();
-        assert!(last.is_none_or(|last| last < number), "{id} came after {last:?}");
+        assert!(
+            last.is_none_or(|last| last < number),
+            "{id} came after {last:?}"
+        );
         numbers.insert(number);
     }
     let there: usize = seen.values().map(BTreeSet::len).sum();

@@ -166,7 +166,11 @@ pub(crate) fn name(subject: usize) -> String {
 
 /// What was pushed as event number `event`: no UTF-8, and line ends that must stay.
 pub(crate) fn body(event: usize) -> Vec<u8> {
-    [format!("{{\"n\":{event},\r\n\"x\":\"").as_bytes(), b"\xFF\x00\"}\n"].concat()
+    [
+        format!("{{\"n\":{event},\r\n\"x\":\"").as_bytes(),
+        b"\xFF\x00\"}\n",
+    ]
+    .concat()
 }
 
 pub(crate) fn event(number: usize, subjects: usize) -> Event {
@@ -191,7 +195,11 @@ pub(crate) fn event(number: usize, subjects: usize) -> Event {
 }
 
 fn offer(number: usize, subjects: usize, sink: SinkId) -> Offer {
-    offer_of(event(number, subjects), u64::try_from(number).unwrap(), sink)
+    offer_of(
+        event(number, subjects),
+        u64::try_from(number).unwrap(),
+        sink,
+    )
 }
 
 fn offer_of(event: Event, key: u64, sink: SinkId) -> Offer {
@@ -216,7 +224,9 @@ pub(crate) async fn leases(events: Vec<Event>) -> Vec<Lease> {
     let sink = inbox.sink("broker").await.unwrap();
     let count = events.len();
     let offers = (0..).zip(events);
-    let offers = offers.map(|(key, event)| offer_of(event, key, sink)).collect();
+    let offers = offers
+        .map(|(key, event)| offer_of(event, key, sink))
+        .collect();
     let batch = Batch {
         offers,
         claims: vec![Claim::new(sink, count, Duration::from_secs(60))],

@@ -50,7 +50,9 @@ fn arrived(cluster: &Cluster) -> Vec<Arrived> {
     let mut found = Vec::new();
     for partition in 0..PARTITIONS {
         let patience = Duration::from_secs(20);
-        let (low, high) = consumer.fetch_watermarks(TOPIC, partition, patience).unwrap();
+        let (low, high) = consumer
+            .fetch_watermarks(TOPIC, partition, patience)
+            .unwrap();
         let mut assigned = TopicPartitionList::new();
         assigned
             .add_partition_offset(TOPIC, partition, Offset::Beginning)
@@ -59,7 +61,10 @@ fn arrived(cluster: &Cluster) -> Vec<Arrived> {
         let until = Instant::now() + patience;
         let mut next = low;
         while next < high {
-            assert!(Instant::now() < until, "partition {partition}: {next} of {high}");
+            assert!(
+                Instant::now() < until,
+                "partition {partition}: {next} of {high}"
+            );
             let Some(message) = consumer.poll(Duration::from_millis(200)) else {
                 continue;
             };
@@ -103,7 +108,10 @@ async fn a_kafka_whose_brokers_go_and_come_back_has_every_event_in_order() {
     course.end().await;
     assert!(progress.failed > 0, "the brokers went in the middle");
     let repeats = check(&arrived(&cluster), 2_000, 50);
-    println!("kafka: {} failed attempts, {repeats} repeats", progress.failed);
+    println!(
+        "kafka: {} failed attempts, {repeats} repeats",
+        progress.failed
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,5 +159,8 @@ async fn what_the_brokers_refuse_for_its_size_is_given_up() {
     let too_large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
     cluster.request_errors(RDKafkaApiKey::Produce, &[too_large]);
     let refused = sink.deliver(&batch).await;
-    assert!(matches!(&refused[0], Err(SinkError::Refused(_))), "{refused:?}");
+    assert!(
+        matches!(&refused[0], Err(SinkError::Refused(_))),
+        "{refused:?}"
+    );
 }

@@ -9,9 +9,10 @@
     clippy::panic,
     reason = "a failed set-up should fail the test"
 )]
+#![expect(clippy::disallowed_methods, reason = "tests run the dispatcher's task")]
 #![expect(
-    clippy::disallowed_methods,
-    reason = "tests run the dispatcher's task"
+    clippy::print_stdout,
+    reason = "what a course came through is worth seeing"
 )]
 
 mod arrived;

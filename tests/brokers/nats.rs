@@ -124,8 +124,14 @@ async fn a_wrong_nats_password_is_told_without_the_password() {
         let Err(SinkError::Retry(failure)) = &results[0] else {
             panic!("{results:?}");
         };
-        assert!(failure.reason.contains("refuses our credentials"), "{failure}");
-        assert!(failure.reason.contains(&format!("127.0.0.1:{port}")), "{failure}");
+        assert!(
+            failure.reason.contains("refuses our credentials"),
+            "{failure}"
+        );
+        assert!(
+            failure.reason.contains(&format!("127.0.0.1:{port}")),
+            "{failure}"
+        );
         assert!(!failure.reason.contains("p4ssword"), "{failure}");
     }
 }
@@ -149,7 +155,11 @@ async fn a_stream_that_is_missing_or_another_one_is_named_with_what_to_do() {
     let wrong = reason(sink.deliver(&leases).await);
     assert!(wrong.contains("another stream than flashduty"), "{wrong}");
 
-    connected(port).await.delete_stream("another").await.unwrap();
+    connected(port)
+        .await
+        .delete_stream("another")
+        .await
+        .unwrap();
     make_stream(port, "flashduty", "flashduty.>").await;
     assert!(sink.deliver(&leases).await[0].is_ok());
 
@@ -203,16 +213,30 @@ fn nats_options_that_cannot_work_are_refused_without_their_secrets() {
         change(&mut options);
         NatsSink::new(options).err().expect("it is refused")
     };
-    for url in ["http://us:p4ssword@host", "", "nats://a,", "nats://us:p4ssword@"] {
+    for url in [
+        "http://us:p4ssword@host",
+        "",
+        "nats://a,",
+        "nats://us:p4ssword@",
+    ] {
         let mut options = options(4222);
         options.url = url.into();
         let refused = NatsSink::new(options).err().expect(url);
         assert_eq!(refused.key, "url");
         assert!(!refused.to_string().contains("p4ssword"), "{refused}");
     }
-    assert_eq!(wrong(|options| options.subject = "a..b".into()).key, "subject");
-    assert_eq!(wrong(|options| options.stream = Some(String::new())).key, "stream");
-    assert_eq!(wrong(|options| options.ca_file = Some(b"no".to_vec())).key, "ca_file");
+    assert_eq!(
+        wrong(|options| options.subject = "a..b".into()).key,
+        "subject"
+    );
+    assert_eq!(
+        wrong(|options| options.stream = Some(String::new())).key,
+        "stream"
+    );
+    assert_eq!(
+        wrong(|options| options.ca_file = Some(b"no".to_vec())).key,
+        "ca_file"
+    );
     let seed = wrong(|options| options.auth = Some(NatsAuth::Nkey("p4ssword".into())));
     assert_eq!(seed.key, "nkey");
     let creds = wrong(|options| options.auth = Some(NatsAuth::Credentials("p4ssword".into())));

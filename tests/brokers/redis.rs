@@ -1,12 +1,12 @@
 //! The redis sink against `redis-server`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flashduty_receiver::sink::redis::{RedisOptions, RedisSink};
 use flashduty_receiver::sink::{Sink as _, SinkError};
-use redis::streams::StreamRangeReply;
 use secrecy::SecretString;
 
 use crate::arrived::{Arrived, check};
@@ -48,23 +48,23 @@ async fn connected(port: u16) -> redis::aio::MultiplexedConnection {
 async fn command(port: u16, words: &[&str]) -> redis::Value {
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]);
-    command.query_async(&mut connected(port).await).await.unwrap()
+    command
+        .query_async(&mut connected(port).await)
+        .await
+        .unwrap()
 }
 
 async fn arrived(port: u16) -> Vec<Arrived> {
     let mut range = redis::cmd("XRANGE");
     range.arg(KEY).arg("-").arg("+");
-    let entries: StreamRangeReply = range.query_async(&mut connected(port).await).await.unwrap();
-    let entries = entries.ids.into_iter().map(|entry| {
-        let mut fields = entry.map;
-        let body = fields.remove("push").unwrap();
-        Arrived {
-            body: redis::from_redis_value(body).unwrap(),
-            fields: fields
-                .into_iter()
-                .map(|(name, value)| (name, redis::from_redis_value(value).unwrap()))
-                .collect(),
-        }
+    let entries: Vec<(String, BTreeMap<String, Vec<u8>>)> =
+        range.query_async(&mut connected(port).await).await.unwrap();
+    let entries = entries.into_iter().map(|(_id, mut fields)| Arrived {
+        body: fields.remove("push").unwrap(),
+        fields: fields
+            .into_iter()
+            .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
+            .collect(),
     });
     entries.collect()
 }
@@ -88,7 +88,10 @@ async fn a_redis_that_is_killed_and_started_again_has_every_event_in_order() {
     course.end().await;
     assert!(progress.failed > 0, "it was killed in the middle");
     let repeats = check(&arrived(port).await, 2_000, 50);
-    println!("redis: {} failed attempts, {repeats} repeats", progress.failed);
+    println!(
+        "redis: {} failed attempts, {repeats} repeats",
+        progress.failed
+    );
 }
 
 #[tokio::test]
@@ -103,8 +106,14 @@ async fn a_wrong_redis_password_is_told_without_the_password() {
     let Err(SinkError::Retry(failure)) = &results[0] else {
         panic!("{results:?}");
     };
-    assert!(failure.reason.contains("refuses our credentials"), "{failure}");
-    assert!(failure.reason.contains(&format!("127.0.0.1:{port}")), "{failure}");
+    assert!(
+        failure.reason.contains("refuses our credentials"),
+        "{failure}"
+    );
+    assert!(
+        failure.reason.contains(&format!("127.0.0.1:{port}")),
+        "{failure}"
+    );
     assert!(!failure.reason.contains("p4ssword"), "{failure}");
 }
 
@@ -118,19 +127,28 @@ async fn what_redis_refuses_is_told_apart_from_what_it_cannot_take_now() {
 
     command(port, &["SET", KEY, "no stream"]).await;
     for result in sink.deliver(&leases).await {
-        assert!(matches!(&result, Err(SinkError::Refused(it)) if it.reason.contains(KEY)), "{result:?}");
+        assert!(
+            matches!(&result, Err(SinkError::Refused(it)) if it.reason.contains(KEY)),
+            "{result:?}"
+        );
     }
     command(port, &["DEL", KEY]).await;
 
     command(port, &["CONFIG", "SET", "maxmemory", "1"]).await;
     for result in sink.deliver(&leases).await {
-        assert!(matches!(&result, Err(SinkError::Retry(it)) if it.reason.contains("memory")), "{result:?}");
+        assert!(
+            matches!(&result, Err(SinkError::Retry(it)) if it.reason.contains("memory")),
+            "{result:?}"
+        );
     }
     command(port, &["CONFIG", "SET", "maxmemory", "0"]).await;
 
     command(port, &["REPLICAOF", "127.0.0.1", "1"]).await;
     for result in sink.deliver(&leases).await {
-        assert!(matches!(&result, Err(SinkError::Retry(it)) if it.reason.contains("replica")), "{result:?}");
+        assert!(
+            matches!(&result, Err(SinkError::Retry(it)) if it.reason.contains("replica")),
+            "{result:?}"
+        );
     }
     command(port, &["REPLICAOF", "NO", "ONE"]).await;
     assert!(sink.deliver(&leases).await.iter().all(Result::is_ok));

@@ -33,7 +33,8 @@ type Producer = FutureProducer<Complaints>;
 pub struct KafkaSink {
     options: KafkaOptions,
     config: ClientConfig,
-    producer: Mutex<Producer>,
+    /// There until the sink is dropped.
+    producer: Mutex<Option<Producer>>,
     complaints: Complaints,
     /// Whether the last batch went well.
     well: AtomicBool,
@@ -45,8 +46,8 @@ impl KafkaSink {
     pub fn new(options: KafkaOptions) -> Result<Self, Misconfigured> {
         let config = options.config()?;
         let complaints = Complaints::default();
-        let producer = Producer::from_config_and_context(&config, complaints.clone())
-            .map_err(|error| {
+        let producer =
+            Producer::from_config_and_context(&config, complaints.clone()).map_err(|error| {
                 let said = redacted(&error.to_string(), options.secrets());
                 Misconfigured::new("properties", said)
             })?;
@@ -54,19 +55,23 @@ impl KafkaSink {
             tracing::warn!(
                 brokers = options.brokers,
                 "built without TLS for Kafka: what goes to these brokers goes in the clear{}",
-                if options.password.is_some() { ", the password too" } else { "" }
+                if options.password.is_some() {
+                    ", the password too"
+                } else {
+                    ""
+                }
             );
         }
         Ok(Self {
             options,
             config,
-            producer: Mutex::new(producer),
+            producer: Mutex::new(Some(producer)),
             complaints,
             well: AtomicBool::new(false),
         })
     }
 
-    fn producer(&self) -> Producer {
+    fn producer(&self) -> Option<Producer> {
         let producer = self.producer.lock();
         producer.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -85,9 +90,9 @@ impl KafkaSink {
         match Producer::from_config_and_context(&self.config, self.complaints.clone()) {
             Ok(new) => {
                 let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-                let old = std::mem::replace(&mut *producer, new);
-                // Its end waits for a thread.
-                tokio::task::spawn_blocking(move || drop((broken, old)));
+                let old = producer.replace(new);
+                drop(producer);
+                end(vec![Some(broken), old]);
             }
             Err(error) => {
                 let reason = self.clean(&error.to_string());
@@ -117,11 +122,7 @@ impl KafkaSink {
         }
     }
 
-    fn publish(
-        &self,
-        producer: &Producer,
-        lease: &Lease,
-    ) -> Result<DeliveryFuture, SinkError> {
+    fn publish(&self, producer: &Producer, lease: &Lease) -> Result<DeliveryFuture, SinkError> {
         let fields = fields(lease);
         let mut headers = OwnedHeaders::new_with_capacity(fields.len());
         for (key, value) in &fields {
@@ -152,7 +153,9 @@ impl KafkaSink {
             Ok(Ok(Err((error, _message)))) => {
                 Err(outcome::of_delivery(&error, &self.last_complaint()))
             }
-            Ok(Err(_gone)) => Err(unknown("the Kafka producer ended before it was acknowledged")),
+            Ok(Err(_gone)) => Err(unknown(
+                "the Kafka producer ended before it was acknowledged",
+            )),
             Err(_elapsed) => Err(unknown(format!(
                 "no acknowledgement within {:?}{}",
                 self.options.timeout,
@@ -162,8 +165,14 @@ impl KafkaSink {
     }
 
     fn last_complaint(&self) -> String {
-        let last = self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = last.as_deref().map(|last| format!(" ({})", self.clean(last)));
+        let last = self
+            .complaints
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = last
+            .as_deref()
+            .map(|last| format!(" ({})", self.clean(last)));
         last.unwrap_or_default()
     }
 
@@ -177,18 +186,22 @@ impl KafkaSink {
 impl Sink for KafkaSink {
     async fn deliver(&self, leases: &[Lease]) -> Results {
         let deadline = Instant::now() + self.options.timeout;
-        let producer = self.producer();
-        if !self.well.load(Ordering::Relaxed) {
-            if let Err(error) = self.reached(&producer, deadline).await {
-                return all(leases, &error);
-            }
+        let Some(producer) = self.producer() else {
+            return all(leases, &retry("the sink ends"));
+        };
+        if !self.well.load(Ordering::Relaxed)
+            && let Err(error) = self.reached(&producer, deadline).await
+        {
+            return all(leases, &error);
         }
         // Records of one batch are handed over in order before any is waited for.
         let sent: Vec<_> = leases
             .iter()
             .map(|lease| self.publish(&producer, lease))
             .collect();
-        let ended = sent.into_iter().map(|sent| self.acknowledged(sent, deadline));
+        let ended = sent
+            .into_iter()
+            .map(|sent| self.acknowledged(sent, deadline));
         let results = join_all(ended).await;
         let well = results.iter().all(Result::is_ok);
         self.well.store(well, Ordering::Relaxed);
@@ -198,6 +211,22 @@ impl Sink for KafkaSink {
             self.renew(producer);
         }
         results
+    }
+}
+
+impl Drop for KafkaSink {
+    fn drop(&mut self) {
+        let producer = self.producer.get_mut();
+        end(vec![
+            producer.unwrap_or_else(PoisonError::into_inner).take(),
+        ]);
+    }
+}
+
+/// The end of a producer waits for its threads, which no task may.
+fn end(producers: Vec<Option<Producer>>) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn_blocking(move || drop(producers));
     }
 }
 

@@ -37,13 +37,20 @@ const OURS: [(&str, &str); 8] = [
     ("metadata.broker.list", "is the option `brokers`"),
     ("message.timeout.ms", "follows from the option `timeout`"),
     ("delivery.timeout.ms", "follows from the option `timeout`"),
-    ("transactional.id", "cannot be used: there are no transactions"),
+    (
+        "transactional.id",
+        "cannot be used: there are no transactions",
+    ),
 ];
 
 impl KafkaOptions {
     /// librdkafka's configuration. Refuses what asks for TLS where there is none.
     pub(super) fn config(&self) -> Result<ClientConfig, Misconfigured> {
-        if self.brokers.split(',').any(|broker| broker.trim().is_empty()) {
+        if self
+            .brokers
+            .split(',')
+            .any(|broker| broker.trim().is_empty())
+        {
             let what = "has an empty entry: brokers are host:port, separated by commas";
             return Err(Misconfigured::new("brokers", what));
         }
@@ -91,7 +98,10 @@ impl KafkaOptions {
             .set("bootstrap.servers", &self.brokers)
             .set("acks", "all")
             .set("enable.idempotence", "true")
-            .set("message.timeout.ms", self.message_timeout().as_millis().to_string())
+            .set(
+                "message.timeout.ms",
+                self.message_timeout().as_millis().to_string(),
+            )
             // A batch is handed over at once, so there is nothing to linger for.
             .set("linger.ms", "1")
             // The broker is the judge of size: a push may have 8 MiB, the default is 1 MB.
@@ -102,7 +112,10 @@ impl KafkaOptions {
         if let (Some(username), Some(password)) = (&self.username, &self.password) {
             let tls = self.ca_file.is_some();
             config
-                .set("security.protocol", if tls { "SASL_SSL" } else { "SASL_PLAINTEXT" })
+                .set(
+                    "security.protocol",
+                    if tls { "SASL_SSL" } else { "SASL_PLAINTEXT" },
+                )
                 .set("sasl.mechanisms", "PLAIN")
                 .set("sasl.username", username)
                 .set("sasl.password", password.expose_secret());
@@ -134,8 +147,11 @@ impl KafkaOptions {
     /// What must not be shown of what others say.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         // Short values, such as numbers, are no secrets, and blotting them out would hide the rest.
-        let long = |value: &&SecretString| value.expose_secret().len() >= 6;
-        let values = self.properties.values().filter(long);
+        let values = self
+            .properties
+            .iter()
+            .filter(|(name, value)| name.contains("password") || value.expose_secret().len() >= 6);
+        let values = values.map(|(_name, value)| value);
         self.password.iter().chain(values)
     }
 }

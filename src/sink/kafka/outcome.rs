@@ -12,7 +12,9 @@ pub(super) fn of_topic(topic: &str, code: Code) -> SinkError {
             "the topic {topic} does not exist: make it, such as with kafka-topics.sh --create \
              --topic {topic}"
         )),
-        code => retry(format!("the topic {topic} cannot be written to now: {code}")),
+        code => retry(format!(
+            "the topic {topic} cannot be written to now: {code}"
+        )),
     }
 }
 
@@ -80,7 +82,10 @@ mod tests {
         ] {
             assert!(matches!(end(code), SinkError::Unknown(_)), "{code}");
         }
-        assert!(matches!(end(Code::MessageSizeTooLarge), SinkError::Refused(_)));
+        assert!(matches!(
+            end(Code::MessageSizeTooLarge),
+            SinkError::Refused(_)
+        ));
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl NatsSink {
         let place = place.collect::<Vec<_>>().join(",");
         let subject = SubjectPattern::parse(&options.subject)
             .map_err(|what| Misconfigured::new("subject", what))?;
-        let named = |name: &String| !name.is_empty() && name.bytes().all(|at| at.is_ascii_graphic());
+        let named =
+            |name: &String| !name.is_empty() && name.bytes().all(|at| at.is_ascii_graphic());
         if !options.stream.as_ref().is_none_or(named) {
             let what = "is not the name of a stream: visible ASCII without spaces";
             return Err(Misconfigured::new("stream", what));
@@ -76,9 +77,11 @@ impl NatsSink {
 
     fn connect_options(&self) -> Result<ConnectOptions, Misconfigured> {
         let trouble = Arc::clone(&self.trouble);
+        // One server that does not answer leaves time for the others.
+        let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
         let mut connect = ConnectOptions::new()
             .name("flashduty-receiver")
-            .connection_timeout(self.options.timeout)
+            .connection_timeout(self.options.timeout / servers.max(1))
             .event_callback(move |event| {
                 note(&trouble, &event);
                 async {}
@@ -223,7 +226,9 @@ impl NatsSink {
 
     fn silent(&self) -> SinkError {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let why = trouble.as_deref().map(|why| format!(" ({})", self.clean(why)));
+        let why = trouble
+            .as_deref()
+            .map(|why| format!(" ({})", self.clean(why)));
         unknown(format!(
             "no acknowledgement from {} within {:?}{}",
             self.place,
@@ -317,9 +322,7 @@ fn tls(pem: &[u8]) -> Result<rustls::ClientConfig, Misconfigured> {
     let versions = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| fault("cannot be used with this TLS library"))?;
-    Ok(versions
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+    Ok(versions.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn note(trouble: &Mutex<Option<String>>, event: &Event) {

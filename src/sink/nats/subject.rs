@@ -21,9 +21,7 @@ impl SubjectPattern {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, behind)) = rest.split_once('{') {
-            let (name, after) = behind
-                .split_once('}')
-                .ok_or("has a { without its }")?;
+            let (name, after) = behind.split_once('}').ok_or("has a { without its }")?;
             parts.push(Part::Text(before.to_owned()));
             parts.push(match name {
                 "event_type" => Part::EventType,
@@ -85,7 +83,10 @@ mod tests {
     #[test]
     fn a_placeholder_becomes_one_token_whatever_the_event_says() {
         assert_eq!(filled("flashduty.events", "i_new", ""), "flashduty.events");
-        assert_eq!(filled("f.{tag}.{event_type}", "i_new", "pay"), "f.pay.i_new");
+        assert_eq!(
+            filled("f.{tag}.{event_type}", "i_new", "pay"),
+            "f.pay.i_new"
+        );
         assert_eq!(filled("f.{event_type}", "a.>.* b", ""), "f.a_____b");
         assert_eq!(filled("f.{tag}", "i_new", ""), "f._");
         assert_eq!(filled("f.x-{tag}", "i_new", "eu.1"), "f.x-eu_1");
@@ -94,7 +95,18 @@ mod tests {
     #[test]
     fn a_subject_that_no_server_takes_is_refused() {
         for wrong in [
-            "", ".", "a..b", "a.", "a b", "a.*", "a.>", "$JS.API", "{", "a.{tag", "a.{title}", "a}",
+            "",
+            ".",
+            "a..b",
+            "a.",
+            "a b",
+            "a.*",
+            "a.>",
+            "$JS.API",
+            "{",
+            "a.{tag",
+            "a.{title}",
+            "a}",
             "é",
         ] {
             assert!(SubjectPattern::parse(wrong).is_err(), "{wrong:?}");

@@ -10,8 +10,9 @@ mod options;
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
-    Pipeline, RedisError, RedisResult, ServerErrorKind, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo as _, Pipeline, RedisError, RedisResult, ServerErrorKind, TlsCertificates,
+    Value,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, timeout_at};
@@ -158,7 +159,10 @@ impl Sink for RedisSink {
             }
             Err(_elapsed) => {
                 let (place, limit) = (&self.place, self.options.timeout);
-                return all(leases, &unknown(format!("no answer from {place} within {limit:?}")));
+                return all(
+                    leases,
+                    &unknown(format!("no answer from {place} within {limit:?}")),
+                );
             }
         };
         if added.len() != leases.len() {
