@@ -19,6 +19,8 @@ mod arrived;
 mod course;
 #[cfg(any(feature = "nats", feature = "redis"))]
 mod server;
+#[cfg(any(feature = "nats", feature = "redis"))]
+mod tls;
 
 #[cfg(feature = "kafka")]
 mod kafka;

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use crate::arrived::{Arrived, check};
 use crate::course::{Course, event, leases};
 use crate::server::{Server, free_port};
+use crate::tls;
 
 const PASSWORD: &str = "r1ght-p4ssword";
 
@@ -204,6 +205,37 @@ async fn a_stream_swallows_repeats_of_one_delivery_and_nothing_else() {
     let leases = leases(vec![changed(|_| ())]).await;
     assert!(other.deliver(&leases).await[0].is_ok());
     assert_eq!(arrived(port).await.len(), count + 1);
+}
+
+#[tokio::test]
+async fn nats_over_tls_is_trusted_by_its_authority_and_not_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = tls::authority(folder.path());
+    let [certificate, key] = tls::server_files(folder.path());
+    let port = free_port();
+    let words = format!(
+        "nats-server -js -sd {} -a 127.0.0.1 -p {port} --tls --tlscert {} --tlskey {}",
+        folder.path().display(),
+        certificate.display(),
+        key.display()
+    );
+    let command = words.split_whitespace().map(str::to_owned).collect();
+    let _server = Server::start(command, "Server is ready");
+    let mut trusting = options(port);
+    trusting.url = SecretString::from(format!("tls://127.0.0.1:{port}"));
+    trusting.auth = None;
+    let mut stranger = trusting.clone();
+    trusting.ca_file = Some(ca);
+    stranger.ca_file = None;
+    let leases = leases(vec![event(0, 1)]).await;
+    let reason = |results: Vec<_>| match &results[..] {
+        [Err(SinkError::Retry(failure))] => failure.reason.clone(),
+        other => panic!("{other:?}"),
+    };
+    let trusted = reason(NatsSink::new(trusting).unwrap().deliver(&leases).await);
+    assert!(trusted.contains("no stream takes"), "{trusted}");
+    let untrusted = reason(NatsSink::new(stranger).unwrap().deliver(&leases).await);
+    assert!(untrusted.contains("cannot connect"), "{untrusted}");
 }
 
 #[test]

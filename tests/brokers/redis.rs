@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use crate::arrived::{Arrived, check};
 use crate::course::{Course, body, event, leases};
 use crate::server::{Server, free_port};
+use crate::tls;
 
 const PASSWORD: &str = "r1ght-p4ssword";
 const KEY: &str = "flashduty:events";
@@ -166,6 +167,36 @@ async fn what_redis_refuses_is_told_apart_from_what_it_cannot_take_now() {
     assert_eq!(there.len(), 4);
     assert_eq!(there[0].body, body(0));
     assert_eq!(there[0].field("Flashduty-Attempt"), Some("1"));
+}
+
+#[tokio::test]
+async fn redis_over_tls_is_trusted_by_its_authority_and_not_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = tls::authority(folder.path());
+    let [certificate, key] = tls::server_files(folder.path());
+    let port = free_port();
+    let words = format!(
+        "redis-server --port 0 --tls-port {port} --bind 127.0.0.1 --tls-auth-clients no \
+         --tls-cert-file {} --tls-key-file {} --dir {}",
+        certificate.display(),
+        key.display(),
+        folder.path().display()
+    );
+    let command = words.split_whitespace().map(str::to_owned).collect();
+    let _server = Server::start(command, "Ready to accept connections");
+    let mut trusting = options(port);
+    trusting.url = SecretString::from(format!("rediss://127.0.0.1:{port}"));
+    let mut stranger = trusting.clone();
+    trusting.ca_file = Some(ca);
+    stranger.ca_file = None;
+    let leases = leases(vec![event(0, 1)]).await;
+    let trusted = RedisSink::new(trusting).unwrap().deliver(&leases).await;
+    assert!(trusted[0].is_ok(), "{trusted:?}");
+    let untrusted = RedisSink::new(stranger).unwrap().deliver(&leases).await;
+    assert!(
+        matches!(&untrusted[0], Err(SinkError::Retry(_))),
+        "{untrusted:?}"
+    );
 }
 
 #[test]
