@@ -10,6 +10,10 @@ ARG BUILD_IMAGE=rust:1.95-slim-trixie
 ARG RUNTIME_IMAGE=debian:trixie-slim
 
 FROM ${BUILD_IMAGE} AS build
+# librdkafka builds itself with make, and its configure script insists on a C++ compiler.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ make \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # Benches and tests are not copied, so the manifest must not name their files.
 COPY Cargo.toml Cargo.lock ./
@@ -20,13 +24,13 @@ RUN awk '/^\[/ { skip = /^\[\[(bench|test|example)\]\]/ } !skip' Cargo.toml > Ca
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs \
-    && cargo build --release --locked \
+    && cargo build --release --locked --features nats,redis,kafka \
     && rm -r src
 COPY src src
 COPY config config
 # COPY keeps the files' times, which may be older than the placeholder that was just compiled.
 RUN find src -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked
+    && cargo build --release --locked --features nats,redis,kafka
 
 FROM ${RUNTIME_IMAGE} AS runtime
 # bash for exec sinks and for looking around, certificates for https sinks, tini as process 1: it

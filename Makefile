@@ -11,7 +11,10 @@ SHELL := /bin/bash
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo "--config 'target.\"cfg(unix)\".runner = \"sudo -nE\"'")
 # What `make test` and `make soak` need beside a compiler: each command and the package it is in.
 TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:procps mount:mount \
-              setpriv:util-linux python3:python3 yaml.py:python3-yaml
+              setpriv:util-linux python3:python3 yaml.py:python3-yaml \
+              redis-server:redis-server nats-server:nats-server openssl:openssl
+# What the image's binary has beside the default ones: the sinks for brokers.
+FEATURES := nats,redis,kafka
 
 .PHONY: help
 help: ## print this list
@@ -23,12 +26,13 @@ run: compiler ## build the release binary and play one incident's life into it; 
 	@exec "$$(scripts/built.sh release)" demo
 
 .PHONY: test
-test: compiler ## every check there is, with small counts; what CI runs
+test: brokers ## every check there is, with small counts; what CI runs
 	@scripts/install.sh $(TEST_TOOLS)
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
-	cargo test --locked $(AS_ROOT)
-	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
+	cargo check --locked
+	cargo clippy --all-targets --all-features --locked -- -D warnings
+	cargo test --all-features --locked $(AS_ROOT)
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --all-features --locked
 
 .PHONY: soak
 soak: compiler ## the end-to-end tests with full counts, one by one, and their table; an hour or so
@@ -43,8 +47,8 @@ bench: compiler ## measure the receiver beside the limits of this machine
 	cargo bench --locked --bench throughput --bench delivery
 
 .PHONY: image-check
-image-check: compiler ## carry out the Dockerfile without a container engine, and try the result; needs root
-	cargo build --release --locked
+image-check: brokers ## carry out the Dockerfile without a container engine, and try the result; needs root
+	cargo build --release --locked --features $(FEATURES)
 	@export BINARY="$$(scripts/built.sh release)"; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -nE"; \
 	$$sudo scripts/image-rootfs.sh; $$sudo scripts/image-try.sh
@@ -52,3 +56,8 @@ image-check: compiler ## carry out the Dockerfile without a container engine, an
 .PHONY: compiler
 compiler:
 	@scripts/install.sh cc:gcc libc.h:libc6-dev
+
+# librdkafka builds itself with make, and looks for a C++ compiler though nothing of ours needs it.
+.PHONY: brokers
+brokers: compiler
+	@scripts/install.sh make:make c++:g++

@@ -23,7 +23,7 @@ fail() {
 
 main() {
     [ "$(id -u)" = 0 ] || fail "this needs root: sudo $0"
-    [ -x "$binary" ] || fail "there is no $binary: run cargo build --release first, or set BINARY"
+    [ -x "$binary" ] || fail "there is no $binary: run make image-check, or cargo build --release --features nats,redis,kafka, or set BINARY"
     debian_base
     rm -rf "$root" "$work"/{env,workdir,user,entrypoint,cmd,healthcheck,build.log}
     cp -a "$base" "$root"

@@ -1,13 +1,21 @@
 //! Where events go: one trait, one file for each kind of destination.
 
+#[cfg(any(feature = "nats", feature = "redis", feature = "kafka"))]
+pub mod broker;
 pub mod exec;
 pub mod file;
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(test)]
 mod leases;
 pub mod line;
 pub mod log;
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod pretty;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::fmt;
 use std::time::Duration;

@@ -52,6 +52,8 @@ fn metadata() -> Value {
             "--format-version",
             "1",
             "--locked",
+            // What is behind features is in the image.
+            "--all-features",
             "--filter-platform",
             &platform,
         ])
