@@ -1,5 +1,6 @@
 //! Where events go: one trait, one file for each kind of destination.
 
+pub mod http;
 pub mod line;
 pub mod log;
 pub mod pretty;

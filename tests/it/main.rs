@@ -13,6 +13,7 @@
 )]
 
 mod balancer;
+mod fake;
 mod http;
 mod lines;
 mod load;
