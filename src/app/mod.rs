@@ -4,6 +4,7 @@
 //! [`App::run`] serves until it is told to stop, then drains: readiness turns red while pushes are
 //! still taken, then no more are accepted, then what is in flight finishes, then the store closes.
 
+mod brokers;
 mod descriptors;
 mod health;
 mod hooks;

@@ -6,17 +6,17 @@ use std::time::Duration;
 use anyhow::anyhow;
 use secrecy::ExposeSecret as _;
 
-use super::wiring;
+use super::{brokers, wiring};
 use crate::clock::Clock;
 use crate::config::{
-    Delivery, Destination, ExecSink as ExecSettings, Fault, Identity, KafkaSink as KafkaSettings,
-    Loaded, NatsSink as NatsSettings, RedisSink as RedisSettings, Settings, Sink as SinkSettings,
+    Delivery, Destination, ExecSink as ExecSettings, Fault, Identity, Loaded, Settings,
+    Sink as SinkSettings,
 };
 use crate::dispatch::{Ages, Plan};
 use crate::sink::Sink;
-use crate::sink::exec::ExecOptions;
-use crate::sink::file::FileOptions;
-use crate::sink::http::{Body, HttpOptions};
+use crate::sink::exec::{Commenter, ExecOptions, ExecSink, FlashdutyApi};
+use crate::sink::file::{FileOptions, FileSink};
+use crate::sink::http::{Body, HttpOptions, HttpSink};
 use crate::sink::log::{LogSink, LogSinkOptions};
 use crate::stdout::Stdout;
 
@@ -93,11 +93,11 @@ pub(super) fn plan(
         Destination::File(file) => {
             let options = file.options();
             let options = options.map_err(|faults| blame(loaded, name, &faults))?;
-            file_sink(options, parts).map(|sink| (sink, false))
+            Ok((file_sink(options, parts), false))
         }
-        Destination::Nats(nats) => nats_sink(nats, parts).map(|sink| (sink, false)),
-        Destination::Redis(redis) => redis_sink(redis, parts).map(|sink| (sink, false)),
-        Destination::Kafka(kafka) => kafka_sink(kafka, parts).map(|sink| (sink, false)),
+        Destination::Nats(nats) => brokers::nats(nats, delivery).map(|sink| (sink, false)),
+        Destination::Redis(redis) => brokers::redis(redis, delivery).map(|sink| (sink, false)),
+        Destination::Kafka(kafka) => brokers::kafka(kafka, delivery).map(|sink| (sink, false)),
     };
     let (made, remembers) = made.map_err(|error: anyhow::Error| {
         loaded.problem(
@@ -202,31 +202,29 @@ impl Pace {
     }
 }
 
-fn http_sink(_: HttpOptions, _: &Parts) -> anyhow::Result<Arc<dyn Sink>> {
-    Err(anyhow!("sinks of type http are not built yet"))
+fn http_sink(options: HttpOptions, parts: &Parts) -> anyhow::Result<Arc<dyn Sink>> {
+    let sink = HttpSink::new(options, Arc::clone(&parts.clock))?;
+    Ok(Arc::new(sink))
 }
 
 fn exec_sink(
-    _: ExecOptions,
-    _: &Settings,
-    _: &ExecSettings,
-    _: &Parts,
+    options: ExecOptions,
+    settings: &Settings,
+    exec: &ExecSettings,
+    parts: &Parts,
 ) -> anyhow::Result<Arc<dyn Sink>> {
-    Err(anyhow!("sinks of type exec are not built yet"))
+    let flashduty = &settings.flashduty;
+    let commenter = match &flashduty.app_key {
+        Some(key) if exec.comment => {
+            let api = FlashdutyApi::new(&flashduty.base_url, key.clone())?;
+            Some(Arc::new(api) as Arc<dyn Commenter>)
+        }
+        _ => None,
+    };
+    let sink = ExecSink::new(options, Arc::clone(&parts.clock)).with_commenter(commenter);
+    Ok(Arc::new(sink))
 }
 
-fn file_sink(_: FileOptions, _: &Parts) -> anyhow::Result<Arc<dyn Sink>> {
-    Err(anyhow!("sinks of type file are not built yet"))
-}
-
-fn nats_sink(_: &NatsSettings, _: &Parts) -> anyhow::Result<Arc<dyn Sink>> {
-    Err(anyhow!("sinks of type nats are not built yet"))
-}
-
-fn redis_sink(_: &RedisSettings, _: &Parts) -> anyhow::Result<Arc<dyn Sink>> {
-    Err(anyhow!("sinks of type redis are not built yet"))
-}
-
-fn kafka_sink(_: &KafkaSettings, _: &Parts) -> anyhow::Result<Arc<dyn Sink>> {
-    Err(anyhow!("sinks of type kafka are not built yet"))
+fn file_sink(options: FileOptions, parts: &Parts) -> Arc<dyn Sink> {
+    Arc::new(FileSink::new(options, Arc::clone(&parts.clock)))
 }

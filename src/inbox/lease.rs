@@ -37,6 +37,11 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// Whether the event may have been delivered before: an earlier attempt began, or may have begun.
+    pub fn redelivered(&self) -> bool {
+        self.attempt > 1 || self.interrupted
+    }
+
     /// How long the lease still lasts at `now`; zero once it has run out.
     pub fn time_left(&self, now: Timestamp) -> Duration {
         Duration::try_from(self.expires_at.duration_since(now)).unwrap_or_default()
@@ -120,6 +125,16 @@ pub struct Report {
     pub hold_until: Option<Timestamp>,
 }
 
+impl Report {
+    /// Of an attempt nothing is known but when it began.
+    pub fn begun(at: Timestamp) -> Self {
+        Self {
+            began: Some(at),
+            ..Self::default()
+        }
+    }
+}
+
 /// At most so many attempts in any stretch of time of such a length, over all replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -159,6 +174,27 @@ impl Claim {
             rates: Arc::default(),
             remembered: false,
             probe: false,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Lease {
+    /// A first attempt at `event` that no store knows of.
+    pub(crate) fn sample(seq: i64, event: Event) -> Self {
+        Self {
+            seq: Seq(seq),
+            sink: SinkId(1),
+            event: Arc::new(event),
+            stale: false,
+            attempt: 1,
+            interrupted: false,
+            replay: false,
+            remembered: Vec::new(),
+            expires_at: Timestamp::MAX,
+            lane: -seq,
+            token: 1,
+            rated: false,
         }
     }
 }

@@ -57,7 +57,7 @@ impl LogSink {
             let input = LineInput {
                 seq: lease.seq,
                 event: &lease.event,
-                redelivered: lease.attempt > 1,
+                redelivered: lease.redelivered(),
                 replay: lease.replay,
                 labels: &options.labels,
                 now,

@@ -130,6 +130,11 @@ impl<'a> Words<'a> {
     }
 }
 
+/// The tree of `json`, as exact as `push` is; `None` when it is no JSON.
+pub fn exact_json(json: &[u8]) -> Option<Value> {
+    exact::read(json)
+}
+
 fn person(person: &Person<'_>) -> Value {
     let mut fields = Map::new();
     if let Some(id) = person.id {

@@ -1,5 +1,161 @@
-//! The http sink.
+//! The http sink: each event is one request, and the answer decides what becomes of it.
+//!
+//! Every request carries `Idempotency-Key`, the same for every attempt: the `event_id`, or
+//! `seq:<n>`, the position in the inbox, for an event without one. Redirects are not followed, and
+//! of the environment nothing is read. What is shown of a URL is its host. A sink may be called any
+//! number of times at once; it keeps its connections.
+//!
+//! How a delivery ends:
+//!
+//! - `success` is true of the answer: delivered. Else `retry_on` is true: another try, after what
+//!   `Retry-After` asks for. Else, and for every 3xx: dead, with status and the first KiB kept.
+//! - There was no connection: another try. There was one, but no whole answer, or a gateway (502,
+//!   504) had none: another try, too, but for what must not happen twice.
+//! - Templates do not render, or the body is too long: dead, and nothing was sent.
 
+mod answer;
+mod client;
+mod cloud;
+mod failure;
 mod options;
+mod private;
+mod remember;
+mod request;
+#[cfg(test)]
+mod tests;
 
-pub use options::{Body, HttpOptions, Signature};
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use reqwest::{Client, Url};
+
+pub use self::answer::ANSWER_NAMES;
+pub use self::client::BadOptions;
+pub use self::options::{Body, HttpOptions, Signature};
+
+use self::answer::Answer;
+use self::failure::failed;
+use self::remember::Wish;
+use self::request::{Fixed, Made};
+use super::{Failure, Sink, SinkError, Taken};
+use crate::clock::Clock;
+use crate::inbox::{Lease, Report};
+
+/// Sends events to one URL.
+pub struct HttpSink {
+    options: HttpOptions,
+    fixed: Fixed,
+    wishes: Vec<Wish>,
+    /// The URL's host, which may be shown.
+    host: Box<str>,
+    client: Client,
+    clock: Arc<dyn Clock>,
+}
+
+impl HttpSink {
+    /// A sink with connections of its own. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When what the options say can never be sent, or contradicts itself.
+    pub fn new(options: HttpOptions, clock: Arc<dyn Clock>) -> Result<Self, BadOptions> {
+        let origin = Url::parse(&options.url.origin())
+            .map_err(|error| BadOptions::Url(error.to_string()))?;
+        let wishes = options.remember.iter().map(|(name, pointer)| {
+            Wish::new(name, pointer).ok_or_else(|| BadOptions::Pointer(name.clone()))
+        });
+        Ok(Self {
+            wishes: wishes.collect::<Result<_, _>>()?,
+            fixed: Fixed::new(&options)?,
+            client: client::build(&options, &origin)?,
+            host: origin.host_str().unwrap_or_default().into(),
+            options,
+            clock,
+        })
+    }
+
+    async fn attempt(&self, lease: &Lease) -> Result<Taken, SinkError> {
+        let began = self.clock.now();
+        let made = self
+            .make(lease)
+            .map_err(|why| SinkError::Refused(Failure::new(why)));
+        let request = match made.map_err(|error| reported(error, Report::begun(began)))? {
+            Made::Needless(reason) => {
+                return Ok(Taken {
+                    needless: Some(reason),
+                    report: None,
+                });
+            }
+            Made::Request {
+                method,
+                url,
+                headers,
+                body,
+            } => self.client.request(method, url).headers(headers).body(body),
+        };
+        let answer = self.exchange(request, began).await?;
+        let judged = self.judge(&answer, self.clock.now());
+        judged.map_err(|error| reported(error, answer.report(began)))?;
+        let remember = remember::remembered(&self.wishes, answer.whole());
+        let report = (!remember.is_empty()).then(|| {
+            Box::new(Report {
+                remember,
+                ..answer.report(began)
+            })
+        });
+        Ok(Taken {
+            needless: None,
+            report,
+        })
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        began: Timestamp,
+    ) -> Result<Answer, SinkError> {
+        let failed = |error| failed(error, &self.host, self.options.timeout);
+        let response = request.send().await;
+        let response = response.map_err(|error| reported(failed(error), Report::begun(began)))?;
+        let answer = Answer::read(response).await;
+        answer.map_err(|(status, error)| {
+            let report = Report {
+                status: Some(status.as_u16().into()),
+                ..Report::begun(began)
+            };
+            reported(failed(error), report)
+        })
+    }
+}
+
+#[async_trait]
+impl Sink for HttpSink {
+    async fn deliver(&self, leases: &[Lease]) -> Vec<Result<Taken, SinkError>> {
+        let mut results = Vec::with_capacity(leases.len());
+        for lease in leases {
+            results.push(self.attempt(lease).await);
+        }
+        results
+    }
+}
+
+impl fmt::Debug for HttpSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HttpSink").field(&self.options).finish()
+    }
+}
+
+/// `error` with what there is to say about the attempt.
+fn reported(error: SinkError, report: Report) -> SinkError {
+    let add = |failure: Failure| Failure {
+        report: Some(Box::new(report)),
+        ..failure
+    };
+    match error {
+        SinkError::Retry(failure) => SinkError::Retry(add(failure)),
+        SinkError::Unknown(failure) => SinkError::Unknown(add(failure)),
+        SinkError::Refused(failure) => SinkError::Refused(add(failure)),
+        gone @ SinkError::Gone(_) => gone,
+    }
+}

@@ -1,5 +1,6 @@
 //! What an http sink is made of.
 
+use std::fmt;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -14,7 +15,8 @@ pub struct HttpOptions {
     pub method: Template,
     /// Where to; all but its host is secret.
     pub url: UrlTemplate,
-    /// Names and values; values are secret.
+    /// Names and values; values are secret. They win over what is sent anyway, but for
+    /// `Idempotency-Key` and `Flashduty-*`.
     pub headers: Vec<(http::HeaderName, SecretString)>,
     /// What is sent.
     pub body: Body,
@@ -22,9 +24,9 @@ pub struct HttpOptions {
     pub signature: Option<Signature>,
     /// The longest body that is sent; longer ones are refused, not sent.
     pub max_bytes: Option<usize>,
-    /// Which answers mean that the other side took it.
+    /// Which answers mean that the other side took it. Over `status`, `headers`, `body` and `text`.
     pub success: Expression,
-    /// Which of the others are worth another try.
+    /// Which of the others are worth another try. Over the same.
     pub retry_on: Expression,
     /// How long such an answer below 500 holds the whole sink; zero: not at all.
     pub pause: Duration,
@@ -40,7 +42,7 @@ pub struct HttpOptions {
     pub timeout: Duration,
     /// Names, and JSON pointers into the answer.
     pub remember: Vec<(String, String)>,
-    /// Which events are not sent.
+    /// Which events are not sent. Over the words and `remembered`.
     pub skip_when: Option<Expression>,
     /// The zone of times that are shown.
     pub timezone: String,
@@ -48,7 +50,24 @@ pub struct HttpOptions {
     pub idle_connections: usize,
 }
 
+impl fmt::Debug for HttpOptions {
+    /// Neither a value of a header nor more of a URL than its host.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("HttpOptions")
+            .field("url", &self.url)
+            .field("headers", &headers)
+            .field("body", &self.body)
+            .field("signature", &self.signature)
+            .field("proxy", &self.proxy.is_some())
+            .field("allow_private", &self.allow_private)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is sent.
+#[derive(Debug)]
 pub enum Body {
     /// The pushed bytes.
     Push,
@@ -61,6 +80,7 @@ pub enum Body {
 }
 
 /// How requests are signed at the moment they are sent.
+#[derive(Debug)]
 pub enum Signature {
     /// Standard Webhooks headers.
     Standard(crate::sign::Standard),
