@@ -243,6 +243,14 @@ fn check_host(url: &str) -> Result<(), String> {
         return Err("has a user in it: send a header instead".to_owned());
     }
     match format!("{scheme}{host}").parse::<Uri>() {
+        Ok(uri)
+            if host
+                .rsplit_once(':')
+                .is_some_and(|(_, end)| !end.ends_with(']'))
+                && uri.port_u16().is_none() =>
+        {
+            Err("has no usable port".to_owned())
+        }
         Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => Ok(()),
         _ => Err("has no usable host".to_owned()),
     }
