@@ -112,12 +112,13 @@ impl HttpSink {
     }
 
     fn path(&self) -> Result<Option<UrlPath>, String> {
-        if self.path.is_empty() {
+        let source = self.path.as_ref().map_or("", |path| path.expose_secret());
+        if source.is_empty() {
             return Ok(None);
         }
-        let path = UrlPath::compile("path", &self.path).map_err(|error| told("path", &error))?;
+        let path = UrlPath::compile("path", source).map_err(|error| told("path", &error))?;
         known_names(path.template())?;
-        if !self.path.starts_with(['/', '{']) {
+        if !source.starts_with(['/', '{']) {
             return Err("does not begin with a slash".to_owned());
         }
         Ok(Some(path))
