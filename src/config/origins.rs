@@ -44,10 +44,9 @@ impl Origins {
     /// What may stand at `key`; inside a sink, what its type allows.
     pub(super) fn shape(&self, key: &str) -> Option<Shape<'static>> {
         let inside = key.strip_prefix("sink.");
-        let (name, rest) = match inside.map(|inside| inside.split_once('.').unwrap_or((inside, "")))
-        {
-            Some(inside) => inside,
-            None => return Shape::at(key),
+        let parted = inside.map(|inside| inside.split_once('.').unwrap_or((inside, "")));
+        let Some((name, rest)) = parted else {
+            return Shape::at(key);
         };
         let any = Shape::at("sink")?.key(name)?;
         let sink = match self.types.get(name) {

@@ -72,7 +72,7 @@ pub enum Destination {
     Exec(ExecSink),
     /// One line of a file for each event.
     File(FileSink),
-    /// One message in a JetStream stream for each event.
+    /// One message in a `JetStream` stream for each event.
     Nats(NatsSink),
     /// One entry of a Redis stream for each event.
     Redis(RedisSink),

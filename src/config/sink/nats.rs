@@ -10,7 +10,7 @@ use super::check::{Fault, Faults};
 use super::document::{self, Document};
 use super::trust;
 
-/// One message in a JetStream stream for each event.
+/// One message in a `JetStream` stream for each event.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NatsSink {

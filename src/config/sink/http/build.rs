@@ -112,12 +112,13 @@ impl HttpSink {
     }
 
     fn path(&self) -> Result<Option<UrlPath>, String> {
-        if self.path.is_empty() {
+        let source = self.path.as_ref().map_or("", |path| path.expose_secret());
+        if source.is_empty() {
             return Ok(None);
         }
-        let path = UrlPath::compile("path", &self.path).map_err(|error| told("path", &error))?;
+        let path = UrlPath::compile("path", source).map_err(|error| told("path", &error))?;
         known_names(path.template())?;
-        if !self.path.starts_with(['/', '{']) {
+        if !source.starts_with(['/', '{']) {
             return Err("does not begin with a slash".to_owned());
         }
         Ok(Some(path))
@@ -243,6 +244,14 @@ fn check_host(url: &str) -> Result<(), String> {
         return Err("has a user in it: send a header instead".to_owned());
     }
     match format!("{scheme}{host}").parse::<Uri>() {
+        Ok(uri)
+            if host
+                .rsplit_once(':')
+                .is_some_and(|(_, end)| !end.ends_with(']'))
+                && uri.port_u16().is_none() =>
+        {
+            Err("has no usable port".to_owned())
+        }
         Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => Ok(()),
         _ => Err("has no usable host".to_owned()),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::http::HeaderName;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::super::{duration, header, secret};
 use super::document::{self, Document};
@@ -46,11 +46,12 @@ pub struct HttpSink {
     pub url: Option<SecretString>,
     /// A template that goes behind the path of the URL.
     #[serde(
-        serialize_with = "serialize_path",
-        skip_serializing_if = "String::is_empty"
+        serialize_with = "secret::serialize",
+        deserialize_with = "secret::deserialize",
+        skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(extend("writeOnly" = true, "x-literal" = true, "x-allowed" = "a template (minijinja) that gives nothing, or a path that begins with a slash"))]
-    pub path: String,
+    #[schemars(with = "String", extend("writeOnly" = true, "x-literal" = true, "x-allowed" = "a template (minijinja) that gives nothing, or a path that begins with a slash"))]
+    pub path: Option<SecretString>,
     /// Headers that are sent.
     #[serde(
         serialize_with = "header::serialize_fixed",
@@ -148,7 +149,7 @@ impl Default for HttpSink {
             lang: None,
             method: "POST".to_owned(),
             url: None,
-            path: String::new(),
+            path: None,
             headers: Vec::new(),
             template: None,
             format: Format::Push,
@@ -210,11 +211,6 @@ pub enum PresetName {
     Teams,
     /// One ticket for each incident.
     Ticket,
-}
-
-/// The path belongs to the URL.
-fn serialize_path<S: Serializer>(_: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(secret::HIDDEN)
 }
 
 /// Reads a proxy; an empty one is none.
