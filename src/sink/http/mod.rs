@@ -87,12 +87,11 @@ impl HttpSink {
                     report: None,
                 });
             }
-            Made::Request {
-                method,
-                url,
-                headers,
-                body,
-            } => self.client.request(method, url).headers(headers).body(body),
+            Made::Request(prepared) => self
+                .client
+                .request(prepared.method, prepared.url)
+                .headers(prepared.headers)
+                .body(prepared.body),
         };
         let answer = self.exchange(request, began).await?;
         let judged = self.judge(&answer, self.clock.now());

@@ -42,14 +42,17 @@ const YES: HeaderValue = HeaderValue::from_static("true");
 
 /// What becomes of a delivery before anything is sent.
 pub(super) enum Made {
-    Request {
-        method: Method,
-        url: Url,
-        headers: HeaderMap,
-        body: Bytes,
-    },
+    Request(Box<Prepared>),
     /// It is not needed, and why.
     Needless(String),
+}
+
+/// A request, signed and ready.
+pub(super) struct Prepared {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 /// What is the same for every event, made once.
@@ -154,21 +157,14 @@ impl HttpSink {
     /// The request for `lease`, signed for this moment, or the reason why there will never be one.
     pub(super) fn make(&self, lease: &Lease) -> Result<Made, String> {
         let options = &self.options;
-        let remembered: Map<String, Value> = lease
-            .remembered
-            .iter()
-            .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
-            .collect();
-        let (words, none) = (
-            Words::new(&lease.event).with(lease.stale, lease.replay),
-            Map::new(),
-        );
+        let words = Words::new(&lease.event).with(lease.stale, lease.replay);
+        let none = Map::new();
         let tree = if self.fixed.reads_words {
             words.tree()
         } else {
             &none
         };
-        let remembered = Value::Object(remembered);
+        let remembered = Value::Object(remembered(lease));
         if let Some(needless) = self.needless(tree, &remembered) {
             return Ok(Made::Needless(needless));
         }
@@ -205,12 +201,12 @@ impl HttpSink {
                 "the body has {size} bytes, and the other side takes {most}"
             ));
         }
-        Ok(Made::Request {
+        Ok(Made::Request(Box::new(Prepared {
             method,
             url,
             headers,
             body,
-        })
+        })))
     }
 
     /// What cannot be judged is sent.
@@ -310,6 +306,13 @@ impl HttpSink {
             }
         }
     }
+}
+
+fn remembered(lease: &Lease) -> Map<String, Value> {
+    let pairs = lease.remembered.iter();
+    pairs
+        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+        .collect()
 }
 
 /// A header of characters that are visible ASCII; what is not becomes empty rather than an error.

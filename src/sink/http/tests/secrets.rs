@@ -10,7 +10,7 @@ fn secretive(authority: &str) -> HttpOptions {
     let mut options = options(&url);
     options.headers = vec![
         header("Authorization", "Bearer canary"),
-        header("X-Canary-Free", "canary"),
+        header("X-Key", "canary"),
     ];
     options.signature = Some(Signature::Robot(
         crate::sign::Robot::Dingtalk,
