@@ -187,6 +187,28 @@ impl Inbox for FixedInbox {
         })
     }
 
+    async fn candidates(
+        &self,
+        filter: DeliveryFilter,
+        _: bool,
+    ) -> Result<Page<Candidate>, InboxError> {
+        let page = self.deliveries(filter).await?;
+        let candidate = |row: DeliveryRow| Candidate {
+            seq: row.seq,
+            sink: SinkId(1),
+            name: row.sink,
+            state: Some(row.state),
+            event_id: row.event_id,
+            event_type: row.event_type,
+            command: false,
+            stale: false,
+        };
+        Ok(Page {
+            items: page.items.into_iter().map(candidate).collect(),
+            next_cursor: page.next_cursor,
+        })
+    }
+
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
         self.check()?;
         let subject = Subject::Incident(Id::new("664af0"));

@@ -24,6 +24,11 @@ impl Work<'_> {
             .free
             .iter()
             .position(|claim| claim.sink == wanted.sink && claim.slots > 0 && claim.bytes > 0);
+        let claim = match claim {
+            // Another claim on the sink may have used up the rate meanwhile.
+            Some(at) if self.allowed(&self.free[at])? == 0 => None,
+            claim => claim,
+        };
         let (token, expires_at) = match claim {
             Some(at) => (Some(self.next_token()), self.lease_end(self.free[at].ttl)),
             None => (None, timestamp(self.now)),
