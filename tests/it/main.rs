@@ -35,6 +35,7 @@ mod promises;
 mod races;
 mod refusals;
 mod reload;
+mod replay;
 mod room;
 mod smoke;
 mod strangers;

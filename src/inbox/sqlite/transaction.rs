@@ -27,6 +27,9 @@ pub(super) struct Work<'a> {
     pub(super) free: Vec<Claim>,
 }
 
+/// Some deliveries, each by its event and its sink.
+type Deliveries = Vec<(Seq, SinkId)>;
+
 /// What is known of an event's subject before it is judged.
 struct Known {
     lane: i64,
@@ -88,7 +91,7 @@ pub(super) fn commit(
 
 impl Work<'_> {
     /// What was done; the statements go back to the connection.
-    fn done(self) -> (Vec<Lease>, Vec<(Seq, SinkId)>, Vec<(Seq, SinkId)>) {
+    fn done(self) -> (Vec<Lease>, Deliveries, Deliveries) {
         (self.leases, self.lost, self.superseded)
     }
 
