@@ -75,6 +75,11 @@ impl Routing {
             .collect()
     }
 
+    /// The enabled sink called `name`.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| &*target.name == name)
+    }
+
     /// Whether the sink numbered `sink` is configured and enabled.
     pub fn knows(&self, sink: SinkId) -> bool {
         self.targets.iter().any(|target| target.sink == sink)
@@ -95,6 +100,15 @@ impl Routing {
 }
 
 impl Target {
+    /// Whether the sink wants an event that was judged `stale`, or else accepted. What its filter
+    /// cannot judge it does not want; nothing is counted.
+    pub fn wants(&self, words: &Words<'_>, stale: bool) -> bool {
+        let scope = scope(words, if stale { &YES } else { &NO });
+        let filter = self.filter.as_ref();
+        (self.include_stale || !stale)
+            && filter.is_none_or(|filter| filter.evaluate(&scope) == Ok(true))
+    }
+
     fn narrowed(&self, mut wanted: Wanted, filter: &Expression, words: &Words<'_>) -> Wanted {
         let fresh = filter.evaluate(&scope(words, &NO));
         let stale = match self.looks_twice(filter) {

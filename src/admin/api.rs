@@ -15,12 +15,12 @@ use http::{StatusCode, Uri};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Shared;
 use super::params::{MAX_LIMIT, Named, Params, refused};
+use super::{Shared, changes};
 use crate::event::{Outcome, Seq, Subject};
 use crate::inbox::query::{
-    Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, SubjectFilter,
-    SubjectRow, UnreadableRow,
+    AuditRow, Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page,
+    SubjectFilter, SubjectRow, UnreadableRow,
 };
 use crate::inbox::{InboxError, Space};
 use crate::intake::problem::Problem;
@@ -102,7 +102,7 @@ const OUTCOMES: [(&str, Outcome); 3] = [
     ("stale", Outcome::Stale),
 ];
 
-const STATES: [(&str, DeliveryState); 7] = [
+pub(super) const STATES: [(&str, DeliveryState); 7] = [
     ("pending", DeliveryState::Pending),
     ("leased", DeliveryState::Leased),
     ("delivered", DeliveryState::Delivered),
@@ -123,6 +123,9 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/subjects", get(subjects))
         .route("/subjects/{subject}", get(subject))
         .route("/deliveries", get(deliveries))
+        .route("/audit", get(audit))
+        .route("/replay", post(changes::replay))
+        .route("/drop", post(changes::drop))
         .route("/unreadable", get(unreadables))
         .route("/unreadable/{id}", get(unreadable))
         .route("/unreadable/{id}/body", get(unreadable_body))
@@ -269,9 +272,19 @@ async fn subject(
 
 async fn deliveries(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<DeliveryRow>> {
     let allowed = [
-        "cursor", "limit", "seq", "sink", "state", "subject", "since",
+        "cursor",
+        "limit",
+        "seq",
+        "sink",
+        "state",
+        "subject",
+        "event_id",
+        "event_type",
+        "since",
+        "until",
     ];
     let params = Params::read(&uri, &allowed)?;
+    let now = shared.admin.clock.now();
     let filter = DeliveryFilter {
         cursor: params.text("cursor"),
         limit: params.limit()?,
@@ -279,10 +292,21 @@ async fn deliveries(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<D
         sink: params.text("sink"),
         state: params.word("state", &STATES)?,
         subject: params.subject()?,
-        since: params.time("since", shared.admin.clock.now())?,
+        event_id: params.text("event_id"),
+        event_type: params.text("event_type"),
+        since: params.time("since", now)?,
+        until: params.time("until", now)?,
+        upto: None,
     };
     let page = shared.admin.inbox.deliveries(filter).await;
     Ok(Json(page.map_err(|error| list_problem(error, &params))?))
+}
+
+async fn audit(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<AuditRow>> {
+    let params = Params::read(&uri, &["cursor", "limit"])?;
+    let cursor = params.parsed("cursor", "the next_cursor of the page before")?;
+    let page = shared.admin.inbox.audited(cursor, params.limit()?).await;
+    Ok(Json(page.map_err(store_problem)?))
 }
 
 async fn unreadables(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<UnreadableRow>> {
@@ -364,7 +388,7 @@ fn list_problem(error: InboxError, params: &Params) -> Problem {
     }
 }
 
-fn store_problem(error: InboxError) -> Problem {
+pub(super) fn store_problem(error: InboxError) -> Problem {
     let status = match error {
         InboxError::Full(_) | InboxError::Broken(_) | InboxError::Closed => {
             StatusCode::SERVICE_UNAVAILABLE

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod api;
+pub mod changes;
 mod exposition;
 mod params;
 mod process;
@@ -38,6 +39,7 @@ use crate::intake::health::{self, Health};
 use crate::intake::problem::Problem;
 use crate::listener::RefuseHead;
 use crate::metrics::Metrics;
+use crate::routing::Target;
 
 /// What the admin listener shows and does.
 pub struct Admin {
@@ -66,6 +68,10 @@ pub trait AdminHooks: Send + Sync {
     /// Offers an unreadable push to the inbox again and, when it is taken, removes it from the box.
     /// A problem says why it still cannot be used, or that it is not there (404).
     async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem>;
+    /// The sink called `name` as it is configured now; `None` when it is not, or is off.
+    fn target(&self, name: &str) -> Option<Target>;
+    /// Deliveries were changed by hand: what waits is to be looked for anew.
+    fn changed(&self);
 }
 
 /// What every handler sees.
@@ -148,6 +154,9 @@ async fn index() -> &'static str {
         "GET  /api/v1/subjects                 incidents and alerts, last changed first\n",
         "GET  /api/v1/subjects/{subject}       one of them, with its events\n",
         "GET  /api/v1/deliveries               events on their way to sinks\n",
+        "GET  /api/v1/audit                    what was replayed and dropped by hand\n",
+        "POST /api/v1/replay                   delivers again what its body selects\n",
+        "POST /api/v1/drop                     gives up what its body selects\n",
         "GET  /api/v1/unreadable               pushes that could not be understood\n",
         "GET  /api/v1/unreadable/{id}          one of them\n",
         "GET  /api/v1/unreadable/{id}/body     the bytes as they came\n",

@@ -16,6 +16,10 @@ const DEFAULT_LIMIT: usize = 100;
 /// Rows of a page at most.
 pub(super) const MAX_LIMIT: usize = 500;
 
+/// What a time may be written as.
+pub(super) const MOMENT: &str =
+    "an RFC 3339 time such as 2026-05-04T10:00:00Z, or how long ago, such as 90m or 7d";
+
 /// What the path's variable segment says.
 pub(super) struct Named(pub(super) String);
 
@@ -133,12 +137,13 @@ impl Params {
 
     /// A time: RFC 3339, or how long before `now`.
     pub(super) fn time(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-        let allowed =
-            "an RFC 3339 time such as 2026-05-04T10:00:00Z, or how long ago, such as 90m or 7d";
-        self.read_as(name, allowed, |text| {
-            text.parse().ok().or_else(|| ago(text, now))
-        })
+        self.read_as(name, MOMENT, |text| moment(text, now))
     }
+}
+
+/// A time, or how long before `now`.
+pub(super) fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| ago(text, now))
 }
 
 fn ago(text: &str, now: Timestamp) -> Option<Timestamp> {

@@ -14,6 +14,7 @@ use crate::inbox::query::UnreadableRow;
 use crate::inbox::{Committer, Inbox, InboxError, Offer};
 use crate::intake::Arrival;
 use crate::intake::problem::Problem;
+use crate::routing::Target;
 
 pub(super) struct Hooks {
     pub(super) live: Arc<Live>,
@@ -69,6 +70,14 @@ impl AdminHooks for Hooks {
             event_id,
             seq: Some(offered.seq),
         })
+    }
+
+    fn target(&self, name: &str) -> Option<Target> {
+        self.live.rules().load().routing.target(name).cloned()
+    }
+
+    fn changed(&self) {
+        self.committer.changed();
     }
 }
 

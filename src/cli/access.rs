@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::api::Api;
 use super::reader::Reader;
 use super::settings;
+use crate::app;
 
 /// Which receiver to ask.
 #[derive(Debug, Args)]
@@ -55,7 +56,7 @@ impl AccessArgs {
         let inbox = settings::open_store(&settings).await.with_context(|| {
             format!("no receiver answers at {base} (admin.listen), and its store cannot be opened")
         })?;
-        Ok(Reader::Store(inbox))
+        Ok(Reader::Store(inbox, app::routing(&settings)))
     }
 
     fn token(&self) -> anyhow::Result<Option<SecretString>> {

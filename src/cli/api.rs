@@ -9,8 +9,8 @@ use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::request::{self, RequestError};
 use super::target::Target;
@@ -88,8 +88,28 @@ impl Api {
         }
     }
 
+    /// `POST` of JSON; `None` when there is no such thing.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        value: &impl Serialize,
+    ) -> anyhow::Result<Option<T>> {
+        let mut request = self.request(Method::POST, path)?;
+        *request.body_mut() = Full::new(serde_json::to_vec(value)?.into());
+        match self.exchange(request).await? {
+            None => Ok(None),
+            Some(body) => decode(path, &body).map(Some),
+        }
+    }
+
     async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Option<Bytes>> {
-        let request = self.request(method, path)?;
+        self.exchange(self.request(method, path)?).await
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Option<Bytes>> {
         let reply = request::send(&self.target, request, TIMEOUT).await?;
         match reply.status {
             StatusCode::OK => Ok(Some(reply.body)),

@@ -21,6 +21,9 @@ pub struct DeliveriesArgs {
     access: AccessArgs,
     #[command(flatten)]
     list: ListArgs,
+    /// The event at this position: its deliveries, with every attempt that was kept
+    #[arg(value_name = "SEQ")]
+    seq: Option<i64>,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -33,7 +36,9 @@ Examples:
   What one sink has not taken yet:
     flashduty-receiver deliveries --sink log --state pending
   Every attempt to deliver the event at position 42:
-    flashduty-receiver deliveries show 42";
+    flashduty-receiver deliveries 42
+  Once what was wrong is mended, deliver again what was given up (see replay --help):
+    flashduty-receiver replay --sink log --state dead --since 2h --dry-run";
 
 #[derive(Debug, Args)]
 struct ListArgs {
@@ -49,6 +54,18 @@ struct ListArgs {
     /// Of events received since then: a time, or how long ago (90m, 7d)
     #[arg(long, value_name = "TIME", value_parser = filter::moment)]
     since: Option<Timestamp>,
+    /// Of events received before then
+    #[arg(long, value_name = "TIME", value_parser = filter::moment)]
+    until: Option<Timestamp>,
+    /// Of the event with this id
+    #[arg(long, value_name = "ID")]
+    event_id: Option<String>,
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        help = "Of events of this type, such as i_ack"
+    )]
+    event_type: Option<String>,
     /// At most so many, the newest
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -76,9 +93,10 @@ pub async fn run(
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
     let reader = args.access.open(config).await?;
-    let done = match args.action {
-        None => list(args.list, &reader, printer).await,
-        Some(Action::Show { seq, sink }) => show(Seq(seq), sink, &reader, printer).await,
+    let done = match (args.action, args.seq) {
+        (Some(Action::Show { seq, sink }), _) => show(Seq(seq), sink, &reader, printer).await,
+        (None, Some(seq)) => show(Seq(seq), args.list.sink, &reader, printer).await,
+        (None, None) => list(args.list, &reader, printer).await,
     };
     finish(reader, done).await
 }
@@ -89,6 +107,9 @@ async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow:
         state: args.state.map(Into::into),
         subject: args.subject,
         since: args.since,
+        until: args.until,
+        event_id: args.event_id,
+        event_type: args.event_type,
         ..DeliveryFilter::default()
     };
     let rows = reader.deliveries(filter, args.limit).await?;
@@ -143,6 +164,15 @@ async fn show(
             printer.object(row)?;
         }
     } else {
+        let event = &detail.event;
+        let about = event.subject.as_deref().unwrap_or("no incident or alert");
+        printer.line(&format!(
+            "{} about {about}, event id {}, received {:.3}, {} bytes",
+            event.event_type,
+            event.event_id.as_deref().unwrap_or("none"),
+            event.received_at,
+            event.body_bytes,
+        ))?;
         print_with_attempts(&rows, printer)?;
     }
     Ok(Exit::Done)
@@ -157,15 +187,20 @@ pub fn print_with_attempts(rows: &[DeliveryRow], printer: &mut Printer) -> anyho
         printer.line(&in_words(row))?;
         for attempt in &row.history {
             let began = attempt.began.map(|at| format!(", begun {at:.3}"));
+            let status = attempt.status.map(|status| format!(", status {status}"));
             let error = attempt.error.as_ref().map(|error| format!(": {error}"));
             printer.line(&format!(
-                "  attempt {}{}, ended {:.3}: {}{}",
+                "  attempt {}{}, ended {:.3}: {}{}{}",
                 attempt.n,
                 began.unwrap_or_default(),
                 attempt.ended,
                 attempt.outcome,
+                status.unwrap_or_default(),
                 error.unwrap_or_default(),
             ))?;
+            for line in attempt.answer.iter().flat_map(|answer| answer.lines()) {
+                printer.line(&format!("    | {line}"))?;
+            }
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Outcome, Subject};
+use crate::inbox::Rate;
 use crate::inbox::query::DeliveryState;
 
 /// How an event was judged; duplicates are not stored.
@@ -80,6 +81,22 @@ fn moment_before(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     Ok(now.checked_sub(ago)?)
 }
 
+/// Reads how many in what time: `20/1s`.
+pub fn rate(text: &str) -> anyhow::Result<Rate> {
+    const FORM: &str = "write how many in what time, such as 20/1s or 100/1m";
+    let (count, window) = text.split_once('/').context(FORM)?;
+    let count: u32 = count.parse().context(FORM)?;
+    let span: Span = window.parse().context(FORM)?;
+    let window = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .context(FORM)?;
+    let window = std::time::Duration::try_from(window).context(FORM)?;
+    if count == 0 || window.is_zero() {
+        bail!(FORM);
+    }
+    Ok(Rate { count, window })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +113,15 @@ mod tests {
         }
         for text in ["", "yesterday", "5", "-5m", "1mo"] {
             assert!(moment_before(text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_number_and_a_time() {
+        let twenty = rate("20/1s").unwrap();
+        assert_eq!((twenty.count, twenty.window.as_secs()), (20, 1));
+        for text in ["", "20", "0/1s", "20/0s", "20/-1s", "x/1s", "20/second"] {
+            assert!(rate(text).is_err(), "{text}");
         }
     }
 

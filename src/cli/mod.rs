@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod api;
+pub mod change;
 pub mod check;
 pub mod deliveries;
 pub mod demo;
@@ -13,6 +14,7 @@ pub mod explain;
 pub mod filter;
 pub mod health;
 pub mod hypothesis;
+pub mod preset;
 pub mod printer;
 pub mod push;
 pub mod reader;
@@ -92,6 +94,15 @@ pub enum Command {
     /// List deliveries to sinks, or show those of one event
     #[command(after_help = deliveries::EXAMPLES)]
     Deliveries(deliveries::DeliveriesArgs),
+    /// Deliver again what a selection names: what was given up, or all a new sink has missed
+    #[command(after_help = change::REPLAY_EXAMPLES)]
+    Replay(change::ReplayArgs),
+    /// Give up deliveries that wait or are dead, for a reason that is kept
+    #[command(after_help = change::DROP_EXAMPLES)]
+    Drop(change::DropArgs),
+    /// Print a ready-made sink, or list those there are
+    #[command(after_help = preset::EXAMPLES)]
+    Preset(preset::PresetArgs),
     /// List pushes that could not be read, show one, or offer it again
     #[command(after_help = unreadable::EXAMPLES)]
     Unreadable(unreadable::UnreadableArgs),
@@ -182,6 +193,9 @@ fn dispatch(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit> {
         Command::Explain(args) => one_thread()?.block_on(explain::run(args, config, printer)),
         Command::Events(args) => one_thread()?.block_on(events::run(args, config, printer)),
         Command::Deliveries(args) => one_thread()?.block_on(deliveries::run(args, config, printer)),
+        Command::Replay(args) => one_thread()?.block_on(change::replay(args, config, printer)),
+        Command::Drop(args) => one_thread()?.block_on(change::drop(args, config, printer)),
+        Command::Preset(args) => preset::run(&args, printer),
         Command::Unreadable(args) => one_thread()?.block_on(unreadable::run(args, config, printer)),
         Command::Health(args) => one_thread()?.block_on(health::run(args, config, printer)),
     }

@@ -4,7 +4,7 @@
 //! [`Printer::bytes`], whose caller asked for exact bytes.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ pub struct Printer {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     json: bool,
+    /// Whether a person reads remarks, and can be asked.
+    person: bool,
 }
 
 impl Printer {
@@ -42,12 +44,18 @@ impl Printer {
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
             json,
+            person: io::stdin().is_terminal() && io::stderr().is_terminal(),
         }
     }
 
     /// Writes wherever it is told.
     pub fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, json: bool) -> Self {
-        Self { out, err, json }
+        Self {
+            out,
+            err,
+            json,
+            person: false,
+        }
     }
 
     /// Whether scripts are reading.
@@ -66,6 +74,30 @@ impl Printer {
     pub fn note(&mut self, text: &str) -> Result<(), PrintError> {
         writeln!(self.err, "{}", Escaped(text).to_text())?;
         Ok(())
+    }
+
+    /// How far something is, on the line of the word before; only where a person watches.
+    pub fn progress(&mut self, text: &str) -> Result<(), PrintError> {
+        if self.person {
+            write!(self.err, "\r{}\u{1b}[K", Escaped(text).to_cell())?;
+            self.err.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Asks a person to agree; `None` where nobody can be asked.
+    pub fn agrees(&mut self, question: &str) -> Result<Option<bool>, PrintError> {
+        if !self.person {
+            return Ok(None);
+        }
+        write!(self.err, "{} [y/N] ", Escaped(question).to_text())?;
+        self.err.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        let answer = answer.trim();
+        Ok(Some(
+            answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"),
+        ))
     }
 
     /// A result as one line of JSON.

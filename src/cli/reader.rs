@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 
 use super::api::{Api, Query};
 use crate::admin::api::{EventDetail, Reoffered};
+use crate::admin::changes::{Action, ChangeRequest, Hand, Step};
+use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Outcome, Route, Seq};
 use crate::inbox::Inbox;
 use crate::inbox::query::{
     DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, UnreadableRow,
 };
+use crate::routing::Routing;
 
 /// The most rows the API gives at once.
 const PAGE: usize = 500;
@@ -21,7 +24,7 @@ pub enum Reader {
     /// Through the admin API.
     Api(Api),
     /// Directly, while this process holds the store's lock.
-    Store(Arc<dyn Inbox>),
+    Store(Arc<dyn Inbox>, Routing),
 }
 
 impl Reader {
@@ -36,7 +39,7 @@ impl Reader {
             filter.limit = (limit - rows.len()).min(PAGE);
             let page = match self {
                 Self::Api(api) => found(api.get(events_query(&filter).as_str()).await?)?,
-                Self::Store(inbox) => inbox.events(filter.clone()).await?,
+                Self::Store(inbox, _) => inbox.events(filter.clone()).await?,
             };
             rows.extend(page.items);
             match page.next_cursor {
@@ -51,7 +54,7 @@ impl Reader {
     pub async fn event(&self, seq: Seq) -> anyhow::Result<Option<EventDetail>> {
         match self {
             Self::Api(api) => api.get(&format!("/api/v1/events/{seq}")).await,
-            Self::Store(inbox) => {
+            Self::Store(inbox, _) => {
                 let Some((event, _body)) = inbox.event(seq).await? else {
                     return Ok(None);
                 };
@@ -70,7 +73,7 @@ impl Reader {
     pub async fn event_body(&self, seq: Seq) -> anyhow::Result<Option<Bytes>> {
         match self {
             Self::Api(api) => api.bytes(&format!("/api/v1/events/{seq}/body")).await,
-            Self::Store(inbox) => Ok(inbox.event(seq).await?.map(|(_, body)| body)),
+            Self::Store(inbox, _) => Ok(inbox.event(seq).await?.map(|(_, body)| body)),
         }
     }
 
@@ -85,7 +88,7 @@ impl Reader {
             filter.limit = (limit - rows.len()).min(PAGE);
             let page = match self {
                 Self::Api(api) => found(api.get(deliveries_query(&filter).as_str()).await?)?,
-                Self::Store(inbox) => inbox.deliveries(filter.clone()).await?,
+                Self::Store(inbox, _) => inbox.deliveries(filter.clone()).await?,
             };
             rows.extend(page.items);
             match page.next_cursor {
@@ -109,7 +112,7 @@ impl Reader {
                         .with("limit", Some(wanted));
                     found(api.get(query.as_str()).await?)?
                 }
-                Self::Store(inbox) => {
+                Self::Store(inbox, _) => {
                     let cursor = cursor.map(|text| text.parse()).transpose();
                     let cursor = cursor.context("read the store's own cursor")?;
                     inbox.unreadables(cursor, wanted).await?
@@ -128,7 +131,7 @@ impl Reader {
     pub async fn unreadable(&self, id: i64) -> anyhow::Result<Option<UnreadableRow>> {
         match self {
             Self::Api(api) => api.get(&format!("/api/v1/unreadable/{id}")).await,
-            Self::Store(inbox) => Ok(inbox.unreadable(id).await?.map(|(row, _)| row)),
+            Self::Store(inbox, _) => Ok(inbox.unreadable(id).await?.map(|(row, _)| row)),
         }
     }
 
@@ -136,7 +139,7 @@ impl Reader {
     pub async fn unreadable_body(&self, id: i64) -> anyhow::Result<Option<Bytes>> {
         match self {
             Self::Api(api) => api.bytes(&format!("/api/v1/unreadable/{id}/body")).await,
-            Self::Store(inbox) => Ok(inbox.unreadable(id).await?.map(|(_, body)| body)),
+            Self::Store(inbox, _) => Ok(inbox.unreadable(id).await?.map(|(_, body)| body)),
         }
     }
 
@@ -147,13 +150,33 @@ impl Reader {
     pub async fn offer(&self, id: i64) -> anyhow::Result<Option<Reoffered>> {
         match self {
             Self::Api(api) => api.post(&format!("/api/v1/unreadable/{id}/offer")).await,
-            Self::Store(_) => bail!("no receiver runs; start it, then offer the push again"),
+            Self::Store(..) => bail!("no receiver runs; start it, then offer the push again"),
+        }
+    }
+
+    /// Takes one step of a change by hand.
+    pub async fn change(&self, action: Action, request: &ChangeRequest) -> anyhow::Result<Step> {
+        match self {
+            Self::Api(api) => {
+                let path = format!("/api/v1/{}", action.as_str());
+                found(api.post_json(&path, request).await?)
+            }
+            Self::Store(inbox, routing) => {
+                let hand = Hand {
+                    inbox: &**inbox,
+                    target: &|name| routing.target(name).cloned(),
+                    who: "the command line".to_owned(),
+                    now: SystemClock.now(),
+                };
+                let step = hand.step(action, request).await;
+                step.map_err(|problem| anyhow!("{}", problem.detail))
+            }
         }
     }
 
     /// Lets go of the store, when it was opened.
     pub async fn close(self) -> anyhow::Result<()> {
-        if let Self::Store(inbox) = self {
+        if let Self::Store(inbox, _) = self {
             inbox.close().await?;
         }
         Ok(())
@@ -181,7 +204,10 @@ fn deliveries_query(filter: &DeliveryFilter) -> Query {
         .with("sink", filter.sink.as_ref())
         .with("state", filter.state.map(state_word))
         .with("subject", filter.subject.as_ref())
+        .with("event_id", filter.event_id.as_ref())
+        .with("event_type", filter.event_type.as_ref())
         .with("since", filter.since)
+        .with("until", filter.until)
 }
 
 /// A route as the end of its URL: `tag?query`, either half left out when there is none.

@@ -54,6 +54,8 @@ pub(super) enum Message {
     Offer(Offer, oneshot::Sender<Result<Offered, Refusal>>),
     Settled(Vec<Settled>),
     Recovered(SinkId),
+    /// Deliveries were changed by hand.
+    Changed,
     Wake,
 }
 
@@ -142,6 +144,11 @@ impl Committer {
     /// Looks for due deliveries again.
     pub(super) fn look(&self) {
         self.send(Message::Wake);
+    }
+
+    /// Deliveries were changed by hand: what waits is looked for anew, whatever was said to be due.
+    pub fn changed(&self) {
+        self.send(Message::Changed);
     }
 
     pub(super) fn settle(&self, settled: Vec<Settled>) {

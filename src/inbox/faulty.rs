@@ -156,6 +156,13 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
         self.inner.deliveries(filter).await
     }
+    async fn candidates(
+        &self,
+        filter: DeliveryFilter,
+        create: bool,
+    ) -> Result<Page<Candidate>, InboxError> {
+        self.inner.candidates(filter, create).await
+    }
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
         self.inner.subjects(filter).await
     }

@@ -34,8 +34,8 @@ pub use self::keeper::{Keeper, NotKept};
 pub use self::lease::{Claim, Lease, Rate, Report, Settled, Settlement};
 pub use self::prune::{Prune, PruneWhat, Pruned};
 use self::query::{
-    AuditRow, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter,
-    SubjectRow, UnreadableRow,
+    AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
+    SubjectFilter, SubjectRow, UnreadableRow,
 };
 pub use self::wanted::{Order, Wanted};
 use crate::event::{Event, Key, Outcome, Route, Seq};
@@ -194,6 +194,13 @@ pub trait Inbox: Send + Sync {
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError>;
     /// Deliveries, newest first.
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError>;
+    /// The deliveries that `filter` selects for a change, oldest first, so that one subject's keep
+    /// their order; with `create`, which needs a sink, also the events it selects that have none.
+    async fn candidates(
+        &self,
+        filter: DeliveryFilter,
+        create: bool,
+    ) -> Result<Page<Candidate>, InboxError>;
     /// Subjects, the most recently changed first.
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError>;
     /// Unreadable pushes without their bodies, newest first.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::SinkId;
 use crate::event::{Origin, Outcome, Route, Seq, Subject};
 
 /// A page of a list, newest first.
@@ -109,6 +110,7 @@ pub struct DeliveryRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns of the attempt table")]
 pub struct AttemptRow {
+    /// Counted on from before where a person asked for the delivery again.
     pub n: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
@@ -146,8 +148,32 @@ pub struct DeliveryFilter {
     pub sink: Option<String>,
     pub state: Option<DeliveryState>,
     pub subject: Option<Subject>,
+    pub event_id: Option<String>,
+    pub event_type: Option<String>,
     /// Of events received at or after.
     pub since: Option<Timestamp>,
+    /// Of events received before.
+    pub until: Option<Timestamp>,
+    /// Of events at this position or before it.
+    pub upto: Option<Seq>,
+}
+
+/// A delivery that a person may change, or an event that has none for the sink yet.
+#[derive(Debug, Clone)]
+#[expect(
+    missing_docs,
+    reason = "the columns of the delivery and the event table"
+)]
+pub struct Candidate {
+    pub seq: Seq,
+    pub sink: SinkId,
+    pub name: String,
+    /// Absent where there is no delivery.
+    pub state: Option<DeliveryState>,
+    pub event_id: Option<String>,
+    pub event_type: String,
+    pub command: bool,
+    pub stale: bool,
 }
 
 /// One incident or alert, per route.

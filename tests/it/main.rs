@@ -38,6 +38,7 @@ mod promises;
 mod races;
 mod refusals;
 mod reload;
+mod replay;
 mod room;
 mod smoke;
 mod strangers;

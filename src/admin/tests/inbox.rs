@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::event::{Id, Origin, Outcome, Route, Seq, Subject};
 use crate::inbox::query::*;
 use crate::inbox::*;
+use crate::routing::Target;
 
 /// A body that no JSON writer would give back as it is.
 pub(super) const BODY: &[u8] =
@@ -16,6 +18,18 @@ pub(super) const BODY: &[u8] =
 
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_777_888_800 + seconds).unwrap()
+}
+
+/// The only sink there is.
+pub(super) fn target(name: &str) -> Option<Target> {
+    (name == "log").then(|| Target {
+        name: name.into(),
+        sink: SinkId(1),
+        order: Order::Subject,
+        include_stale: false,
+        filter: None,
+        filter_errors: Counter::default(),
+    })
 }
 
 /// Events 1 to `events`, each delivered to the log sink, and one unreadable push with the id 7.
@@ -184,6 +198,28 @@ impl Inbox for FixedInbox {
                     .is_none_or(|wanted| *wanted == row.sink)
                 && filter.state.is_none_or(|wanted| wanted == row.state);
             matches.then_some(row)
+        })
+    }
+
+    async fn candidates(
+        &self,
+        filter: DeliveryFilter,
+        _: bool,
+    ) -> Result<Page<Candidate>, InboxError> {
+        let page = self.deliveries(filter).await?;
+        let candidate = |row: DeliveryRow| Candidate {
+            seq: row.seq,
+            sink: SinkId(1),
+            name: row.sink,
+            state: Some(row.state),
+            event_id: row.event_id,
+            event_type: row.event_type,
+            command: false,
+            stale: false,
+        };
+        Ok(Page {
+            items: page.items.into_iter().map(candidate).collect(),
+            next_cursor: page.next_cursor,
         })
     }
 

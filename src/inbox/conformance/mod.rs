@@ -1,7 +1,9 @@
 //! What every inbox must do, stated once and run against each backend.
 
 pub(super) mod admission;
+pub(super) mod change;
 pub(super) mod delivery;
+pub(super) mod limits;
 pub(super) mod upkeep;
 
 use std::net::IpAddr;
@@ -226,6 +228,28 @@ macro_rules! every_property {
             a_released_lease_does_not_count_as_an_attempt,
             a_release_does_not_hide_that_an_earlier_attempt_may_have_begun,
             a_dead_delivery_no_longer_holds_back_its_subject,
+        }
+        $crate::inbox::conformance::conformance! { $make, change:
+            what_is_settled_waits_again_behind_what_waits_of_its_subject,
+            a_replay_is_marked_and_one_that_waits_or_runs_is_left_alone,
+            a_drop_from_the_middle_keeps_the_order_of_the_rest,
+            an_event_without_a_delivery_gets_one_and_the_audit_says_so,
+            pages_of_deliveries_show_each_once_when_sinks_share_an_event,
+            candidates_for_one_sink_include_events_it_never_got,
+            the_latest_supersedes_what_waits_and_not_what_runs,
+            the_latest_supersedes_what_would_have_to_be_tried_again,
+            what_waits_for_its_retry_is_superseded_after_a_drop_of_the_latest,
+            commands_stale_events_and_replays_supersede_nothing,
+            a_replay_of_what_was_the_latest_is_not_superseded,
+            attempts_are_kept_with_their_answers_also_across_a_replay,
+        }
+        $crate::inbox::conformance::conformance! { $make, limits:
+            attempts_count_against_the_rate_until_a_window_after_their_end,
+            new_events_are_leased_within_the_rate_whoever_claims,
+            what_expires_uses_up_no_rate,
+            a_hold_stops_claims_until_it_is_over,
+            a_probe_finds_what_waits_and_a_recovery_makes_all_due,
+            what_is_remembered_comes_with_later_leases_of_subject_and_sink,
         }
         $crate::inbox::conformance::conformance! { $make, upkeep:
             an_event_is_found_by_id_by_subject_and_by_page,

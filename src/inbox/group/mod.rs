@@ -166,6 +166,12 @@ impl Group {
                 self.recovered.push(sink);
                 self.ride_by.get_or_insert_with(Instant::now);
             }
+            Message::Changed => {
+                // Here no commit is under way whose older word on what is due could come after.
+                for slots in self.shared.slots().iter() {
+                    slots.set_due(Some(Timestamp::MIN));
+                }
+            }
             Message::Wake => {}
         }
     }

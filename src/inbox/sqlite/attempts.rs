@@ -18,7 +18,12 @@ impl Work<'_> {
         state: i64,
         error: Option<&str>,
     ) -> rusqlite::Result<()> {
-        self.end_send(settled)?;
+        if matches!(state, STATE_EXPIRED | STATE_SUPERSEDED) {
+            // Nothing was attempted: a backlog that is too old leaves at once, whatever the rate.
+            self.forget_send(settled)?;
+        } else {
+            self.end_send(settled)?;
+        }
         let report = settled.report.as_deref();
         let kept = report.is_some_and(|report| report.keep);
         if matches!(state, STATE_DEAD | STATE_PENDING) || kept {
@@ -49,32 +54,38 @@ impl Work<'_> {
             _ => "dead",
         };
         let report = settled.report.as_deref();
-        self.sql
+        let number: u32 = self
+            .sql
             .prepare(
-                "INSERT OR REPLACE INTO attempts \
+                // After a replay attempts are counted from one again, and those before stay.
+                "INSERT INTO attempts \
                  (seq, sink, n, began, ended, outcome, status, error, answer) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 SELECT ?1, ?2, max(?3, coalesce(max(n), 0) + 1), ?4, ?5, ?6, ?7, ?8, ?9 \
+                 FROM attempts WHERE seq = ?1 AND sink = ?2 RETURNING n",
             )?
-            .execute(params![
-                settled.seq.0,
-                settled.sink.0,
-                settled.attempt,
-                report
-                    .and_then(|report| report.began)
-                    .map(jiff::Timestamp::as_microsecond),
-                self.now,
-                outcome,
-                report.and_then(|report| report.status),
-                error,
-                report.and_then(|report| report.answer.as_deref()),
-            ])?;
-        if settled.attempt > KEPT_ATTEMPTS {
+            .query_row(
+                params![
+                    settled.seq.0,
+                    settled.sink.0,
+                    settled.attempt,
+                    report
+                        .and_then(|report| report.began)
+                        .map(jiff::Timestamp::as_microsecond),
+                    self.now,
+                    outcome,
+                    report.and_then(|report| report.status),
+                    error,
+                    report.and_then(|report| report.answer.as_deref()),
+                ],
+                |row| row.get(0),
+            )?;
+        if number > KEPT_ATTEMPTS {
             self.sql
                 .prepare("DELETE FROM attempts WHERE seq = ?1 AND sink = ?2 AND n <= ?3")?
                 .execute(params![
                     settled.seq.0,
                     settled.sink.0,
-                    settled.attempt - KEPT_ATTEMPTS
+                    number - KEPT_ATTEMPTS
                 ])?;
         }
         Ok(())
@@ -83,7 +94,9 @@ impl Work<'_> {
     fn remember(&mut self, settled: &Settled, report: &Report) -> rusqlite::Result<()> {
         if let Some(until) = report.hold_until {
             self.sql
-                .prepare("UPDATE sinks SET held_until = ?2 WHERE id = ?1")?
+                .prepare(
+                    "UPDATE sinks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1",
+                )?
                 .execute(params![settled.sink.0, until.as_microsecond()])?;
         }
         if report.remember.is_empty() {

@@ -117,7 +117,7 @@ impl Work<'_> {
     }
 
     /// How many attempts the rates and a hold leave.
-    fn allowed(&self, claim: &Claim) -> rusqlite::Result<usize> {
+    pub(super) fn allowed(&self, claim: &Claim) -> rusqlite::Result<usize> {
         if self
             .held_until(claim.sink)?
             .is_some_and(|until| until > self.now)

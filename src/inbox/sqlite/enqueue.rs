@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::transaction::{Work, timestamp};
-use crate::inbox::{Lease, Offer, Order, Seq, SinkId, Wanted};
+use crate::inbox::{Claim, Lease, Offer, Order, Seq, SinkId, Wanted};
 
 impl Work<'_> {
     /// Makes one delivery: leased at once while the sink has slots and the lane is free.
@@ -20,10 +20,7 @@ impl Work<'_> {
             Order::None => -seq.0,
             Order::Subject | Order::Latest => lane,
         };
-        let claim = self
-            .free
-            .iter()
-            .position(|claim| claim.sink == wanted.sink && claim.slots > 0 && claim.bytes > 0);
+        let claim = self.free_slot(wanted.sink)?;
         let (token, expires_at) = match claim {
             Some(at) => (Some(self.next_token()), self.lease_end(self.free[at].ttl)),
             None => (None, timestamp(self.now)),
@@ -95,6 +92,18 @@ impl Work<'_> {
         let claim = left.clone();
         lease.rated = !claim.rates.is_empty();
         self.hand_out(&claim, lease)
+    }
+
+    /// The claim that has a slot left over for a new delivery to `sink`.
+    fn free_slot(&self, sink: SinkId) -> rusqlite::Result<Option<usize>> {
+        let has_room = |claim: &Claim| claim.sink == sink && claim.slots > 0 && claim.bytes > 0;
+        let Some(at) = self.free.iter().position(has_room) else {
+            return Ok(None);
+        };
+        // Another claim on the sink may have used up the rate meanwhile.
+        let claim = &self.free[at];
+        let is_free = claim.rates.is_empty() || self.allowed(claim)? > 0;
+        Ok(is_free.then_some(at))
     }
 
     /// Makes `seq` the lane's last, and says which was.

@@ -180,26 +180,29 @@ impl Work<'_> {
     }
 
     /// Notes that a delivery which is superseded once a later one waits now waits itself, at the
-    /// lane's end; the one before it is superseded, unless its attempt is running or was interrupted.
+    /// lane's end; those before it are superseded, unless an attempt is running or was interrupted.
     pub(super) fn note_latest(
         &mut self,
         seq: Seq,
         sink: SinkId,
         lane: i64,
     ) -> rusqlite::Result<()> {
-        let before: Option<i64> = self
+        // Only the head may have been attempted, so at most it and the latest are of this kind.
+        let (head, latest, running): (i64, Option<i64>, bool) = self
             .sql
             .prepare(
-                "SELECT latest FROM lanes WHERE sink = ?1 AND lane = ?2 \
-                 AND NOT (leased = 1 AND head = latest)",
+                "SELECT head, latest, leased = 1 FROM lanes \
+                 WHERE sink = ?1 AND lane = ?2",
             )?
-            .query_row(params![sink.0, lane], |row| row.get(0))
-            .optional()?
-            .flatten();
-        if let Some(before) = before.filter(|before| *before < seq.0)
-            && self.waits(Seq(before), sink)?
-        {
-            self.supersede(Seq(before), sink)?;
+            .query_row(params![sink.0, lane], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        let latest = latest.filter(|latest| *latest != head);
+        let head = Some(head).filter(|_| !running);
+        for before in [head, latest].into_iter().flatten() {
+            if before < seq.0 && self.waits(Seq(before), sink)? {
+                self.supersede(Seq(before), sink)?;
+            }
         }
         self.sql
             .prepare("UPDATE lanes SET latest = ?3 WHERE sink = ?1 AND lane = ?2")?
@@ -207,6 +210,7 @@ impl Work<'_> {
             .map(|_one| ())
     }
 
+    /// Whether a delivery that may be superseded is unsettled.
     fn waits(&self, seq: Seq, sink: SinkId) -> rusqlite::Result<bool> {
         self.sql
             .prepare(

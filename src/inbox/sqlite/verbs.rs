@@ -15,8 +15,8 @@ use super::{
 };
 use crate::event::{Route, Seq};
 use crate::inbox::query::{
-    AuditRow, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page, SubjectFilter,
-    SubjectRow, UnreadableRow,
+    AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
+    SubjectFilter, SubjectRow, UnreadableRow,
 };
 use crate::inbox::{
     Audit, Batch, Change, Changed, Committed, Inbox, InboxError, Prune, Pruned, SinkId, Space,
@@ -185,6 +185,15 @@ impl Inbox for SqliteInbox {
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
         self.read(move |sql| read::deliveries(sql, &filter)).await
+    }
+
+    async fn candidates(
+        &self,
+        filter: DeliveryFilter,
+        create: bool,
+    ) -> Result<Page<Candidate>, InboxError> {
+        self.read(move |sql| read::candidates(sql, &filter, create))
+            .await
     }
 
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {

@@ -1,14 +1,15 @@
 //! Lists of deliveries, with the attempts that were kept.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
-use super::{LOOKED_AT, cursor, limit, page, rows, timestamp};
+use super::selection::{Place, Selection, Way, is_narrow, last_looked_at, newest};
+use super::{limit, rows, timestamp};
 use crate::inbox::Seq;
 use crate::inbox::query::{AttemptRow, DeliveryFilter, DeliveryRow, DeliveryState, Page};
 
 const DELIVERY_COLUMNS: &str = "d.seq, s.name, d.state, d.attempts, l.available, d.last_error, \
      d.replay, d.settled, e.event_id, e.event_type, e.subject, \
-     coalesce(l.leased, 0), e.received, d.sink";
+     coalesce(l.leased, 0), d.sink";
 
 /// The delivery's lane is its subject's, or its own; only a head has a due time.
 const DELIVERY_TABLES: &str = "deliveries d JOIN events e ON e.seq = d.seq \
@@ -19,66 +20,75 @@ pub(in crate::inbox::sqlite) fn deliveries(
     sql: &Connection,
     filter: &DeliveryFilter,
 ) -> rusqlite::Result<Page<DeliveryRow>> {
-    let (from, floor) = match filter.seq {
-        Some(seq) => (seq.0, seq.0.saturating_sub(1)),
-        None => {
-            let last: i64 =
-                sql.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
-                    row.get(0)
-                })?;
-            let from = cursor(filter.cursor.as_deref())?.unwrap_or(last);
-            // An index leads straight to dead letters, however old they are.
-            let dead = filter.state == Some(DeliveryState::Dead) && filter.sink.is_some();
-            (
-                from,
-                if dead {
-                    0
-                } else {
-                    from.saturating_sub(LOOKED_AT)
-                },
-            )
-        }
+    let last = newest(sql, filter)?;
+    let from = match &filter.cursor {
+        Some(cursor) => Place::parse(cursor)?,
+        None => Place::before(last),
     };
-    // The state is spelled out, because only a literal lets the partial index be used.
-    let state = match filter.state {
-        Some(state) => format!("AND d.state = {}", rows::state_number(state)),
-        None => String::new(),
-    };
-    let mut statement = sql.prepare_cached(&format!(
-        "SELECT {DELIVERY_COLUMNS} FROM {DELIVERY_TABLES} \
-         WHERE d.seq <= ?1 AND d.seq > ?2 {state} \
-         AND (?3 IS NULL OR d.sink = (SELECT id FROM sinks WHERE name = ?3)) \
-         AND (?4 IS NULL OR e.subject = ?4) AND (?5 IS NULL OR e.received >= ?5) \
-         ORDER BY d.seq DESC, d.sink LIMIT ?6"
-    ))?;
-    let found: Vec<(DeliveryRow, i64)> = statement
-        .query_map(
-            params![
-                from,
-                floor,
-                filter.sink,
-                filter.subject.as_ref().map(ToString::to_string),
-                filter.since.map(|at| at.as_microsecond()),
-                limit(filter.limit)
-            ],
-            delivery_row,
-        )?
+    let end = last_looked_at(sql, filter, (from.seq, Way::NewestFirst))?;
+    let end = end.map_or(1, |end| end.max(1));
+    let mut given = Selection::of(filter, "d.seq");
+    if let Some(name) = &filter.sink {
+        given.and(
+            "d.sink = (SELECT id FROM sinks WHERE name = ?)",
+            [name.clone().into()],
+        );
+    }
+    // A range would only lead away from the index of the few rows meant.
+    let seq = if is_narrow(filter) { "+d.seq" } else { "d.seq" };
+    given.and(
+        &format!("{seq} <= ? AND ({seq} < ? OR d.sink > ?) AND {seq} >= ?"),
+        [from.seq.min(last), from.seq, from.sink, end].map(Into::into),
+    );
+    let values = given.values().iter().cloned();
+    let values = values.chain([limit(filter.limit.saturating_add(1)).into()]);
+    let mut found: Vec<(DeliveryRow, i64)> = sql
+        .prepare_cached(&format!(
+            "SELECT {DELIVERY_COLUMNS} FROM {DELIVERY_TABLES} WHERE {} \
+             ORDER BY d.seq DESC, d.sink LIMIT ?",
+            given.text()
+        ))?
+        .query_map(params_from_iter(values), delivery_row)?
         .collect::<rusqlite::Result<_>>()?;
+    let more = found.len() > filter.limit;
+    found.truncate(filter.limit);
     let next = match found.last() {
-        Some((row, _)) if found.len() == filter.limit => row.seq.0 - 1,
-        _ => floor,
+        Some((row, sink)) if more => Some(Place {
+            seq: row.seq.0,
+            sink: *sink,
+        }),
+        _ => next_below(sql, filter, end)?,
     };
     let mut items = Vec::with_capacity(found.len());
     for (mut row, sink) in found {
-        if filter.state.is_some_and(|wanted| wanted != row.state) {
-            continue;
-        }
         if filter.seq.is_some() {
             row.history = attempts(sql, row.seq, sink)?;
         }
         items.push(row);
     }
-    Ok(page(items, if filter.seq.is_some() { 0 } else { next }))
+    Ok(Page {
+        items,
+        next_cursor: next.map(Place::to_cursor),
+    })
+}
+
+/// Where a list goes on that looked at everything down to `end`, if there may be more.
+fn next_below(
+    sql: &Connection,
+    filter: &DeliveryFilter,
+    end: i64,
+) -> rusqlite::Result<Option<Place>> {
+    let below: Option<(i64, i64)> = sql
+        .prepare_cached(
+            "SELECT seq, received FROM events WHERE seq < ?1 ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row([end], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    // Positions follow arrival, so the first one too old ends the list.
+    let since = filter.since.map(|since| since.as_microsecond());
+    Ok(below
+        .filter(|(_, received)| since.is_none_or(|since| *received >= since))
+        .map(|(seq, _)| Place::before(seq)))
 }
 
 fn delivery_row(row: &Row<'_>) -> rusqlite::Result<(DeliveryRow, i64)> {
@@ -102,7 +112,7 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<(DeliveryRow, i64)> {
             subject: row.get(10)?,
             history: Vec::new(),
         },
-        row.get(13)?,
+        row.get(12)?,
     ))
 }
 

@@ -1,6 +1,8 @@
 //! What people ask of the store: lists and single rows, never more than a bounded look at a time.
 
+mod candidates;
 mod deliveries;
+mod selection;
 mod subjects;
 mod unreadable;
 
@@ -14,6 +16,7 @@ use crate::envelope;
 use crate::inbox::Seq;
 use crate::inbox::query::{Counts, EventFilter, EventRow, Page, SinkCounts};
 
+pub(in crate::inbox::sqlite) use self::candidates::candidates;
 pub(in crate::inbox::sqlite) use self::deliveries::deliveries;
 pub(in crate::inbox::sqlite) use self::subjects::subjects;
 pub(in crate::inbox::sqlite) use self::unreadable::{unreadable, unreadables};
@@ -96,15 +99,20 @@ fn matches(row: &EventRow, filter: &EventFilter) -> bool {
 }
 
 /// The first half of a key is made of the id alone, so a range of keys holds all routes.
+fn keys_of(event_id: &str) -> ([u8; 16], [u8; 16]) {
+    let (mut low, mut high) = ([0_u8; 16], [0xFF_u8; 16]);
+    let prefix = envelope::id_prefix(event_id);
+    low[..8].copy_from_slice(&prefix);
+    high[..8].copy_from_slice(&prefix);
+    (low, high)
+}
+
 fn by_event_id(
     sql: &Connection,
     event_id: &str,
     filter: &EventFilter,
 ) -> rusqlite::Result<Page<EventRow>> {
-    let (mut low, mut high) = ([0_u8; 16], [0xFF_u8; 16]);
-    let prefix = envelope::id_prefix(event_id);
-    low[..8].copy_from_slice(&prefix);
-    high[..8].copy_from_slice(&prefix);
+    let (low, high) = keys_of(event_id);
     let mut items: Vec<EventRow> = sql
         .prepare_cached(&format!(
             "SELECT {EVENT_COLUMNS} FROM keys k JOIN events e ON e.seq = k.seq \

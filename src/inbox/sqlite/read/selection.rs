@@ -1,0 +1,153 @@
+//! Which deliveries a person means, as SQL: the same for lists and for changes.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{LOOKED_AT, keys_of, rows};
+use crate::inbox::query::{DeliveryFilter, DeliveryState};
+
+/// Conditions joined by AND, with a value for each `?` in them.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Selection {
+    /// What `filter` says of the delivery `d`, its event `e` and its lane `l`. `seq` is the column
+    /// that leads to the rows.
+    pub(super) fn of(filter: &DeliveryFilter, seq: &str) -> Self {
+        let mut these = Self::default();
+        if let Some(at) = filter.seq {
+            these.and(&format!("{seq} = ?"), [at.0.into()]);
+        }
+        if let Some(id) = &filter.event_id {
+            let (low, high) = keys_of(id);
+            let keys = format!("{seq} IN (SELECT seq FROM keys WHERE key BETWEEN ? AND ?)");
+            these.and(&keys, [low.to_vec().into(), high.to_vec().into()]);
+            these.and("e.event_id = ?", [id.clone().into()]);
+        }
+        if let Some(state) = filter.state {
+            // Spelled out, because only a literal lets the partial index be used.
+            these.and(&format!("d.state = {}", rows::state_number(state)), []);
+            match state {
+                DeliveryState::Pending => these.and("coalesce(l.leased, 0) = 0", []),
+                DeliveryState::Leased => these.and("l.leased = 1", []),
+                _ => {}
+            }
+        }
+        if let Some(subject) = &filter.subject {
+            these.and("e.subject = ?", [subject.to_string().into()]);
+        }
+        if let Some(event_type) = &filter.event_type {
+            these.and("e.event_type = ?", [event_type.clone().into()]);
+        }
+        if let Some(since) = filter.since {
+            these.and("e.received >= ?", [since.as_microsecond().into()]);
+        }
+        if let Some(until) = filter.until {
+            these.and("e.received < ?", [until.as_microsecond().into()]);
+        }
+        these
+    }
+
+    pub(super) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        if !self.text.is_empty() {
+            self.text.push_str(" AND ");
+        }
+        self.text.push_str(condition);
+        self.values.extend(values);
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn values(&self) -> &[Value] {
+        &self.values
+    }
+}
+
+/// Whether so few rows are meant that all are looked at: an index leads to them.
+pub(super) fn is_narrow(filter: &DeliveryFilter) -> bool {
+    filter.seq.is_some() || filter.event_id.is_some()
+}
+
+/// Where a page goes on: behind the delivery to this sink of the event at this position. Several
+/// sinks share a position, so that a position alone would skip some or show them twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) seq: i64,
+    pub(super) sink: i64,
+}
+
+impl Place {
+    /// Before the first delivery of the event at `seq`.
+    pub(super) fn before(seq: i64) -> Self {
+        Self { seq, sink: 0 }
+    }
+
+    /// Fails for what no page ever gave out, rather than begin anew.
+    pub(super) fn parse(text: &str) -> rusqlite::Result<Self> {
+        let (seq, sink) = text.split_once('-').unwrap_or((text, "0"));
+        match (seq.parse(), sink.parse()) {
+            (Ok(seq), Ok(sink)) if seq >= 0 && sink >= 0 => Ok(Self { seq, sink }),
+            _ => Err(rusqlite::Error::ToSqlConversionFailure(
+                "no page ends there".into(),
+            )),
+        }
+    }
+
+    pub(super) fn to_cursor(self) -> String {
+        match self.sink {
+            0 => self.seq.to_string(),
+            sink => format!("{}-{sink}", self.seq),
+        }
+    }
+}
+
+/// Which way a page goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    NewestFirst,
+    OldestFirst,
+}
+
+/// The last position that a page which begins at `from` looks at, at most; `None` when it may look
+/// at all there are.
+pub(super) fn last_looked_at(
+    sql: &Connection,
+    filter: &DeliveryFilter,
+    (from, way): (i64, Way),
+) -> rusqlite::Result<Option<i64>> {
+    if is_narrow(filter) {
+        return Ok(None);
+    }
+    let dead = filter.state == Some(DeliveryState::Dead);
+    let Some(sink) = filter.sink.as_ref().filter(|_| dead) else {
+        return Ok(Some(match way {
+            Way::NewestFirst => from.saturating_sub(LOOKED_AT - 1),
+            Way::OldestFirst => from.saturating_add(LOOKED_AT - 1),
+        }));
+    };
+    // An index leads straight to dead letters, however old they are.
+    let (side, order) = match way {
+        Way::NewestFirst => ("<=", "DESC"),
+        Way::OldestFirst => (">=", "ASC"),
+    };
+    sql.prepare_cached(&format!(
+        "SELECT seq FROM deliveries WHERE sink = (SELECT id FROM sinks WHERE name = ?1) \
+         AND state = {} AND seq {side} ?2 ORDER BY seq {order} LIMIT 1 OFFSET ?3",
+        rows::STATE_DEAD
+    ))?
+    .query_row(params![sink, from, LOOKED_AT - 1], |row| row.get(0))
+    .optional()
+}
+
+/// The newest event's position, or `upto` when that is before it.
+pub(super) fn newest(sql: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<i64> {
+    let last: i64 = sql.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
+        row.get(0)
+    })?;
+    Ok(filter.upto.map_or(last, |upto| last.min(upto.0)))
+}
