@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::fake::{Fake, Reply, Seen};
+use crate::fake::{FakeServer, Received, Reply};
 use crate::receiver::{PATIENCE, Receiver, count, soak_line};
 
 /// Connections that push at the same time.
@@ -41,18 +41,18 @@ impl Fate {
     }
 
     fn reply(self, first: bool) -> Reply {
-        let fine = Reply::status(200);
+        let fine = Reply::new(200, "");
         match (self, first) {
-            (Self::FailsOnce, true) => Reply::status(500),
-            (Self::NotFound, _) => Reply::Answer(404, String::new(), "no such page".to_owned()),
+            (Self::FailsOnce, true) => Reply::new(500, ""),
+            (Self::NotFound, _) => Reply::new(404, "no such page"),
             (Self::Redirected, _) => Reply::Answer(
                 302,
                 "Location: http://127.0.0.1:9/\r\n".to_owned(),
                 String::new(),
             ),
-            (Self::ResetOnce, true) => Reply::Reset,
+            (Self::ResetOnce, true) => Reply::ResetMidway,
             (Self::GarbageOnce, true) => Reply::Garbage,
-            (Self::Slow, _) => Reply::Late(Duration::from_millis(20), Box::new(fine)),
+            (Self::Slow, _) => Reply::Slow(Duration::from_millis(20), Box::new(fine)),
             (Self::HangsOnce, true) => Reply::Hang,
             _ => fine,
         }
@@ -123,8 +123,8 @@ fn ends(receiver: &Receiver, sink: &str) -> BTreeMap<String, (String, u64)> {
 fn every_event_arrives_in_order_whatever_the_other_side_does() {
     let (events, subjects) = (count(1_000, 10_000), count(50, 500));
     let first: Mutex<HashMap<String, bool>> = Mutex::default();
-    let fake = Fake::start(move |seen| {
-        let id = seen.id();
+    let fake = FakeServer::new(move |seen, _| {
+        let id = seen.event_id();
         let first = first.lock().unwrap().insert(id.clone(), true).is_none();
         Fate::of(number_of(&id)).reply(first)
     });
@@ -153,7 +153,7 @@ fn every_event_arrives_in_order_whatever_the_other_side_does() {
             .count();
         assert!((counted - f64::from(u32::try_from(expected).unwrap())).abs() < 0.5);
     }
-    let seen = fake.seen();
+    let seen = fake.received();
     subjects_are_served_one_at_a_time_and_in_order(&seen, subjects);
     assert!(at_once(&seen) > 4, "subjects wait for each other");
     soak_line(
@@ -168,17 +168,17 @@ fn every_event_arrives_in_order_whatever_the_other_side_does() {
 }
 
 /// First attempts of a subject begin in the order of its pushes, and none begins while another runs.
-fn subjects_are_served_one_at_a_time_and_in_order(seen: &[Seen], subjects: usize) {
-    let mut of_subject: BTreeMap<usize, Vec<&Seen>> = BTreeMap::new();
+fn subjects_are_served_one_at_a_time_and_in_order(seen: &[Received], subjects: usize) {
+    let mut of_subject: BTreeMap<usize, Vec<&Received>> = BTreeMap::new();
     for request in seen {
-        let subject = number_of(&request.id()) % subjects;
+        let subject = number_of(&request.event_id()) % subjects;
         of_subject.entry(subject).or_default().push(request);
     }
     for requests in of_subject.values() {
         let firsts: Vec<usize> = requests
             .iter()
             .filter(|request| request.attempt() == 1)
-            .map(|request| number_of(&request.id()))
+            .map(|request| number_of(&request.event_id()))
             .collect();
         assert!(firsts.is_sorted(), "{firsts:?}");
         for pair in requests.windows(2) {
@@ -189,7 +189,7 @@ fn subjects_are_served_one_at_a_time_and_in_order(seen: &[Seen], subjects: usize
 }
 
 /// How many requests were answered at the same time.
-fn at_once(seen: &[Seen]) -> usize {
+fn at_once(seen: &[Received]) -> usize {
     let mut turns: Vec<(Instant, isize)> = Vec::new();
     for request in seen {
         if let Some(left) = request.left {
@@ -206,16 +206,16 @@ fn at_once(seen: &[Seen]) -> usize {
 }
 
 /// Ten events of one subject while the first is being answered: what `first` says decides.
-fn latest(first: Reply, keys: &str) -> (Fake, Receiver) {
+fn latest(first: Reply, keys: &str) -> (FakeServer, Receiver) {
     let (go, goes) = mpsc::channel::<()>();
     let script = Arc::new(Mutex::new(Some((goes, first))));
-    let fake = Fake::start(move |_| match script.lock().unwrap().take() {
+    let fake = FakeServer::new(move |_, _| match script.lock().unwrap().take() {
         Some((goes, reply)) => {
             // The answer waits until all the others are there.
             let _told = goes.recv();
             reply
         }
-        None => Reply::status(200),
+        None => Reply::new(200, ""),
     });
     let keys = format!("order = \"latest\"\nretry = {{ initial = \"10ms\" }}\n{keys}");
     let receiver = Receiver::start(&fake.sink("chat", &keys));
@@ -241,8 +241,8 @@ fn states(receiver: &Receiver) -> BTreeMap<String, usize> {
 
 #[test]
 fn of_what_waits_only_the_latest_is_delivered() {
-    let (fake, receiver) = latest(Reply::status(200), "");
-    let ids: Vec<String> = fake.seen().iter().map(Seen::id).collect();
+    let (fake, receiver) = latest(Reply::new(200, ""), "");
+    let ids: Vec<String> = fake.received().iter().map(Received::event_id).collect();
     assert_eq!(ids, ["e-0", "e-9"]);
     let expected = [("delivered".to_owned(), 2), ("superseded".to_owned(), 8)];
     assert_eq!(states(&receiver), BTreeMap::from(expected));
@@ -250,8 +250,8 @@ fn of_what_waits_only_the_latest_is_delivered() {
 
 #[test]
 fn an_attempt_that_fails_is_superseded_by_what_came_meanwhile() {
-    let (fake, receiver) = latest(Reply::status(503), "");
-    let ids: Vec<String> = fake.seen().iter().map(Seen::id).collect();
+    let (fake, receiver) = latest(Reply::new(503, ""), "");
+    let ids: Vec<String> = fake.received().iter().map(Received::event_id).collect();
     assert_eq!(ids, ["e-0", "e-9"]);
     let expected = [("delivered".to_owned(), 1), ("superseded".to_owned(), 9)];
     assert_eq!(states(&receiver), BTreeMap::from(expected));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::delivery::wait_until_settled;
-use crate::fake::{Fake, Reply, Seen};
+use crate::fake::{FakeServer, Received, Reply};
 use crate::receiver::{Receiver, count, soak_line};
 
 /// Notes that it was started, works for a while, and notes that it is done.
@@ -16,7 +16,7 @@ const COMMAND: &str = "import os, sys, time\n\
     time.sleep(0.05)\n\
     print('ended', os.environ['FLASHDUTY_EVENT_ID'], file=log, flush=True)\n";
 
-fn start(folder: &Path, fake: &Fake) -> Receiver {
+fn start(folder: &Path, fake: &FakeServer) -> Receiver {
     let script = folder.join("command.py");
     fs::write(&script, COMMAND).unwrap();
     let http = fake.sink(
@@ -43,7 +43,9 @@ fn push(receiver: &Receiver, id: &str, kind: &str, subject: usize) {
 fn nothing_is_missing_at_the_sinks_and_no_command_is_started_twice() {
     let rounds = count(5, 50);
     let folder = tempfile::tempdir().unwrap();
-    let fake = Fake::start(|_| Reply::Late(Duration::from_millis(3), Box::new(Reply::status(200))));
+    let fake = FakeServer::new(|_, _| {
+        Reply::Slow(Duration::from_millis(3), Box::new(Reply::new(200, "")))
+    });
     let (mut events, mut commands) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let mut receiver = start(folder.path(), &fake);
@@ -63,10 +65,13 @@ fn nothing_is_missing_at_the_sinks_and_no_command_is_started_twice() {
     let receiver = start(folder.path(), &fake);
     wait_until_settled(&receiver);
 
-    let seen = fake.seen();
-    let mut of_event: BTreeMap<String, Vec<&Seen>> = BTreeMap::new();
+    let seen = fake.received();
+    let mut of_event: BTreeMap<String, Vec<&Received>> = BTreeMap::new();
     for request in &seen {
-        of_event.entry(request.id()).or_default().push(request);
+        of_event
+            .entry(request.event_id())
+            .or_default()
+            .push(request);
     }
     for id in &events {
         assert!(of_event.contains_key(id), "{id} is missing");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::delivery::wait_until_settled;
-use crate::fake::{Fake, Reply, Seen};
+use crate::fake::{FakeServer, Received, Reply};
 use crate::receiver::{Receiver, count, soak_line};
 
 /// The stages of an incident's life, with their types.
@@ -29,10 +29,10 @@ struct System {
 
 impl System {
     /// Honours the idempotency key; some requests fail, some take effect and their answer is lost.
-    fn answer(&mut self, seen: &Seen) -> Reply {
+    fn answer(&mut self, seen: &Received) -> Reply {
         self.requests += 1;
         if self.requests.is_multiple_of(7) {
-            return Reply::status(503);
+            return Reply::new(503, "");
         }
         let key = seen.header("idempotency-key").unwrap().to_owned();
         let answer = match self.given.get(&key) {
@@ -41,22 +41,22 @@ impl System {
         };
         self.given.insert(key, answer.clone());
         match self.requests % 11 {
-            0 => Reply::Reset,
-            _ => Reply::json(&answer),
+            0 => Reply::ResetMidway,
+            _ => Reply::new(200, answer.to_string()).with("Content-Type", "application/json"),
         }
     }
 
-    fn take(&mut self, seen: &Seen) -> Value {
+    fn take(&mut self, seen: &Received) -> Value {
         let number = match seen.method.as_str() {
             "POST" => self.tickets.len() + 1,
-            _ => seen.path.rsplit('-').next().unwrap().parse().unwrap(),
+            _ => seen.target.rsplit('-').next().unwrap().parse().unwrap(),
         };
         self.tickets.insert(number, seen.json());
         json!({ "key": format!("OPS-{number}") })
     }
 }
 
-fn start(folder: &Path, fake: &Fake) -> Receiver {
+fn start(folder: &Path, fake: &FakeServer) -> Receiver {
     let keys =
         "preset = \"ticket\"\nconcurrency = 16\nretry = { initial = \"10ms\", max = \"200ms\" }";
     Receiver::start_in(folder, &fake.sink("tickets", keys))
@@ -88,7 +88,7 @@ fn each_incident_becomes_one_ticket_that_ends_in_its_last_state() {
     let incidents = count(40, 200);
     let system: Arc<Mutex<System>> = Arc::default();
     let asked = Arc::clone(&system);
-    let fake = Fake::start(move |seen| asked.lock().unwrap().answer(seen));
+    let fake = FakeServer::new(move |seen, _| asked.lock().unwrap().answer(seen));
     let folder = tempfile::tempdir().unwrap();
     let mut kills = 0;
     for stage in 0..LIFE.len() {

@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use self::wire::{Connection, Received};
 
@@ -131,6 +131,12 @@ impl FakeServer {
         format!("http://{}{path}", self.address)
     }
 
+    /// A table for the configuration: an http sink called `name`, with further keys.
+    pub(crate) fn sink(&self, name: &str, keys: &str) -> String {
+        let url = self.url("/hook/secret-path");
+        format!("\n[sink.{name}]\ntype = \"http\"\nurl = \"{url}\"\n{keys}\n")
+    }
+
     /// The requests so far, in order of arrival.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
@@ -186,11 +192,18 @@ impl Shared {
         while let Some(request) = connection.request()? {
             let at = self.requests.fetch_add(1, Ordering::SeqCst);
             let reply = (self.script)(&request, at);
+            let mut place = None;
             if self.remembers {
-                self.received.lock().unwrap().push(request);
+                let mut received = self.received.lock().unwrap();
+                place = Some(received.len());
+                received.push(request);
                 self.arrived.notify_all();
             }
-            if !answer(&mut connection, reply)? {
+            let goes_on = answer(&mut connection, reply)?;
+            if let Some(place) = place {
+                self.received.lock().unwrap()[place].left = Some(Instant::now());
+            }
+            if !goes_on {
                 break;
             }
         }

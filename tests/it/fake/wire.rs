@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One request, as it stood on the wire.
 #[derive(Debug, Clone)]
@@ -14,9 +14,24 @@ pub(crate) struct Received {
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// When its last byte came.
+    pub(crate) came: Instant,
+    /// When its answer was given, or was refused it.
+    pub(crate) left: Option<Instant>,
 }
 
 impl Received {
+    /// The id of the event, which every request says.
+    pub(crate) fn event_id(&self) -> String {
+        let id = self.header("flashduty-event-id");
+        id.unwrap_or_else(|| panic!("{self:?}")).to_owned()
+    }
+
+    /// Which attempt of its delivery it is.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.header("flashduty-attempt").unwrap().parse().unwrap()
+    }
+
     /// The value of the only header `name`.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut all = self.headers.iter().filter(|(known, _)| known == name);
@@ -90,6 +105,8 @@ impl Connection {
             target,
             headers,
             body,
+            came: Instant::now(),
+            left: None,
         }))
     }
 
