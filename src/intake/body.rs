@@ -12,15 +12,10 @@ use http_body_util::BodyExt as _;
 /// Bodies up to this size need no share of the budget: the number of connections bounds them.
 const FREE_OF_CHARGE: usize = 64 << 10;
 
-/// A body whose length is announced has room for so many times what came of it, so that reserving
-/// memory costs the client bytes.
-const GROWTH: usize = 4;
-
-/// Room for the first bytes of such a body; most are not longer.
-const FIRST_ROOM: usize = 8 << 10;
-
-/// Up to this much is allocated at once.
-const IN_ONE_PIECE: usize = 1 << 20;
+/// A larger body comes in pieces of this size and is put together at its end. So a client holds no
+/// more than it sent, and what it held is of use to the next one: large blocks of any size leave
+/// holes in the heap.
+const PIECE: usize = 64 << 10;
 
 /// What an event takes beside its body, roughly.
 const EVENT_COST: u64 = 1 << 10;
@@ -117,52 +112,74 @@ async fn collect(
     budget: &Arc<Budget>,
 ) -> Result<(Bytes, Share), BodyError> {
     let mut share = Share::none(budget);
-    let (mut bytes, mut covered) = (Vec::new(), 0);
+    let mut pieces = Pieces::default();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Aborted)?.into_data() else {
             continue;
         };
-        let length = bytes.len() + data.len();
-        let rest = body.size_hint();
-        if (length as u64).saturating_add(rest.lower()) > bounds.max_body {
+        let length = pieces.length + data.len();
+        let announced = (length as u64).saturating_add(body.size_hint().lower());
+        if announced > bounds.max_body {
             return Err(BodyError::TooLarge);
         }
-        if length > covered {
-            covered = room(length, rest.exact());
-            // One that announces more is charged from its first bytes on, and refused with those
-            // where there is no memory.
-            let most = (length as u64).saturating_add(rest.lower());
-            let free = covered <= FREE_OF_CHARGE && most <= FREE_OF_CHARGE as u64;
-            if !free && !share.grow_to(covered as u64, bounds.max_inflight) {
-                return Err(BodyError::NoMemory);
-            }
-            let capacity = in_one_piece(length, rest.exact()).unwrap_or(covered);
-            bytes.reserve_exact(capacity - bytes.len());
-        }
         // Copied, so that the connection's read buffer is free again at once.
-        bytes.extend_from_slice(&data);
+        pieces.add(&data, announced);
+        // One that announces more is charged from its first bytes on, and refused with those where
+        // there is no memory.
+        if announced > FREE_OF_CHARGE as u64
+            && !share.grow_to(pieces.capacity as u64, bounds.max_inflight)
+        {
+            return Err(BodyError::NoMemory);
+        }
     }
-    Ok((Bytes::from(bytes), share))
+    Ok((pieces.together(), share))
 }
 
-/// What is charged for a body of which `length` bytes came and `rest` more are announced, until
-/// more came than that.
-fn room(length: usize, rest: Option<u64>) -> usize {
-    match announced(length, rest) {
-        Some(announced) => length.saturating_mul(GROWTH).max(FIRST_ROOM).min(announced),
-        None => length.next_power_of_two(),
+/// What came of a body.
+#[derive(Default)]
+struct Pieces {
+    /// Full ones, and the last.
+    pieces: Vec<Vec<u8>>,
+    length: usize,
+    capacity: usize,
+}
+
+impl Pieces {
+    /// Adds what came of a body that will have at least `announced` bytes in all.
+    fn add(&mut self, mut data: &[u8], announced: u64) {
+        self.length += data.len();
+        while !data.is_empty() {
+            if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
+                // Most bodies are one piece, of just the size they announce.
+                let rest = announced.saturating_sub(self.capacity as u64);
+                let size = usize::try_from(rest).map_or(PIECE, |rest| rest.min(PIECE));
+                self.pieces.push(Vec::with_capacity(size));
+                self.capacity += size;
+            }
+            let Some(piece) = self.pieces.last_mut() else {
+                return;
+            };
+            let (now, rest) = data.split_at(data.len().min(PIECE - piece.len()));
+            let (before, needed) = (piece.capacity(), piece.len() + now.len());
+            if needed > before {
+                piece.reserve_exact(needed.next_power_of_two().min(PIECE) - piece.len());
+            }
+            piece.extend_from_slice(now);
+            self.capacity += piece.capacity() - before;
+            data = rest;
+        }
     }
-}
 
-/// The whole of a body that is not too large to be allocated at once: pages that nothing was
-/// written to take no memory, while a body that grows is copied, and leaves holes in the heap that
-/// the next one does not fit into.
-fn in_one_piece(length: usize, rest: Option<u64>) -> Option<usize> {
-    announced(length, rest).filter(|announced| *announced <= IN_ONE_PIECE)
-}
-
-fn announced(length: usize, rest: Option<u64>) -> Option<usize> {
-    Some(length.saturating_add(usize::try_from(rest?).unwrap_or(usize::MAX)))
+    fn together(mut self) -> Bytes {
+        if self.pieces.len() == 1 {
+            return self.pieces.pop().map(Bytes::from).unwrap_or_default();
+        }
+        let mut all = Vec::with_capacity(self.length);
+        for piece in self.pieces {
+            all.extend_from_slice(&piece);
+        }
+        Bytes::from(all)
+    }
 }
 
 #[cfg(test)]
@@ -227,43 +244,35 @@ mod tests {
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn room_grows_with_what_came_and_never_beyond_what_is_announced() {
-        for (length, rest, expected) in [
-            (0, Some(0), 0),
-            (300, Some(0), 300),
-            (300, Some(1 << 20), 8 << 10),
-            (4 << 10, Some(1 << 20), 16 << 10),
-            (400 << 10, Some(100 << 10), 500 << 10),
-            (100 << 10, Some(8 << 20), 400 << 10),
-            (usize::MAX / 2, Some(u64::MAX), usize::MAX),
-            (70 << 10, None, 128 << 10),
-        ] {
-            assert_eq!(room(length, rest), expected, "{length} of {rest:?}");
-        }
-    }
-
     #[tokio::test]
     async fn a_body_is_charged_for_what_came_and_not_for_what_it_announces() {
         let budget: Arc<Budget> = Arc::default();
+        let bounds = Bounds {
+            max_inflight: 190 << 10,
+            ..BOUNDS
+        };
         let charged = async |came: usize| {
             let body = Body::new(Frames {
                 sizes: vec![came],
                 announced: Some(100 << 10),
             });
-            let mut half = Box::pin(read(body, BOUNDS, &budget));
+            let mut half = Box::pin(read(body, bounds, &budget));
             let pending = poll_fn(|cx| Poll::Ready(half.as_mut().poll(cx).is_pending())).await;
             assert!(pending);
             (half, budget.used.load(Ordering::Relaxed))
         };
         let (slow, used) = charged(1 << 10).await;
-        assert_eq!(used, 8 << 10);
+        assert_eq!(used, 64 << 10);
         let (half, used) = charged(20 << 10).await;
-        assert_eq!(used, 88 << 10);
-        let refused = read_bytes(100 << 10, &budget).await.unwrap_err();
+        assert_eq!(used, 128 << 10);
+        let refused = read(Body::from(vec![b'x'; 100 << 10]), bounds, &budget)
+            .await
+            .unwrap_err();
         assert_eq!(refused, BodyError::NoMemory);
         drop(half);
-        let _fits = read_bytes(100 << 10, &budget).await.unwrap();
+        let _fits = read(Body::from(vec![b'x'; 100 << 10]), bounds, &budget)
+            .await
+            .unwrap();
         drop(slow);
     }
 
@@ -288,7 +297,7 @@ mod tests {
         });
         let (bytes, _share) = read(body, BOUNDS, &budget).await.unwrap();
         assert_eq!(bytes.len(), 80 << 10);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 128 << 10);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 80 << 10);
     }
 
     #[tokio::test(start_paused = true)]
