@@ -1,5 +1,6 @@
 //! Reading a body within its bounds: size, time, and the memory that large ones share.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,14 +9,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use memmap2::MmapMut;
 
 /// Bodies up to this size need no share of the budget: the number of connections bounds them.
 const FREE_OF_CHARGE: usize = 64 << 10;
 
-/// A larger body comes in pieces of this size and is put together at its end. So a client holds no
-/// more than it sent, and what it held is of use to the next one: large blocks of any size leave
-/// holes in the heap.
-const PIECE: usize = 64 << 10;
+/// A larger body is charged in steps of this size.
+const STEP: usize = 64 << 10;
 
 /// What an event takes beside its body, roughly.
 const EVENT_COST: u64 = 1 << 10;
@@ -112,73 +112,101 @@ async fn collect(
     budget: &Arc<Budget>,
 ) -> Result<(Bytes, Share), BodyError> {
     let mut share = Share::none(budget);
-    let mut pieces = Pieces::default();
+    let mut room = Room::default();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Aborted)?.into_data() else {
             continue;
         };
-        let length = pieces.length + data.len();
-        let announced = (length as u64).saturating_add(body.size_hint().lower());
+        let length = room.length() + data.len();
+        let rest = body.size_hint();
+        let announced = (length as u64).saturating_add(rest.lower());
         if announced > bounds.max_body {
             return Err(BodyError::TooLarge);
         }
-        // Copied, so that the connection's read buffer is free again at once.
-        pieces.add(&data, announced);
         // One that announces more is charged from its first bytes on, and refused with those where
         // there is no memory.
-        if announced > FREE_OF_CHARGE as u64
-            && !share.grow_to(pieces.capacity as u64, bounds.max_inflight)
-        {
+        let charged = length.next_multiple_of(STEP) as u64;
+        if announced > FREE_OF_CHARGE as u64 && !share.grow_to(charged, bounds.max_inflight) {
             return Err(BodyError::NoMemory);
         }
+        // Copied, so that the connection's read buffer is free again at once.
+        room.add(&data, announced)
+            .map_err(|_| BodyError::NoMemory)?;
     }
-    Ok((pieces.together(), share))
+    Ok((room.into_bytes(), share))
 }
 
 /// What came of a body.
-#[derive(Default)]
-struct Pieces {
-    /// Full ones, and the last.
-    pieces: Vec<Vec<u8>>,
-    length: usize,
-    capacity: usize,
+enum Room {
+    Small(Vec<u8>),
+    /// Mapped for itself: pages that nothing was written to take no memory, and all of them are
+    /// given back with the body, while blocks of the heap leave holes that the next does not fit.
+    Large {
+        map: MmapMut,
+        length: usize,
+    },
 }
 
-impl Pieces {
-    /// Adds what came of a body that will have at least `announced` bytes in all.
-    fn add(&mut self, mut data: &[u8], announced: u64) {
-        self.length += data.len();
-        while !data.is_empty() {
-            if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
-                // Most bodies are one piece, of just the size they announce.
-                let rest = announced.saturating_sub(self.capacity as u64);
-                let size = usize::try_from(rest).map_or(PIECE, |rest| rest.min(PIECE));
-                self.pieces.push(Vec::with_capacity(size));
-                self.capacity += size;
-            }
-            let Some(piece) = self.pieces.last_mut() else {
-                return;
-            };
-            let (now, rest) = data.split_at(data.len().min(PIECE - piece.len()));
-            let (before, needed) = (piece.capacity(), piece.len() + now.len());
-            if needed > before {
-                piece.reserve_exact(needed.next_power_of_two().min(PIECE) - piece.len());
-            }
-            piece.extend_from_slice(now);
-            self.capacity += piece.capacity() - before;
-            data = rest;
+impl Default for Room {
+    fn default() -> Self {
+        Self::Small(Vec::new())
+    }
+}
+
+impl Room {
+    fn length(&self) -> usize {
+        match self {
+            Self::Small(bytes) => bytes.len(),
+            Self::Large { length, .. } => *length,
         }
     }
 
-    fn together(mut self) -> Bytes {
-        if self.pieces.len() == 1 {
-            return self.pieces.pop().map(Bytes::from).unwrap_or_default();
+    /// Adds what came of a body that will have at least `announced` bytes in all.
+    fn add(&mut self, data: &[u8], announced: u64) -> io::Result<()> {
+        let announced = usize::try_from(announced).map_err(io::Error::other)?;
+        if let Self::Small(bytes) = self
+            && announced <= FREE_OF_CHARGE
+        {
+            if bytes.capacity() < announced {
+                bytes.reserve_exact(announced - bytes.len());
+            }
+            bytes.extend_from_slice(data);
+            return Ok(());
         }
-        let mut all = Vec::with_capacity(self.length);
-        for piece in self.pieces {
-            all.extend_from_slice(&piece);
+        let (before, end) = (self.length(), self.length() + data.len());
+        if let Self::Large { map, length } = self
+            && let Some(place) = map.get_mut(before..end)
+        {
+            place.copy_from_slice(data);
+            *length = end;
+            return Ok(());
         }
-        Bytes::from(all)
+        // The first time, or one whose length is not announced became longer.
+        let mut map = MmapMut::map_anon(announced.max(before.saturating_mul(2)))?;
+        map[..before].copy_from_slice(self.bytes());
+        map[before..end].copy_from_slice(data);
+        *self = Self::Large { map, length: end };
+        Ok(())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large { map, length } => &map[..*length],
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Small(bytes) => Bytes::from(bytes),
+            large @ Self::Large { .. } => Bytes::from_owner(large),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Room {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
     }
 }
 
@@ -248,7 +276,7 @@ mod tests {
     async fn a_body_is_charged_for_what_came_and_not_for_what_it_announces() {
         let budget: Arc<Budget> = Arc::default();
         let bounds = Bounds {
-            max_inflight: 190 << 10,
+            max_inflight: 200 << 10,
             ..BOUNDS
         };
         let charged = async |came: usize| {
@@ -277,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_comes_in_pieces_is_charged_for_its_length_in_the_end() {
+    async fn a_body_that_comes_in_pieces_is_charged_in_steps_of_what_came() {
         let budget: Arc<Budget> = Arc::default();
         let body = Body::new(Frames {
             sizes: vec![8 << 10; 12],
@@ -285,7 +313,7 @@ mod tests {
         });
         let (bytes, _share) = read(body, BOUNDS, &budget).await.unwrap();
         assert_eq!(bytes.len(), 96 << 10);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 96 << 10);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 128 << 10);
     }
 
     #[tokio::test]
@@ -297,7 +325,7 @@ mod tests {
         });
         let (bytes, _share) = read(body, BOUNDS, &budget).await.unwrap();
         assert_eq!(bytes.len(), 80 << 10);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 80 << 10);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 128 << 10);
     }
 
     #[tokio::test(start_paused = true)]
