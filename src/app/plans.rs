@@ -14,7 +14,8 @@ use crate::config::{
 };
 use crate::dispatch::{Ages, Plan};
 use crate::sink::Sink;
-use crate::sink::exec::{Commenter, ExecOptions, ExecSink, FlashdutyApi};
+use crate::sink::exec::comment::{Commenter, FlashdutyApi};
+use crate::sink::exec::{ExecOptions, ExecSink};
 use crate::sink::file::{FileOptions, FileSink};
 use crate::sink::http::{Body, HttpOptions, HttpSink};
 use crate::sink::log::{LogSink, LogSinkOptions};

@@ -1,5 +1,6 @@
 //! Reading a body within its bounds: size, time, and the memory that large ones share.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,19 +9,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use memmap2::MmapMut;
 
 /// Bodies up to this size need no share of the budget: the number of connections bounds them.
 const FREE_OF_CHARGE: usize = 64 << 10;
 
-/// A body whose length is announced has room for so many times what came of it, so that reserving
-/// memory costs the client bytes.
-const GROWTH: usize = 4;
-
-/// Room for the first bytes of such a body; most are not longer.
-const FIRST_ROOM: usize = 8 << 10;
-
-/// Up to this much is allocated at once.
-const IN_ONE_PIECE: usize = 1 << 20;
+/// A larger body is charged in steps of this size.
+const STEP: usize = 64 << 10;
 
 /// What an event takes beside its body, roughly.
 const EVENT_COST: u64 = 1 << 10;
@@ -117,52 +112,102 @@ async fn collect(
     budget: &Arc<Budget>,
 ) -> Result<(Bytes, Share), BodyError> {
     let mut share = Share::none(budget);
-    let (mut bytes, mut covered) = (Vec::new(), 0);
+    let mut room = Room::default();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Aborted)?.into_data() else {
             continue;
         };
-        let length = bytes.len() + data.len();
+        let length = room.length() + data.len();
         let rest = body.size_hint();
-        if (length as u64).saturating_add(rest.lower()) > bounds.max_body {
+        let announced = (length as u64).saturating_add(rest.lower());
+        if announced > bounds.max_body {
             return Err(BodyError::TooLarge);
         }
-        if length > covered {
-            covered = room(length, rest.exact());
-            // One that announces more is charged from its first bytes on, and refused with those
-            // where there is no memory.
-            let most = (length as u64).saturating_add(rest.lower());
-            let free = covered <= FREE_OF_CHARGE && most <= FREE_OF_CHARGE as u64;
-            if !free && !share.grow_to(covered as u64, bounds.max_inflight) {
-                return Err(BodyError::NoMemory);
-            }
-            let capacity = in_one_piece(length, rest.exact()).unwrap_or(covered);
-            bytes.reserve_exact(capacity - bytes.len());
+        // One that announces more is charged from its first bytes on, and refused with those where
+        // there is no memory.
+        let charged = length.next_multiple_of(STEP) as u64;
+        if announced > FREE_OF_CHARGE as u64 && !share.grow_to(charged, bounds.max_inflight) {
+            return Err(BodyError::NoMemory);
         }
         // Copied, so that the connection's read buffer is free again at once.
-        bytes.extend_from_slice(&data);
+        room.add(&data, announced)
+            .map_err(|_| BodyError::NoMemory)?;
     }
-    Ok((Bytes::from(bytes), share))
+    Ok((room.into_bytes(), share))
 }
 
-/// What is charged for a body of which `length` bytes came and `rest` more are announced, until
-/// more came than that.
-fn room(length: usize, rest: Option<u64>) -> usize {
-    match announced(length, rest) {
-        Some(announced) => length.saturating_mul(GROWTH).max(FIRST_ROOM).min(announced),
-        None => length.next_power_of_two(),
+/// What came of a body.
+enum Room {
+    Small(Vec<u8>),
+    /// Mapped for itself: pages that nothing was written to take no memory, and all of them are
+    /// given back with the body, while blocks of the heap leave holes that the next does not fit.
+    Large {
+        map: MmapMut,
+        length: usize,
+    },
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::Small(Vec::new())
     }
 }
 
-/// The whole of a body that is not too large to be allocated at once: pages that nothing was
-/// written to take no memory, while a body that grows is copied, and leaves holes in the heap that
-/// the next one does not fit into.
-fn in_one_piece(length: usize, rest: Option<u64>) -> Option<usize> {
-    announced(length, rest).filter(|announced| *announced <= IN_ONE_PIECE)
+impl Room {
+    fn length(&self) -> usize {
+        match self {
+            Self::Small(bytes) => bytes.len(),
+            Self::Large { length, .. } => *length,
+        }
+    }
+
+    /// Adds what came of a body that will have at least `announced` bytes in all.
+    fn add(&mut self, data: &[u8], announced: u64) -> io::Result<()> {
+        let announced = usize::try_from(announced).map_err(io::Error::other)?;
+        if let Self::Small(bytes) = self
+            && announced <= FREE_OF_CHARGE
+        {
+            if bytes.capacity() < announced {
+                bytes.reserve_exact(announced - bytes.len());
+            }
+            bytes.extend_from_slice(data);
+            return Ok(());
+        }
+        let (before, end) = (self.length(), self.length() + data.len());
+        if let Self::Large { map, length } = self
+            && let Some(place) = map.get_mut(before..end)
+        {
+            place.copy_from_slice(data);
+            *length = end;
+            return Ok(());
+        }
+        // The first time, or one whose length is not announced became longer.
+        let mut map = MmapMut::map_anon(announced.max(before.saturating_mul(2)))?;
+        map[..before].copy_from_slice(self.bytes());
+        map[before..end].copy_from_slice(data);
+        *self = Self::Large { map, length: end };
+        Ok(())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large { map, length } => &map[..*length],
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Small(bytes) => Bytes::from(bytes),
+            large @ Self::Large { .. } => Bytes::from_owner(large),
+        }
+    }
 }
 
-fn announced(length: usize, rest: Option<u64>) -> Option<usize> {
-    Some(length.saturating_add(usize::try_from(rest?).unwrap_or(usize::MAX)))
+impl AsRef<[u8]> for Room {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
 }
 
 #[cfg(test)]
@@ -227,48 +272,40 @@ mod tests {
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 
-    #[test]
-    fn room_grows_with_what_came_and_never_beyond_what_is_announced() {
-        for (length, rest, expected) in [
-            (0, Some(0), 0),
-            (300, Some(0), 300),
-            (300, Some(1 << 20), 8 << 10),
-            (4 << 10, Some(1 << 20), 16 << 10),
-            (400 << 10, Some(100 << 10), 500 << 10),
-            (100 << 10, Some(8 << 20), 400 << 10),
-            (usize::MAX / 2, Some(u64::MAX), usize::MAX),
-            (70 << 10, None, 128 << 10),
-        ] {
-            assert_eq!(room(length, rest), expected, "{length} of {rest:?}");
-        }
-    }
-
     #[tokio::test]
     async fn a_body_is_charged_for_what_came_and_not_for_what_it_announces() {
         let budget: Arc<Budget> = Arc::default();
+        let bounds = Bounds {
+            max_inflight: 200 << 10,
+            ..BOUNDS
+        };
         let charged = async |came: usize| {
             let body = Body::new(Frames {
                 sizes: vec![came],
                 announced: Some(100 << 10),
             });
-            let mut half = Box::pin(read(body, BOUNDS, &budget));
+            let mut half = Box::pin(read(body, bounds, &budget));
             let pending = poll_fn(|cx| Poll::Ready(half.as_mut().poll(cx).is_pending())).await;
             assert!(pending);
             (half, budget.used.load(Ordering::Relaxed))
         };
         let (slow, used) = charged(1 << 10).await;
-        assert_eq!(used, 8 << 10);
+        assert_eq!(used, 64 << 10);
         let (half, used) = charged(20 << 10).await;
-        assert_eq!(used, 88 << 10);
-        let refused = read_bytes(100 << 10, &budget).await.unwrap_err();
+        assert_eq!(used, 128 << 10);
+        let refused = read(Body::from(vec![b'x'; 100 << 10]), bounds, &budget)
+            .await
+            .unwrap_err();
         assert_eq!(refused, BodyError::NoMemory);
         drop(half);
-        let _fits = read_bytes(100 << 10, &budget).await.unwrap();
+        let _fits = read(Body::from(vec![b'x'; 100 << 10]), bounds, &budget)
+            .await
+            .unwrap();
         drop(slow);
     }
 
     #[tokio::test]
-    async fn a_body_that_comes_in_pieces_is_charged_for_its_length_in_the_end() {
+    async fn a_body_that_comes_in_pieces_is_charged_in_steps_of_what_came() {
         let budget: Arc<Budget> = Arc::default();
         let body = Body::new(Frames {
             sizes: vec![8 << 10; 12],
@@ -276,7 +313,7 @@ mod tests {
         });
         let (bytes, _share) = read(body, BOUNDS, &budget).await.unwrap();
         assert_eq!(bytes.len(), 96 << 10);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 96 << 10);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 128 << 10);
     }
 
     #[tokio::test]

@@ -45,11 +45,7 @@ impl Fate {
         match (self, first) {
             (Self::FailsOnce, true) => Reply::new(500, ""),
             (Self::NotFound, _) => Reply::new(404, "no such page"),
-            (Self::Redirected, _) => Reply::Answer(
-                302,
-                "Location: http://127.0.0.1:9/\r\n".to_owned(),
-                String::new(),
-            ),
+            (Self::Redirected, _) => Reply::new(302, "").with("Location", "http://127.0.0.1:9/"),
             (Self::ResetOnce, true) => Reply::ResetMidway,
             (Self::GarbageOnce, true) => Reply::Garbage,
             (Self::Slow, _) => Reply::Slow(Duration::from_millis(20), Box::new(fine)),

@@ -21,7 +21,7 @@ use crate::inbox::{
 /// Offers in one transaction.
 const MAX_OFFERS: usize = 512;
 /// How often a transaction waits for what is just arriving.
-const JOIN_ROUNDS: usize = 4;
+const JOIN_ROUNDS: usize = 8;
 /// Bytes of bodies in one transaction.
 const MAX_BYTES: usize = 16 << 20;
 /// Settled leases in one transaction.

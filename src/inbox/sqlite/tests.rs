@@ -334,14 +334,15 @@ async fn making_room_reads_nothing_that_cannot_go() {
 async fn the_log_moves_into_the_file_in_the_background() {
     let folder = tempfile::tempdir().unwrap();
     let inbox = open(folder.path());
-    let big: &'static str = Box::leak("x".repeat(12 << 20).into_boxed_str());
+    // More than a quarter of the longest log.
+    let big: &'static str = Box::leak("x".repeat(20 << 20).into_boxed_str());
     let batch = Batch {
         offers: vec![event("a").body(big).offer()],
         ..Batch::default()
     };
     inbox.commit(Arc::new(batch), at(0)).await.unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while inbox.log.bytes_copied() < (12 << 20) {
+    while inbox.log.bytes_copied() < (20 << 20) {
         assert!(std::time::Instant::now() < deadline, "nothing was copied");
         tokio::task::yield_now().await;
     }

@@ -27,9 +27,6 @@ pub(super) struct Work<'a> {
     pub(super) free: Vec<Claim>,
 }
 
-/// Some deliveries, each by its event and its sink.
-type Deliveries = Vec<(Seq, SinkId)>;
-
 /// What is known of an event's subject before it is judged.
 struct Known {
     lane: i64,

@@ -30,7 +30,7 @@ pub(super) const END_LEASES: &str = "UPDATE lanes INDEXED BY lanes_by_time SET a
 #[derive(Debug, Default)]
 pub(super) struct Log {
     /// Frames in use above which the writer waits to be able to finish the checkpoint; above half
-    /// of it the writer does so when nobody else is at it, and at each eighth the background
+    /// of it the writer does so when nobody else is at it, and at each quarter the background
     /// checkpoint is woken.
     most: u64,
     /// Frames in use, after the last commit.
@@ -239,7 +239,7 @@ impl Writer {
         if pages < copied {
             // The log began anew.
             self.log.copied.store(0, Ordering::Relaxed);
-        } else if pages - copied > self.log.most / 8 {
+        } else if pages - copied > self.log.most / 4 {
             // A full channel means that the checkpointer is awake already.
             let _awake = wake.try_send(());
         }
