@@ -65,15 +65,30 @@ fn nothing_is_missing_at_the_sinks_and_no_command_is_started_twice() {
     let receiver = start(folder.path(), &fake);
     wait_until_settled(&receiver);
 
-    let seen = fake.received();
+    let repeated = nothing_is_missing(&fake.received(), &events);
+    let interrupted = no_command_is_started_twice(&receiver, &commands);
+    soak_line(
+        5,
+        "kill -9 while sinks deliver",
+        &format!(
+            "{rounds} kills, {} events, none missing, {repeated} repeated and marked; {} commands, \
+             {interrupted} interrupted, none started twice",
+            events.len(),
+            commands.len()
+        ),
+    );
+}
+
+/// Returns how many requests were repetitions.
+fn nothing_is_missing(seen: &[Received], events: &[String]) -> usize {
     let mut of_event: BTreeMap<String, Vec<&Received>> = BTreeMap::new();
-    for request in &seen {
+    for request in seen {
         of_event
             .entry(request.event_id())
             .or_default()
             .push(request);
     }
-    for id in &events {
+    for id in events {
         assert!(of_event.contains_key(id), "{id} is missing");
     }
     let mut repeated = 0;
@@ -83,16 +98,20 @@ fn nothing_is_missing_at_the_sinks_and_no_command_is_started_twice() {
             repeated += 1;
         }
     }
-    let log = fs::read_to_string(folder.path().join("commands.log")).unwrap();
+    repeated
+}
+
+/// Returns how many were given up because their attempt was interrupted.
+fn no_command_is_started_twice(receiver: &Receiver, commands: &[String]) -> usize {
+    let log = fs::read_to_string(receiver.folder.join("commands.log")).unwrap();
     let times = |id: &str| {
-        log.lines()
-            .filter(|line| *line == format!("began {id}"))
-            .count()
+        let began = format!("began {id}");
+        log.lines().filter(|line| *line == began).count()
     };
     let dead = receiver.rows_of("deliveries?sink=run&state=dead");
     let is_dead = |id: &str| dead.iter().any(|row| row["event_id"] == *id);
     let mut interrupted = 0;
-    for id in &commands {
+    for id in commands {
         assert!(
             times(id) <= 1,
             "the command {id} was started {} times",
@@ -104,14 +123,5 @@ fn nothing_is_missing_at_the_sinks_and_no_command_is_started_twice() {
         );
         interrupted += usize::from(is_dead(id));
     }
-    soak_line(
-        5,
-        "kill -9 while sinks deliver",
-        &format!(
-            "{rounds} kills, {} events, none missing, {repeated} repeated and marked; {} commands, \
-             {interrupted} interrupted, none started twice",
-            events.len(),
-            commands.len()
-        ),
-    );
+    interrupted
 }

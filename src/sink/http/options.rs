@@ -68,6 +68,7 @@ impl fmt::Debug for HttpOptions {
 
 /// What is sent.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a sink")]
 pub enum Body {
     /// The pushed bytes.
     Push,

@@ -38,6 +38,7 @@ async fn fate(preset: &str, status: u16, body: &str) -> Fate {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of answers")]
 #[tokio::test]
 async fn robots_that_answer_200_to_failures_are_understood() {
     let long = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP \
