@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::tidy::{ROOT, assert_none, read, sources};
 
 /// Licences whose terms a binary under Apache-2.0 can keep.
-const LICENCES: [&str; 10] = [
+const LICENCES: [&str; 11] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "BSL-1.0",
     "CC0-1.0",
     "ISC",
     "MIT",

@@ -8,10 +8,8 @@ use serde::{Deserializer, Serializer, de::Error as _};
 
 use super::super::text;
 use crate::filter::Expression;
+use crate::sink::http::ANSWER_NAMES as ANSWER;
 use crate::words::WORDS;
-
-/// What a condition about an answer may speak of.
-const ANSWER: [&str; 3] = ["status", "headers", "body"];
 
 /// What earlier answers said about the subject, by name.
 const REMEMBERED: &str = "remembered";

@@ -88,9 +88,10 @@ impl ExecSink {
             if name.is_empty() || name.contains(['=', '\0']) {
                 faults.add(&key, "is no name of a variable");
             } else if name.starts_with("FLASHDUTY_") {
-                faults.add(
+                faults.allow(
                     &key,
                     "is a name that the sink itself gives a value, or a setting",
+                    "a variable whose name does not begin with FLASHDUTY_",
                 );
             }
         }

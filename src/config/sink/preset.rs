@@ -39,8 +39,10 @@ pub(in crate::config) fn lay_below(merged: &mut Table, places: &mut BTreeMap<Str
             Some(Value::String(word)) if word == "en" => Lang::En,
             _ => Lang::default(),
         };
-        if !sink.contains_key("type") {
-            sink.insert("type".to_owned(), Value::String("http".to_owned()));
+        let http = Value::String("http".to_owned());
+        // Presets are of one type; the key itself is refused where it is another.
+        if sink.entry("type").or_insert(http.clone()) != &http {
+            continue;
         }
         let Some(mut below) = preset::defaults(&preset, lang) else {
             continue;

@@ -40,11 +40,12 @@ proptest! {
         let plain = tail.replace(|c: char| !c.is_ascii_alphanumeric(), "");
         let url = format!("\"https://tickets.example/S3cret~{plain}?key=S3cret~{plain}\"");
         let path = format!("\"/S3cret~{plain}\"");
+        let template = format!("\"S3cret~{plain}\"");
         let proxy = format!("\"http://u:S3cret~{plain}@proxy.example:3128\"");
         let text = format!(
             "[admin]\ntoken = {quoted}\n[source]\ntoken = [{quoted}, {quoted}]\nheaders = {{ X-Team = {quoted} }}\n\
              [flashduty]\napp_key = {quoted}\n[sink.a]\ntype = \"http\"\nurl = {url}\npath = {path}\nproxy = {proxy}\n\
-             template = {quoted}\nsigning_secret = [{quoted}, {quoted}]\nheaders = {{ Authorization = {quoted} }}\n"
+             template = {template}\nsigning_secret = [{quoted}, {quoted}]\nheaders = {{ Authorization = {quoted} }}\n"
         );
         let place = Place::with_file(&text);
         let shown = everything_shown(&place.load().unwrap());

@@ -74,7 +74,7 @@ refused! {
 
     success_knows_nothing_of_the_event:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nsuccess = \"title == 'x'\""
-        => r#"config.toml:4: sink.a.success = "title == 'x'": at column 1: unknown name title; there are: status, headers, body; allowed: a condition in CEL over status, headers, body"#;
+        => r#"config.toml:4: sink.a.success = "title == 'x'": at column 1: unknown name title; there are: status, headers, body, text; allowed: a condition in CEL over status, headers, body"#;
 
     retry_on_says_where_it_is_wrong:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nretry_on = \"status in [500\""
@@ -151,14 +151,6 @@ refused! {
     a_preset_is_for_http:
         "[sink.a]\ntype = \"exec\"\ncommand = [\"/bin/true\"]\npreset = \"feishu\""
         => r#"
-        from preset feishu: sink.a.max_bytes = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
-        from preset feishu: sink.a.method = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
-        from preset feishu: sink.a.pause = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
-        from preset feishu: sink.a.retry_on = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
-        from preset feishu: sink.a.signature = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
-        from preset feishu: sink.a.success = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
-        from preset feishu: sink.a.template = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
-        from preset feishu: sink.a.timezone = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
         config.toml:4: sink.a.preset = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
         "#;
 
@@ -180,11 +172,11 @@ refused! {
 
     a_pointer_into_the_answer_begins_with_a_slash:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nremember = { ticket = \"key\" }"
-        => r#"config.toml:4: sink.a.remember.ticket = "key": does not begin with a slash"#;
+        => r#"config.toml:4: sink.a.remember.ticket = "key": does not begin with a slash; allowed: a JSON pointer, such as "/data/key""#;
 
     what_is_remembered_has_a_plain_name:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nremember = { \"the-key\" = \"/key\" }"
-        => r#"config.toml:4: sink.a.remember.the-key = "/key": is no name for what is remembered"#;
+        => r#"config.toml:4: sink.a.remember.the-key = "/key": is no name for what is remembered; allowed: 1 to 64 of A-Z, a-z, 0-9 and '_'"#;
 
     a_header_that_the_sink_sets_is_refused:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nheaders = { Idempotency-Key = \"x\" }"
@@ -208,7 +200,7 @@ refused! {
 
     a_variable_of_the_receiver_is_not_passed_on:
         "[sink.a]\ntype = \"exec\"\ncommand = [\"/bin/true\"]\nenv = [\"HTTP_PROXY\", \"FLASHDUTY__ADMIN__TOKEN\"]"
-        => r#"config.toml:4: sink.a.env[1] = "FLASHDUTY__ADMIN__TOKEN": is a name that the sink itself gives a value, or a setting"#;
+        => r#"config.toml:4: sink.a.env[1] = "FLASHDUTY__ADMIN__TOKEN": is a name that the sink itself gives a value, or a setting; allowed: a variable whose name does not begin with FLASHDUTY_"#;
 
     an_exit_code_fits_a_byte:
         "[sink.a]\ntype = \"exec\"\ncommand = [\"/bin/true\"]\nretry_exit_codes = [75, 256]"

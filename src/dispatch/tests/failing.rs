@@ -243,9 +243,11 @@ async fn what_an_answer_said_is_there_for_the_next_attempt_of_its_subject() {
     let mut set = set_with(vec![Ok(remember)], None, remembering).await;
     set.offer("a", false, NEW).await;
     set.begins().await;
-    set.until_counted("delivered").await;
-    set.stop.cancel();
     let mut offer = set.another("a2", "a");
+    set.stop.cancel();
+    set.dispatching.await.unwrap().unwrap();
+    set.committer.finish();
+    set.committing.await.unwrap().unwrap();
     let mut claim = crate::inbox::Claim::new(set.sink, 1, Duration::from_secs(60));
     claim.remembered = true;
     offer.claims.push(claim);

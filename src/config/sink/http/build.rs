@@ -194,9 +194,11 @@ impl HttpSink {
             let key = format!("remember.{name}");
             let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
-                faults.add(&key, "is no name for what is remembered");
+                let allowed = "1 to 64 of A-Z, a-z, 0-9 and '_'";
+                faults.allow(&key, "is no name for what is remembered", allowed);
             } else if let Err(what) = is_pointer(pointer) {
-                faults.add(&key, what);
+                let allowed = "a JSON pointer, such as \"/data/key\"";
+                faults.allow(&key, what, allowed);
             }
         }
     }
