@@ -32,6 +32,7 @@ mod events;
 mod explain;
 mod files;
 mod gate;
+mod held;
 mod hostile;
 mod killed;
 mod promises;

@@ -134,6 +134,16 @@ fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
         .collect()
 }
 
+/// The line with `mounted` in place of the files it names.
+fn with_files_from(line: &str, mounted: &Path) -> String {
+    let parts = line.split("\"file:").enumerate();
+    let here = parts.map(|(number, part)| match (number, part.split_once('"')) {
+        (0, _) | (_, None) => part.to_owned(),
+        (_, Some((_, rest))) => format!("\"file:{}\"{rest}", mounted.display()),
+    });
+    here.collect()
+}
+
 #[test]
 fn every_configuration_that_is_shown_is_accepted() {
     let mut shown: Vec<(String, String)> = Vec::new();
@@ -156,14 +166,16 @@ fn every_configuration_that_is_shown_is_accepted() {
         // The secrets that are mounted where it is deployed.
         let secret = folder.path().join("secret");
         fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
-        let here: String = text
-            .split("\"file:")
-            .enumerate()
-            .map(|(number, part)| match (number, part.split_once('"')) {
-                (0, _) | (_, None) => part.to_owned(),
-                (_, Some((_, rest))) => format!("\"file:{}\"{rest}", secret.display()),
-            })
-            .collect();
+        let url = folder.path().join("url");
+        fs::write(&url, "https://tools.example.com/hook/0123456789abcdef").unwrap();
+        let lines = text.lines().map(|line| {
+            let mounted = match line.starts_with("url = ") {
+                true => &url,
+                false => &secret,
+            };
+            with_files_from(line, mounted)
+        });
+        let here = lines.collect::<Vec<_>>().join("\n");
         let file = folder.path().join("shown.toml");
         fs::write(&file, here).unwrap();
         let checked = run(

@@ -74,11 +74,11 @@ refused! {
 
     success_knows_nothing_of_the_event:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nsuccess = \"title == 'x'\""
-        => r#"config.toml:4: sink.a.success = "title == 'x'": at column 1: unknown name title; there are: status, headers, body, text; allowed: a condition in CEL over status, headers, body"#;
+        => r#"config.toml:4: sink.a.success = "title == 'x'": at column 1: unknown name title; there are: status, headers, body, text; allowed: a condition in CEL over status, headers, body, text"#;
 
     retry_on_says_where_it_is_wrong:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nretry_on = \"status in [500\""
-        => r#"config.toml:4: sink.a.retry_on = "status in [500": at column 11: this bracket is never closed; a ] is missing; allowed: a condition in CEL over status, headers, body"#;
+        => r#"config.toml:4: sink.a.retry_on = "status in [500": at column 11: this bracket is never closed; a ] is missing; allowed: a condition in CEL over status, headers, body, text"#;
 
     skip_when_says_where_it_is_wrong:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nskip_when = \"rembered.ticket == 1\""
