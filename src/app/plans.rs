@@ -32,6 +32,9 @@ const STALLS_AFTER: Duration = Duration::from_secs(1);
 /// What a lease lasts beyond the attempt: to settle it, and for clocks that differ.
 const MARGIN: Duration = Duration::from_secs(30);
 
+/// What a sink may take beyond its timeout to say so.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The word by which conditions and templates ask for what earlier answers said.
 const REMEMBERED: &str = "remembered";
 
@@ -71,6 +74,7 @@ pub(super) fn plan(
 ) -> anyhow::Result<Plan> {
     let settings = &loaded.settings;
     let delivery = &sink.delivery;
+    let mut longest = None;
     let made = match &sink.to {
         Destination::Log(log) => {
             let options = LogSinkOptions {
@@ -89,6 +93,7 @@ pub(super) fn plan(
         Destination::Exec(exec) => {
             let options = exec.options(delivery);
             let options = options.map_err(|faults| blame(loaded, name, &faults))?;
+            longest = Some(options.longest_attempt());
             exec_sink(options, settings, exec, parts).map(|sink| (sink, false))
         }
         Destination::File(file) => {
@@ -113,7 +118,7 @@ pub(super) fn plan(
         concurrency: pace.concurrency,
         slots: pace.slots,
         lease: pace.lease,
-        timeout: pace.timeout,
+        timeout: longest.or(pace.timeout),
         stalls_after: pace.stalls_after,
         rates: Arc::clone(&delivery.rate),
         remembers,
@@ -167,6 +172,9 @@ impl Pace {
             ..
         } = sink.delivery;
         let (concurrency, attempt) = (concurrency.unwrap_or(1), timeout.unwrap_or_default());
+        // The sink keeps the time itself and can say how far it got; this one is for a sink that
+        // does not come back at all.
+        let timeout = timeout.map(|attempt| attempt + GRACE);
         let one_each = Self {
             batch: 1,
             concurrency,

@@ -63,6 +63,8 @@ pub struct SqliteInbox {
     log: Arc<Log>,
     routes: Arc<Routes>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Those that only read.
+    readers: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<StoreLock>>,
     unclean: bool,
 }
@@ -83,7 +85,7 @@ impl SqliteInbox {
         let mut writer = Writer::new(opened.writer, options.clone(), Arc::clone(&log))
             .map_err(|error| open::broken(place, &error))?;
         let routes = Arc::clone(&writer.cache.routes);
-        let mut threads = Vec::new();
+        let (mut threads, mut readers) = (Vec::new(), Vec::new());
         let mut reads = None;
         if let Some(path) = path {
             let connect = |made: rusqlite::Result<Connection>| {
@@ -98,7 +100,7 @@ impl SqliteInbox {
                 .name("store-read".to_owned())
                 .spawn(move || receive.iter().for_each(|job| job(&reader)))
                 .map_err(failed)?;
-            threads.push(thread);
+            readers.push(thread);
             reads = Some(send);
         }
         let (jobs, receive) = channel::<Job>();
@@ -115,6 +117,7 @@ impl SqliteInbox {
             log,
             routes,
             threads: Mutex::new(threads),
+            readers: Mutex::new(readers),
             lock: Mutex::new(opened.lock),
             unclean: opened.unclean,
         })

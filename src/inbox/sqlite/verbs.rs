@@ -1,7 +1,8 @@
 //! The verbs of the inbox, each as work for the writer's thread or the reader's.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -148,7 +149,7 @@ impl Inbox for SqliteInbox {
                 let _heard = answer.send(check::quick_check(&path, &log));
             })
             .map_err(|error| InboxError::Refused(error.to_string()))?;
-        self.threads
+        self.readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(thread);
@@ -215,31 +216,38 @@ impl Inbox for SqliteInbox {
 
     async fn close(&self) -> Result<(), InboxError> {
         self.log.closing.store(true, Ordering::Relaxed);
+        self.reads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // A reader could keep a part of the log from being moved into the file, and would move it
+        // itself when it closes, where nobody sees whether that works.
+        let readers = join_all(&self.readers).await;
         let flushed = self.write(Writer::close).await;
         self.jobs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        self.reads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let threads =
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         // Closing the last connection moves the log into the file, which may take a moment.
-        let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().all(|thread| thread.join().is_ok())
-        })
-        .await;
+        let joined = join_all(&self.threads).await.and_then(|()| readers);
         self.lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        match joined {
-            Ok(true) => flushed,
-            Ok(false) | Err(_) => Err(InboxError::Broken(
-                "a thread of the store panicked".to_owned(),
-            )),
-        }
+        joined.and(flushed)
+    }
+}
+
+/// Waits for threads that were told to end; fails when one of them panicked.
+async fn join_all(threads: &Mutex<Vec<JoinHandle<()>>>) -> Result<(), InboxError> {
+    let threads = std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
+    let joined = tokio::task::spawn_blocking(move || {
+        threads.into_iter().all(|thread| thread.join().is_ok())
+    });
+    match joined.await {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(InboxError::Broken(
+            "a thread of the store panicked".to_owned(),
+        )),
     }
 }
