@@ -229,7 +229,7 @@ impl Inbox for SqliteInbox {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         // Closing the last connection moves the log into the file, which may take a moment.
-        let joined = join_all(&self.threads).await.and_then(|()| readers);
+        let joined = join_all(&self.threads).await.and(readers);
         self.lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
