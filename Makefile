@@ -35,7 +35,7 @@ test: brokers ## every check there is, with small counts; what CI runs
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --all-features --locked
 
 .PHONY: soak
-soak: compiler ## the end-to-end tests with full counts, one by one, and their table; an hour or so
+soak: compiler ## the end-to-end tests with full counts, one by one, and their table; half an hour or so
 	@scripts/install.sh $(TEST_TOOLS)
 	@mkdir -p target
 	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it --test quiet -- --test-threads=1 --nocapture \
