@@ -138,7 +138,13 @@ impl Set {
     /// Offers an event that is `age` old.
     async fn offer(&self, id: &str, command: bool, age: Duration) -> Seq {
         let offer = self.build(id, command, age);
-        self.committer.offer(offer).await.unwrap().unwrap().seq
+        // The store works in a thread of its own: a paused clock, which leaps to the next timer as
+        // soon as no task has work, stands still while a blocking one waits.
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || ended.recv());
+        let seq = self.committer.offer(offer).await.unwrap().unwrap().seq;
+        drop(end);
+        seq
     }
 
     fn build(&self, id: &str, command: bool, age: Duration) -> Offer {
