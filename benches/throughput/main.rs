@@ -14,6 +14,8 @@
 )]
 
 mod baseline;
+#[path = "../setup/mod.rs"]
+mod setup;
 mod load;
 mod million;
 mod server;
