@@ -29,6 +29,7 @@ mod dependencies;
 mod disk;
 mod drain;
 mod events;
+mod exec;
 mod explain;
 mod files;
 mod gate;
