@@ -11,6 +11,8 @@
     reason = "the harness serves the other end-to-end tests as well"
 )]
 
+#[path = "../it/fake/mod.rs"]
+mod fake;
 #[path = "../it/http.rs"]
 mod http;
 #[path = "../it/lines.rs"]
@@ -20,6 +22,7 @@ mod load;
 #[path = "../it/receiver.rs"]
 mod receiver;
 
+mod others;
 mod output;
 mod slow;
 
