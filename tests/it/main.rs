@@ -35,6 +35,7 @@ mod gate;
 mod held;
 mod hostile;
 mod killed;
+mod power;
 mod promises;
 mod races;
 mod refusals;
