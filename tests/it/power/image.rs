@@ -52,11 +52,29 @@ impl Image {
     /// Soon, `spare` bytes from now, writing fails where nothing was written before, until
     /// [`Image::heal`].
     pub(super) fn fail_after(&self, spare: u64) {
+        // A loop device takes a write that was done in part for one that was done. Half a page is
+        // never done.
+        std::fs::write(self.queue().join("max_sectors_kb"), "4").unwrap();
         self.volume.fill(spare);
     }
 
     pub(super) fn heal(&self) {
         std::fs::remove_file(self.volume.path().join("filler")).unwrap();
+        let queue = self.queue();
+        let most = std::fs::read(queue.join("max_hw_sectors_kb")).unwrap();
+        std::fs::write(queue.join("max_sectors_kb"), most).unwrap();
+    }
+
+    /// Where the settings of the loop device are.
+    fn queue(&self) -> PathBuf {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let here = self.path().to_str().unwrap();
+        let mut lines = mounts.lines().map(|line| line.split(' '));
+        let device = lines.find_map(|mut words| {
+            let device = words.next()?.strip_prefix("/dev/")?;
+            (words.next() == Some(here)).then_some(device)
+        });
+        Path::new("/sys/block").join(device.unwrap()).join("queue")
     }
 
     /// Mounts what the disk kept. Nobody may use it any more.
