@@ -36,6 +36,7 @@ mod gate;
 mod held;
 mod hostile;
 mod killed;
+mod power;
 mod promises;
 mod races;
 mod refusals;
