@@ -53,12 +53,25 @@ impl Share {
             .fetch_add(self.left_behind, Ordering::Relaxed);
     }
 
-    /// Grows to `bytes`, unless all shares would then exceed `limit`.
+    /// Grows to `bytes`, unless all shares would then exceed `limit`. One that does not fit gives
+    /// back all it has in the same step: of two that do not fit together, one is refused.
     fn grow_to(&mut self, bytes: u64, limit: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let used = self.budget.used.fetch_add(more, Ordering::Relaxed) + more;
-        self.bytes += more;
-        used <= limit
+        let fits = |used: u64| used + more <= limit;
+        let next = |used: u64| {
+            if fits(used) {
+                used + more
+            } else {
+                used - self.bytes
+            }
+        };
+        let used = &self.budget.used;
+        let before = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            Some(next(used))
+        });
+        let fitted = before.is_ok_and(fits);
+        self.bytes = if fitted { self.bytes + more } else { 0 };
+        fitted
     }
 }
 
@@ -262,6 +275,18 @@ mod tests {
         assert_eq!(left.len(), 14, "150 KiB of 11 KiB each");
         drop(left);
         let _fits = read_bytes(10 << 10, &budget).await.unwrap();
+    }
+
+    #[test]
+    fn of_two_that_do_not_fit_together_only_one_is_refused() {
+        let budget = Arc::default();
+        let (mut one, mut other) = (Share::none(&budget), Share::none(&budget));
+        assert!(one.grow_to(75, 150) && other.grow_to(75, 150));
+        assert!(!one.grow_to(76, 150), "no room");
+        // Before the first one's bytes are gone.
+        assert!(other.grow_to(150, 150), "all of it is free");
+        drop((one, other));
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
