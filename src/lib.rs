@@ -14,6 +14,7 @@ pub mod template;
 pub mod preset;
 pub mod sign;
 pub mod source;
+pub mod flashduty;
 pub mod inbox;
 pub mod routing;
 pub mod sink;
