@@ -20,6 +20,7 @@ pub mod routing;
 pub mod sink;
 pub mod lifecycle;
 pub mod dispatch;
+pub mod recover;
 pub mod listener;
 pub mod intake;
 pub mod admin;

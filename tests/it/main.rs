@@ -18,6 +18,7 @@ mod http;
 mod lines;
 mod load;
 mod receiver;
+mod sender;
 mod strace;
 mod volume;
 
@@ -37,6 +38,7 @@ mod hostile;
 mod killed;
 mod promises;
 mod races;
+mod recover;
 mod refusals;
 mod reload;
 mod replay;
