@@ -1,4 +1,4 @@
-//! The JSON API under `/api/v1/`: what the inbox holds, and the two things that can be set going.
+//! The JSON API under `/api/v1/`: what the inbox holds, and the things that can be set going.
 //!
 //! Every answer is JSON, a problem document, or the exact bytes of a body.
 
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::params::{MAX_LIMIT, Named, Params, refused};
-use super::{Shared, changes};
+use super::{Shared, changes, recovery};
 use crate::event::{Outcome, Seq, Subject};
 use crate::inbox::query::{
     AuditRow, Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page,
@@ -130,6 +130,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/unreadable/{id}", get(unreadable))
         .route("/unreadable/{id}/body", get(unreadable_body))
         .route("/unreadable/{id}/offer", post(offer_unreadable))
+        .route("/recover", get(recovery::progress).post(recovery::begin))
         .route("/reload", post(reload))
 }
 

@@ -10,6 +10,7 @@ pub mod changes;
 mod exposition;
 mod params;
 mod process;
+pub mod recovery;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,7 @@ use crate::intake::health::{self, Health};
 use crate::intake::problem::Problem;
 use crate::listener::RefuseHead;
 use crate::metrics::Metrics;
+use crate::recover::{Ask, Progress};
 use crate::routing::Target;
 
 /// What the admin listener shows and does.
@@ -68,6 +70,10 @@ pub trait AdminHooks: Send + Sync {
     /// Offers an unreadable push to the inbox again and, when it is taken, removes it from the box.
     /// A problem says why it still cannot be used, or that it is not there (404).
     async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem>;
+    /// Begins a look into the sender's history. A problem says why not.
+    fn recover(&self, ask: Ask) -> Result<Progress, Problem>;
+    /// How the last look goes, or went, that was asked for here.
+    fn recovered(&self) -> Progress;
     /// The sink called `name` as it is configured now; `None` when it is not, or is off.
     fn target(&self, name: &str) -> Option<Target>;
     /// Deliveries were changed by hand: what waits is to be looked for anew.
@@ -157,6 +163,8 @@ async fn index() -> &'static str {
         "GET  /api/v1/audit                    what was replayed and dropped by hand\n",
         "POST /api/v1/replay                   delivers again what its body selects\n",
         "POST /api/v1/drop                     gives up what its body selects\n",
+        "POST /api/v1/recover                  fetches from the sender's history since a time\n",
+        "GET  /api/v1/recover                  how that goes, or went\n",
         "GET  /api/v1/unreadable               pushes that could not be understood\n",
         "GET  /api/v1/unreadable/{id}          one of them\n",
         "GET  /api/v1/unreadable/{id}/body     the bytes as they came\n",

@@ -14,6 +14,8 @@ use crate::inbox::query::UnreadableRow;
 use crate::inbox::{Committer, Inbox, InboxError, Offer};
 use crate::intake::Arrival;
 use crate::intake::problem::Problem;
+use crate::lifecycle::Lifecycle;
+use crate::recover::{Ask, NotBegun, Progress, Recovery};
 use crate::routing::Target;
 
 pub(super) struct Hooks {
@@ -21,6 +23,8 @@ pub(super) struct Hooks {
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) committer: Committer,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) recovery: Arc<Recovery>,
+    pub(super) lifecycle: Lifecycle,
 }
 
 #[async_trait]
@@ -70,6 +74,22 @@ impl AdminHooks for Hooks {
             event_id,
             seq: Some(offered.seq),
         })
+    }
+
+    fn recover(&self, ask: Ask) -> Result<Progress, Problem> {
+        self.recovery
+            .begin(ask, &self.lifecycle)
+            .map_err(|refused| {
+                let status = match refused {
+                    NotBegun::Busy => StatusCode::CONFLICT,
+                    NotBegun::Off => StatusCode::UNPROCESSABLE_ENTITY,
+                };
+                Problem::new(status, refused.to_string())
+            })
+    }
+
+    fn recovered(&self) -> Progress {
+        self.recovery.by_hand()
     }
 
     fn target(&self, name: &str) -> Option<Target> {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use secrecy::SecretString;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 
 use super::sinks::{Prepared, Sinks};
-use super::wiring;
+use super::{recovery, wiring};
 use crate::config::watch::{FileWatch, Seen};
 use crate::config::{self, ConfigSource, Loaded, Settings};
 use crate::dispatch::Neglected;
@@ -18,6 +18,7 @@ use crate::intake::Rules;
 use crate::lifecycle::Lifecycle;
 use crate::listener::ListenerOptions;
 use crate::metrics::Metrics;
+use crate::recover;
 use crate::telemetry::Telemetry;
 
 /// What is in force now.
@@ -32,6 +33,7 @@ pub struct Live {
     /// Other files may have to be watched.
     rewatch: Notify,
     sinks: Sinks,
+    recovery: watch::Sender<Option<Arc<recover::Plan>>>,
     /// What the sinks start with.
     prepared: Mutex<Option<Prepared>>,
     telemetry: Option<Telemetry>,
@@ -52,6 +54,7 @@ impl Live {
         let prepared = sinks.prepare(&loaded)?;
         let routing = sinks.routing(&loaded.settings).await?;
         let rules = wiring::rules(&loaded, routing)?;
+        let recovery = recovery::plan(&loaded)?;
         for file in &loaded.files {
             tracing::info!("configuration read from {}", file.display());
         }
@@ -70,6 +73,7 @@ impl Live {
             settings: ArcSwap::from_pointee(settings),
             rewatch: Notify::new(),
             sinks,
+            recovery: watch::Sender::new(recovery),
             prepared: Mutex::new(Some(prepared)),
             telemetry,
             metrics,
@@ -106,6 +110,11 @@ impl Live {
 
     pub(super) fn admin_token(&self) -> Arc<ArcSwapOption<SecretString>> {
         Arc::clone(&self.admin_token)
+    }
+
+    /// What is recovered, also after a reload.
+    pub(super) fn recovery(&self) -> watch::Receiver<Option<Arc<recover::Plan>>> {
+        self.recovery.subscribe()
     }
 
     pub(super) fn neglected(&self) -> Neglected {
@@ -147,6 +156,7 @@ impl Live {
         let prepared = self.sinks.prepare(&loaded)?;
         let routing = self.sinks.routing(&loaded.settings).await?;
         let rules = wiring::rules(&loaded, routing)?;
+        let recovery = recovery::plan(&loaded)?;
         let settings = &loaded.settings;
         if let Some(telemetry) = &self.telemetry {
             telemetry
@@ -170,6 +180,7 @@ impl Live {
         self.watched.store(Arc::new(loaded.watched));
         self.rewatch.notify_one();
         self.settings.store(Arc::new(loaded.settings));
+        self.recovery.send_replace(recovery);
         Ok(merged.kept)
     }
 

@@ -10,6 +10,7 @@ mod health;
 mod hooks;
 mod live;
 mod plans;
+mod recovery;
 mod sinks;
 mod wiring;
 
@@ -35,6 +36,7 @@ use crate::intake::{self, Intake, Refusals};
 use crate::lifecycle::Lifecycle;
 use crate::listener::{Gate, Listener, ListenerMetrics, Serving};
 use crate::metrics::Metrics;
+use crate::recover::Recovery;
 use crate::stdout::Stdout;
 use crate::telemetry::Telemetry;
 
@@ -165,7 +167,8 @@ impl App {
             "ready for pushes"
         );
         running.serve_public(self.public);
-        running.serve_admin(self.admin);
+        let recovery = running.recover();
+        running.serve_admin(self.admin, recovery);
         running.tend();
         running.until_stopped(signals).await;
         let result = running.wind_up(committing).await;
@@ -222,7 +225,22 @@ impl Running {
         self.lifecycle.spawn_vital("the public listener", run);
     }
 
-    fn serve_admin(&self, listener: Listener) {
+    fn recover(&self) -> Arc<Recovery> {
+        let admission = recovery::Admit {
+            live: Arc::clone(&self.live),
+            rules: self.live.rules(),
+            inbox: self.inbox(),
+            committer: self.committer.clone(),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+        };
+        let recovery = admission.recovery();
+        let run = Arc::clone(&recovery).run(self.lifecycle.clone());
+        self.lifecycle.spawn_vital("recovery", run);
+        recovery
+    }
+
+    fn serve_admin(&self, listener: Listener, recovery: Arc<Recovery>) {
         let router = admin::router(Admin {
             inbox: self.inbox(),
             metrics: Arc::clone(&self.metrics),
@@ -232,6 +250,8 @@ impl Running {
                 inbox: self.inbox(),
                 committer: self.committer.clone(),
                 clock: Arc::clone(&self.clock),
+                recovery,
+                lifecycle: self.lifecycle.clone(),
             }),
             token: self.live.admin_token(),
             listen: listener.local_addr(),

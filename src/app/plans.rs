@@ -13,8 +13,9 @@ use crate::config::{
     Sink as SinkSettings,
 };
 use crate::dispatch::{Ages, Plan};
+use crate::flashduty::Api;
 use crate::sink::Sink;
-use crate::sink::exec::comment::{Commenter, FlashdutyApi};
+use crate::sink::exec::comment::{self, Commenter};
 use crate::sink::exec::{ExecOptions, ExecSink};
 use crate::sink::file::{FileOptions, FileSink};
 use crate::sink::http::{Body, HttpOptions, HttpSink};
@@ -225,7 +226,7 @@ fn exec_sink(
     let flashduty = &settings.flashduty;
     let commenter = match &flashduty.app_key {
         Some(key) if exec.comment => {
-            let api = FlashdutyApi::new(&flashduty.base_url, key.clone())?;
+            let api = Api::new(&flashduty.base_url, key.clone(), comment::PATIENCE)?;
             Some(Arc::new(api) as Arc<dyn Commenter>)
         }
         _ => None,

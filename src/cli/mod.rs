@@ -18,6 +18,7 @@ pub mod preset;
 pub mod printer;
 pub mod push;
 pub mod reader;
+pub mod recover;
 pub mod request;
 pub mod sample;
 pub mod serve;
@@ -100,6 +101,9 @@ pub enum Command {
     /// Give up deliveries that wait or are dead, for a reason that is kept
     #[command(after_help = change::DROP_EXAMPLES)]
     Drop(change::DropArgs),
+    /// Fetch from the sender's history what it pushed while no receiver took it
+    #[command(after_help = recover::EXAMPLES)]
+    Recover(recover::RecoverArgs),
     /// Print a ready-made sink, or list those there are
     #[command(after_help = preset::EXAMPLES)]
     Preset(preset::PresetArgs),
@@ -195,6 +199,7 @@ fn dispatch(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit> {
         Command::Deliveries(args) => one_thread()?.block_on(deliveries::run(args, config, printer)),
         Command::Replay(args) => one_thread()?.block_on(change::replay(args, config, printer)),
         Command::Drop(args) => one_thread()?.block_on(change::drop(args, config, printer)),
+        Command::Recover(args) => one_thread()?.block_on(recover::run(args, config, printer)),
         Command::Preset(args) => preset::run(&args, printer),
         Command::Unreadable(args) => one_thread()?.block_on(unreadable::run(args, config, printer)),
         Command::Health(args) => one_thread()?.block_on(health::run(args, config, printer)),

@@ -85,6 +85,14 @@ impl Printer {
         Ok(())
     }
 
+    /// The line of [`Printer::progress`] is done with.
+    pub fn progress_ends(&mut self) -> Result<(), PrintError> {
+        if self.person {
+            writeln!(self.err)?;
+        }
+        Ok(())
+    }
+
     /// Asks a person to agree; `None` where nobody can be asked.
     pub fn agrees(&mut self, question: &str) -> Result<Option<bool>, PrintError> {
         if !self.person {

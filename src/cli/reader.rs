@@ -8,13 +8,17 @@ use bytes::Bytes;
 use super::api::{Api, Query};
 use crate::admin::api::{EventDetail, Reoffered};
 use crate::admin::changes::{Action, ChangeRequest, Hand, Step};
+use crate::admin::recovery::RecoverRequest;
 use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Outcome, Route, Seq};
 use crate::inbox::Inbox;
 use crate::inbox::query::{
     DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, UnreadableRow,
 };
+use crate::recover::Progress;
 use crate::routing::Routing;
+
+const RECOVER: &str = "/api/v1/recover";
 
 /// The most rows the API gives at once.
 const PAGE: usize = 500;
@@ -171,6 +175,25 @@ impl Reader {
                 let step = hand.step(action, request).await;
                 step.map_err(|problem| anyhow!("{}", problem.detail))
             }
+        }
+    }
+
+    /// Has the receiver look into the sender's history.
+    ///
+    /// # Errors
+    /// Also when no receiver runs: what is found is for its sinks.
+    pub async fn recover(&self, request: &RecoverRequest) -> anyhow::Result<Progress> {
+        match self {
+            Self::Api(api) => found(api.post_json(RECOVER, request).await?),
+            Self::Store(..) => bail!("no receiver runs; start it, then have it recover"),
+        }
+    }
+
+    /// How that goes, or went.
+    pub async fn recovered(&self) -> anyhow::Result<Progress> {
+        match self {
+            Self::Api(api) => found(api.get(RECOVER).await?),
+            Self::Store(..) => bail!("no receiver runs"),
         }
     }
 

@@ -114,6 +114,7 @@ pub(super) fn contradictions(settings: &Settings, report: &mut Report<'_>) {
     source(settings, report);
     envelope(settings, report);
     flashduty(settings, report);
+    recover(settings, report);
     sink::contradictions(
         &settings.sinks,
         settings.flashduty.app_key.is_some(),
@@ -122,15 +123,51 @@ pub(super) fn contradictions(settings: &Settings, report: &mut Report<'_>) {
 }
 
 fn flashduty(settings: &Settings, report: &mut Report<'_>) {
-    let uri = settings.flashduty.base_url.parse::<http::Uri>();
-    let is_base = uri.is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.query().is_none()
-            && !settings.flashduty.base_url.contains('@')
-    });
-    if !is_base && !report.blames("flashduty.base_url") {
+    if !is_plain_url(&settings.flashduty.base_url) && !report.blames("flashduty.base_url") {
         report.add("flashduty.base_url", "is no URL of an API");
     }
+}
+
+fn recover(settings: &Settings, report: &mut Report<'_>) {
+    let recover = &settings.recover;
+    if report.blames("recover") {
+        return;
+    }
+    for (index, integration) in recover.integrations.iter().enumerate() {
+        if *integration < 1 {
+            let key = format!("recover.integrations[{index}]");
+            report.add_allowing(
+                &key,
+                "is no integration's number",
+                Some("a whole number from 1".to_owned()),
+            );
+        }
+    }
+    if !recover.endpoint.is_empty() && !is_plain_url(&recover.endpoint) {
+        report.add("recover.endpoint", "is no URL that pushes go to");
+    }
+    let runs = settings.flashduty.app_key.is_some() && !recover.interval.is_zero();
+    if runs && !recover.has_scope() {
+        report.add_allowing(
+            "flashduty.app_key",
+            "opens the history of the whole account, and nothing says which part of it is ours",
+            Some(
+                "recover.integrations or recover.endpoint beside it, or recover.interval = \"0s\" \
+                 to recover nothing"
+                    .to_owned(),
+            ),
+        );
+    }
+}
+
+/// An http or https URL without a user, a query or a fragment.
+fn is_plain_url(text: &str) -> bool {
+    let uri = text.parse::<http::Uri>();
+    uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.query().is_none()
+            && !text.contains(['@', '#'])
+    })
 }
 
 /// Where a part of the section is wrong already, its default has stepped in, and what the rules
@@ -198,6 +235,12 @@ pub(super) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
     }
     if !sinks.values().any(super::Sink::is_enabled) {
         warnings.push("no sink is enabled: events are stored, but delivered nowhere".to_owned());
+    }
+    if settings.recover.has_scope() && settings.flashduty.app_key.is_none() {
+        warnings.push(
+            "recover says what to fetch, but there is no flashduty.app_key: nothing is recovered"
+                .to_owned(),
+        );
     }
     warnings.extend(sink::warnings(sinks, |key| origins.find(key).0.to_string()));
     if let Ok(rules) = SourceRules::new(settings.source.options()) {

@@ -20,6 +20,7 @@ mod log;
 mod net;
 mod origins;
 mod problem;
+mod recover;
 mod reload;
 mod secret;
 mod sections;
@@ -48,6 +49,7 @@ pub use layers::{ConfigSource, NamedFile};
 pub use load::{Loaded, load};
 pub use log::{Log, LogFormat};
 pub use problem::{ConfigError, Place, Problem};
+pub use recover::Recover;
 pub use reload::{Reload, merge_reload};
 pub use server::{Admin, OnLate, Server};
 pub use shape::schema;
@@ -79,6 +81,8 @@ pub struct Settings {
     pub log: Log,
     /// The sender's own API.
     pub flashduty: Flashduty,
+    /// Fetching what came while no receiver took it.
+    pub recover: Recover,
     /// Where events are delivered, by name.
     #[serde(rename = "sink")]
     pub sinks: BTreeMap<String, Sink>,
@@ -97,6 +101,7 @@ impl Default for Settings {
             envelope: Envelope::default(),
             log: Log::default(),
             flashduty: Flashduty::default(),
+            recover: Recover::default(),
             sinks: BTreeMap::from([(LOG_SINK.to_owned(), log)]),
         }
     }

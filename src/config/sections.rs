@@ -29,6 +29,7 @@ pub(super) fn read(mut merged: Table, report: &mut Report<'_>) -> Settings {
         envelope: section("envelope", take("envelope"), report),
         log: section("log", take("log"), report),
         flashduty: section("flashduty", take("flashduty"), report),
+        recover: section("recover", take("recover"), report),
         sinks: sink::sinks(take("sink"), report),
     };
     for unknown in merged.keys() {

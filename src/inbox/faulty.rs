@@ -131,6 +131,20 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     ) -> Result<Page<AuditRow>, InboxError> {
         self.inner.audited(cursor, limit).await
     }
+    async fn recovery_mark(&self) -> Result<Option<Mark>, InboxError> {
+        self.inner.recovery_mark().await
+    }
+    async fn handled(&self, records: Vec<RecordId>) -> Result<Vec<bool>, InboxError> {
+        self.inner.handled(records).await
+    }
+    async fn recovered(
+        &self,
+        records: Vec<RecordId>,
+        reached: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        self.inner.recovered(records, reached, now).await
+    }
     async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError> {
         self.inner.prune(prune).await
     }

@@ -16,6 +16,7 @@ mod keeper;
 mod lease;
 mod prune;
 pub mod query;
+mod recovery;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use self::query::{
     AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
     SubjectFilter, SubjectRow, UnreadableRow,
 };
+pub use self::recovery::{Mark, RecordId};
 pub use self::wanted::{Order, Wanted};
 use crate::event::{Event, Key, Outcome, Route, Seq};
 
@@ -178,6 +180,18 @@ pub trait Inbox: Send + Sync {
         cursor: Option<i64>,
         limit: usize,
     ) -> Result<Page<AuditRow>, InboxError>;
+    /// How far the sender's history was read; `None` before the first time.
+    async fn recovery_mark(&self) -> Result<Option<Mark>, InboxError>;
+    /// Which of `records` were dealt with, one answer for each, in order.
+    async fn handled(&self, records: Vec<RecordId>) -> Result<Vec<bool>, InboxError>;
+    /// Remembers that `records` were dealt with and, if it is given, that the history was read up
+    /// to `reached`: both or neither. The first time reading begins there.
+    async fn recovered(
+        &self,
+        records: Vec<RecordId>,
+        reached: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), InboxError>;
     /// Removes what is past its time, a small step at a time.
     async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError>;
     /// Reads the whole store and says what is damaged; `None` when nothing is, or when it gave way

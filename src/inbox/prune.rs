@@ -10,7 +10,8 @@ use crate::event::Seq;
 /// What one small step of pruning may remove, in the order in which loss hurts least.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PruneWhat {
-    /// Keys, subjects and unreadable pushes past their age, in one slice of all.
+    /// Keys, subjects, records of the sender's history and unreadable pushes past their age, in one
+    /// slice of all.
     Forgotten {
         /// Which slice; any number, taken modulo the number of slices.
         slice: u64,
@@ -64,6 +65,12 @@ impl Prune {
         before(self.now, self.retention.max(Self::REMEMBERED))
     }
 
+    /// Records of the sender's history that were dealt with before this are forgotten: it does not
+    /// have them any more.
+    pub fn records_before(&self) -> Timestamp {
+        before(self.now, Self::REMEMBERED)
+    }
+
     /// Whether `bytes` are all that was wanted.
     pub fn enough(&self, bytes: u64) -> bool {
         self.wanted_bytes != 0 && bytes >= self.wanted_bytes
@@ -85,7 +92,7 @@ pub struct Pruned {
     pub dead: u64,
     /// Waiting deliveries given up, by sink.
     pub dropped: Vec<SinkId>,
-    /// Keys, subjects and unreadable pushes.
+    /// Keys, subjects, records of the sender's history and unreadable pushes.
     pub other: u64,
     /// Where the next step goes on; `None` when there is nothing behind.
     pub next: Option<Seq>,

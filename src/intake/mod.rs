@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 pub mod health;
+mod misrouted;
 pub mod problem;
 mod offer;
 mod receive;
@@ -30,6 +31,7 @@ use tower_http::request_id::{
 
 pub use self::body::Budget;
 use self::health::Health;
+pub use self::misrouted::misrouted;
 pub use self::refusals::Refusals;
 pub use self::rules::{Arrival, OnLate, Rules};
 use crate::clock::Clock;

@@ -10,16 +10,13 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 
 use super::body::{self, BodyError, Bounds};
+use super::misrouted::misrouted;
 use super::problem::Problem;
 use super::{Intake, Rules, answer};
 use crate::event::Route;
-use crate::inbox::MOST_ROUTES;
 use crate::listener::{BrokenHead, RequestStart};
 use crate::metrics::PushOutcome;
 use crate::source::{Decision, Judgement, Peer};
-
-/// The longest query string that names a route: routes are remembered for good.
-const MAX_QUERY: usize = 1024;
 
 /// A push to the webhook path itself.
 pub(super) async fn receive(State(intake): State<Arc<Intake>>, request: Request) -> Response {
@@ -143,7 +140,7 @@ impl Push {
         if let Some(refusal) = self.judge_source(judgement, &parts.headers) {
             return self.done(refusal);
         }
-        if let Some(detail) = self.misrouted() {
+        if let Some(detail) = misrouted(&self.route, &*self.intake.inbox) {
             return self.refuse(StatusCode::NOT_FOUND, PushOutcome::invalid, detail);
         }
         let now = self.intake.clock.now();
@@ -231,33 +228,6 @@ impl Push {
                  has moved, add it to source.allow"
             );
         }
-    }
-
-    /// Why the URL names no route.
-    fn misrouted(&self) -> Option<String> {
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        let tag_is_good = self
-            .route
-            .tag
-            .as_ref()
-            .is_none_or(|tag| (1..=64).contains(&tag.len()) && tag.bytes().all(good));
-        if !tag_is_good {
-            return Some("a tag is 1 to 64 of A-Z a-z 0-9 . _ -".to_owned());
-        }
-        let long = self
-            .route
-            .query
-            .as_ref()
-            .is_some_and(|query| query.len() > MAX_QUERY);
-        if long {
-            return Some(format!("a query string has at most {MAX_QUERY} bytes"));
-        }
-        (!self.intake.inbox.takes(&self.route)).then(|| {
-            format!(
-                "events came to {MOST_ROUTES} different URLs already, and this one is new: give the \
-                 webhook fewer tags and query strings"
-            )
-        })
     }
 
     fn refuse_body(self, error: BodyError) -> Response {

@@ -12,12 +12,17 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-pub use self::outcome::{DeliveryOutcome, PushOutcome};
+pub use self::outcome::{DeliveryOutcome, PushOutcome, RecoveredOutcome};
 use crate::event::Outcome;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PushLabels {
     outcome: PushOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RecoveredLabels {
+    outcome: RecoveredOutcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -85,6 +90,7 @@ pub struct Metrics {
     pushes: [Counter; PushOutcome::ALL.len()],
     events: Family<WordLabels, Counter>,
     reloads: Family<WordLabels, Counter>,
+    recovered: Family<RecoveredLabels, Counter>,
     sinks: SinkFamilies,
     /// `flashduty_ack_seconds`: first byte of the head to the answer, webhook requests only.
     pub ack_seconds: Histogram,
@@ -133,6 +139,7 @@ impl Metrics {
                 "Configuration reloads",
                 ["applied", "refused"],
             ),
+            recovered: add.recovered(),
             sinks: SinkFamilies::new(&mut add),
             ack_seconds: add.histogram(
                 "ack_seconds",
@@ -206,6 +213,12 @@ impl Metrics {
     pub fn reloaded(&self, applied: bool) {
         let outcome = if applied { "applied" } else { "refused" };
         self.reloads.get_or_create(&WordLabels { outcome }).inc();
+    }
+
+    /// Counts pushes that the sender's history gave.
+    pub fn recovered(&self, outcome: RecoveredOutcome, count: u64) {
+        let labels = RecoveredLabels { outcome };
+        self.recovered.get_or_create(&labels).inc_by(count);
     }
 
     /// The metrics of the sink called `name`, created at zero.
@@ -282,6 +295,15 @@ impl Registrar<'_> {
         let family: Family<PushLabels, Counter> =
             self.metric("pushes", "Requests to the webhook path, by answer");
         PushOutcome::ALL.map(|outcome| family.get_or_create(&PushLabels { outcome }).clone())
+    }
+
+    fn recovered(&mut self) -> Family<RecoveredLabels, Counter> {
+        let family: Family<RecoveredLabels, Counter> =
+            self.metric("recovered", "Pushes fetched from the sender's history");
+        for outcome in RecoveredOutcome::ALL {
+            let _created = family.get_or_create(&RecoveredLabels { outcome });
+        }
+        family
     }
 
     /// Counters by word, each word at zero.

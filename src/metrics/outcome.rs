@@ -105,3 +105,26 @@ impl DeliveryOutcome {
         Self::replayed,
     ];
 }
+
+/// What became of a push that the sender's history gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(missing_docs, reason = "the outcomes of the documentation")]
+#[expect(
+    non_camel_case_types,
+    reason = "label values are spelled as they appear"
+)]
+pub enum RecoveredOutcome {
+    accepted,
+    stale,
+    duplicate,
+    unreadable,
+}
+
+impl RecoveredOutcome {
+    pub(super) const ALL: [Self; 4] = [
+        Self::accepted,
+        Self::stale,
+        Self::duplicate,
+        Self::unreadable,
+    ];
+}

@@ -18,6 +18,7 @@ mod http;
 mod lines;
 mod load;
 mod receiver;
+mod sender;
 mod strace;
 mod volume;
 
@@ -39,6 +40,7 @@ mod killed;
 mod power;
 mod promises;
 mod races;
+mod recover;
 mod refusals;
 mod reload;
 mod replay;

@@ -225,17 +225,22 @@ fn configure(folder: &Path) {
 
 /// The receiver with a clock on the wall that runs `times` faster.
 fn faster(folder: &Path, times: usize) -> Command {
+    let mut command = command(folder, &[]);
+    faketime(&mut command, &format!("+0 x{times}"));
+    command
+}
+
+/// Has the command's clock on the wall go as faketime(1) is told to.
+pub(crate) fn faketime(command: &mut Command, time: &str) {
     let library = std::fs::read_dir("/usr/lib")
         .unwrap()
         .map(|entry| entry.unwrap().path().join("faketime/libfaketimeMT.so.1"))
         .find(|path| path.exists())
         .expect("these tests need libfaketime (Debian's package `faketime`)");
-    let mut command = command(folder, &[]);
     command
         .env("LD_PRELOAD", library)
-        .env("FAKETIME", format!("+0 x{times}"))
+        .env("FAKETIME", time)
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    command
 }
 
 fn wait_for_readiness(receiver: &Receiver, status: u16) -> Answer {

@@ -309,6 +309,20 @@ impl Inbox for FixedInbox {
         })
     }
 
+    async fn recovery_mark(&self) -> Result<Option<crate::inbox::Mark>, InboxError> {
+        Err(InboxError::Closed)
+    }
+    async fn handled(&self, _: Vec<crate::inbox::RecordId>) -> Result<Vec<bool>, InboxError> {
+        Err(InboxError::Closed)
+    }
+    async fn recovered(
+        &self,
+        _: Vec<crate::inbox::RecordId>,
+        _: Option<Timestamp>,
+        _: Timestamp,
+    ) -> Result<(), InboxError> {
+        Err(InboxError::Closed)
+    }
     async fn prune(&self, _: Prune) -> Result<Pruned, InboxError> {
         Err(InboxError::Closed)
     }

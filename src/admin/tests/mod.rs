@@ -1,5 +1,6 @@
 //! The whole admin router, asked as a client would, over a fixed inbox.
 
+mod hooks;
 mod inbox;
 
 use axum::body::Body;
@@ -8,9 +9,9 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use self::hooks::Hooks;
 use self::inbox::{BODY, FixedInbox, at};
 use super::*;
-use crate::event::{Outcome, Seq};
 use crate::inbox::InboxError;
 use crate::intake::health::Readiness;
 
@@ -31,32 +32,6 @@ impl Health for Nearly {
             ..Readiness::ready()
         }
     }
-}
-
-struct Hooks;
-
-#[async_trait]
-impl AdminHooks for Hooks {
-    async fn reload(&self) -> Result<String, String> {
-        Err("config.toml:3: server.path = 7: not a path".to_owned())
-    }
-
-    async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem> {
-        match id {
-            7 => Ok(Reoffered {
-                outcome: Outcome::Accepted,
-                event_id: Some("e9".to_owned()),
-                seq: Some(Seq(9)),
-            }),
-            _ => Err(Problem::new(StatusCode::NOT_FOUND, "it is not there")),
-        }
-    }
-
-    fn target(&self, name: &str) -> Option<Target> {
-        inbox::target(name)
-    }
-
-    fn changed(&self) {}
 }
 
 struct Asked {

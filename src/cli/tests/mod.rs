@@ -34,6 +34,7 @@ fn each_command_has_a_help_with_examples() {
         "events",
         "deliveries",
         "unreadable",
+        "recover",
         "health",
         "check",
         "schema",

@@ -18,7 +18,7 @@ mod labels;
 mod log;
 mod nats;
 mod preset;
-mod rate;
+pub(super) mod rate;
 mod read;
 mod redis;
 mod trust;

@@ -17,7 +17,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// It also keeps one time for each attempt that may be made in a window.
 const MOST: u32 = 100_000;
 
-fn parse(text: &str) -> Result<Rate, String> {
+pub(in crate::config) fn parse(text: &str) -> Result<Rate, String> {
     let wrong = |what: &str| Err(format!("{text:?} {what}"));
     let Some((count, window)) = text.split_once('/') else {
         return wrong("is no rate: a slash and a length of time are missing");
@@ -42,7 +42,7 @@ fn parse(text: &str) -> Result<Rate, String> {
     Ok(Rate { count, window })
 }
 
-fn format(rate: &Rate) -> String {
+pub(in crate::config) fn format(rate: &Rate) -> String {
     format!("{}/{}", rate.count, duration::format(rate.window))
 }
 

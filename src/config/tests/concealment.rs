@@ -44,7 +44,7 @@ proptest! {
         let proxy = format!("\"http://u:S3cret~{plain}@proxy.example:3128\"");
         let text = format!(
             "[admin]\ntoken = {quoted}\n[source]\ntoken = [{quoted}, {quoted}]\nheaders = {{ X-Team = {quoted} }}\n\
-             [flashduty]\napp_key = {quoted}\n[sink.a]\ntype = \"http\"\nurl = {url}\npath = {path}\nproxy = {proxy}\n\
+             [flashduty]\napp_key = {quoted}\n[recover]\nintegrations = [7]\n[sink.a]\ntype = \"http\"\nurl = {url}\npath = {path}\nproxy = {proxy}\n\
              template = {template}\nsigning_secret = [{quoted}, {quoted}]\nheaders = {{ Authorization = {quoted} }}\n"
         );
         let place = Place::with_file(&text);

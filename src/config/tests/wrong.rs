@@ -262,11 +262,11 @@ refused! {
 
     a_misspelt_section_is_recognised:
         "[sever]\nlisten = \"0.0.0.0:8080\""
-        => r#"config.toml:1: sever = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, server, sink, source, store"#;
+        => r#"config.toml:1: sever = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, recover, server, sink, source, store"#;
 
     a_section_is_no_path_in_quotes:
         "\"server.listen\" = \"0.0.0.0:8080\""
-        => r#"config.toml:1: "server.listen" = ***: is an unknown section; allowed: admin, admission, envelope, flashduty, log, server, sink, source, store"#;
+        => r#"config.toml:1: "server.listen" = ***: is an unknown section; allowed: admin, admission, envelope, flashduty, log, recover, server, sink, source, store"#;
 
     a_section_is_a_table:
         "server = \"0.0.0.0:8080\""
@@ -308,7 +308,7 @@ fn all_problems_are_reported_at_once() {
     config.toml:4: server.lisen = ***: is an unknown key (did you mean listen?); allowed: ack_deadline, drain_delay, drain_timeout, header_timeout, idle_timeout, listen, max_body, max_connections, max_inflight, on_late, path
     config.toml:6: log.format = "xml": is an unknown word; allowed: "json" or "pretty"
     environment variable FLASHDUTY__SERVER__MAX_CONNECTIONS: server.max_connections = "lots": is no whole number; allowed: a whole number from 10 to 1000000
-    environment variable FLASHDUTY__SERVR__PATH: servr = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, server, sink, source, store
+    environment variable FLASHDUTY__SERVR__PATH: servr = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, recover, server, sink, source, store
     environment variable FLASHDUTY__SINK__LOG__LABEL: sink.log.label = ***: is an unknown key (did you mean labels?); allowed: enabled, filter, include_stale, labels, max_age, on_interrupt, order, rate, retry, type
     environment variable FLASHDUTY__SOURCE__ALLOW: source.allow[1] = "nobody": is no address; allowed: addresses such as "203.0.113.7" and blocks such as "203.0.113.0/24" or "2001:db8::/32"
     environment variable FLASHDUTY__SOURCE__TOKEN: source.token[0] = ***: is empty; allowed: the secret itself, "file:/path/to/it" or "env:NAME_OF_VARIABLE"

@@ -223,6 +223,28 @@ refused! {
         => r#"config.toml:2: flashduty.base_url = "api.flashcat.cloud": is no URL of an API; allowed: a URL that begins with http:// or https://"#;
 }
 
+refused! {
+    a_key_alone_does_not_fetch_the_whole_accounts_history:
+        "[flashduty]\napp_key = \"0123456789\""
+        => r#"config.toml:2: flashduty.app_key = ***: opens the history of the whole account, and nothing says which part of it is ours; allowed: recover.integrations or recover.endpoint beside it, or recover.interval = "0s" to recover nothing"#;
+
+    an_integration_is_a_number:
+        "[recover]\nintegrations = [4021, 0]"
+        => r#"config.toml:2: recover.integrations[1] = 0: is no integration's number; allowed: a whole number from 1"#;
+
+    an_endpoint_is_a_url_without_a_query:
+        "[recover]\nendpoint = \"https://hooks.example.com/webhook?team=a\""
+        => r#"config.toml:2: recover.endpoint = "https://hooks.example.com/webhook?team=a": is no URL that pushes go to; allowed: the webhook's public URL without tag and query, such as "https://hooks.example.com/webhook""#;
+
+    requests_to_the_api_have_one_rate:
+        "[recover]\nrate = \"5 a second\""
+        => r#"config.toml:2: recover.rate = "5 a second": "5 a second" is no rate: a slash and a length of time are missing; allowed: requests and a length of time such as "5/1s", from 1 to 100000 requests in "100ms" to "1d""#;
+
+    no_history_reaches_back_further_than_a_week:
+        "[recover]\nlookback = \"8d\""
+        => r#"config.toml:2: recover.lookback = "8d": is too long; allowed: numbers with a unit of ms, s, m, h or d, such as "90s" or "1h30m", from "1m" to "7d""#;
+}
+
 #[cfg(not(feature = "kafka"))]
 refused! {
     this_build_has_no_kafka:

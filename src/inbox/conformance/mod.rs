@@ -4,6 +4,7 @@ pub(super) mod admission;
 pub(super) mod change;
 pub(super) mod delivery;
 pub(super) mod limits;
+pub(super) mod recovery;
 pub(super) mod upkeep;
 
 use std::net::IpAddr;
@@ -262,6 +263,11 @@ macro_rules! every_property {
             the_unreadable_box_keeps_the_newest_within_its_bounds,
             urls_are_bounded_and_forgotten_once_nothing_refers_to_them,
             no_page_begins_at_a_cursor_that_none_gave_out,
+        }
+        $crate::inbox::conformance::conformance! { $make, recovery:
+            a_record_is_handled_from_the_moment_it_is_remembered,
+            the_history_is_read_on_from_where_it_was_left,
+            records_are_remembered_for_eight_days,
         }
     };
 }

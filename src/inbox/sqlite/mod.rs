@@ -16,6 +16,7 @@ mod open;
 mod place;
 mod prune;
 mod read;
+mod recovery;
 mod room;
 mod routes;
 mod rows;

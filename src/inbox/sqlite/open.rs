@@ -16,11 +16,12 @@ use crate::inbox::InboxError;
 
 /// The first SQLite whose write-ahead log is free of the checkpoint race of 3.51.2 and before.
 const OLDEST_LIBRARY: i32 = 3_051_003;
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_inbox.sql"),
     include_str!("migrations/0002_route_use.sql"),
     include_str!("migrations/0003_previous.sql"),
     include_str!("migrations/0004_sinks.sql"),
+    include_str!("migrations/0005_recovery.sql"),
 ];
 /// The letters `FDRi`, written into the file's header so that a foreign database is recognised.
 const APPLICATION_ID: i32 = 0x4644_5269;

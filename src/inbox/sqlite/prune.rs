@@ -217,7 +217,8 @@ fn remove(sql: &Connection, seq: Seq) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Keys, subjects and unreadable pushes past their age, one slice of the whole a step.
+/// Keys, subjects, records of the sender's history and unreadable pushes past their age, one slice
+/// of the whole a step.
 fn forget(sql: &Connection, prune: &Prune, slice: u64) -> rusqlite::Result<Pruned> {
     let cutoff = prune.forget_before().as_microsecond();
     let slice = slice % SLICES;
@@ -244,11 +245,14 @@ fn forget(sql: &Connection, prune: &Prune, slice: u64) -> rusqlite::Result<Prune
          AND NOT EXISTS (SELECT 1 FROM subjects WHERE id = subject)",
     )?
     .execute([id(first), id(last)])?;
+    let records = sql
+        .prepare_cached("DELETE FROM recovered WHERE id BETWEEN ?1 AND ?2 AND handled < ?3")?
+        .execute(params![low, high, prune.records_before().as_microsecond()])?;
     let unreadable = sql
         .prepare_cached("DELETE FROM unreadable WHERE received < ?1")?
         .execute([prune.cutoff().as_microsecond()])?;
     Ok(Pruned {
-        other: u64::try_from(keys + subjects + unreadable).unwrap_or_default(),
+        other: u64::try_from(keys + subjects + records + unreadable).unwrap_or_default(),
         ..Pruned::default()
     })
 }

@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 
 use super::writer::Writer;
 use super::{
-    Location, SqliteInbox, change, check, error, prune, read, room, transaction, unreadable,
+    Location, SqliteInbox, change, check, error, prune, read, recovery, room, transaction,
+    unreadable,
 };
 use crate::event::{Route, Seq};
 use crate::inbox::query::{
@@ -20,8 +21,8 @@ use crate::inbox::query::{
     SubjectFilter, SubjectRow, UnreadableRow,
 };
 use crate::inbox::{
-    Audit, Batch, Change, Changed, Committed, Inbox, InboxError, Prune, Pruned, SinkId, Space,
-    Unreadable, UnreadableBounds,
+    Audit, Batch, Change, Changed, Committed, Inbox, InboxError, Mark, Prune, Pruned, RecordId,
+    SinkId, Space, Unreadable, UnreadableBounds,
 };
 
 #[async_trait]
@@ -130,6 +131,26 @@ impl Inbox for SqliteInbox {
     ) -> Result<Page<AuditRow>, InboxError> {
         self.read(move |sql| change::audited(sql, cursor, limit))
             .await
+    }
+
+    async fn recovery_mark(&self) -> Result<Option<Mark>, InboxError> {
+        self.read(recovery::mark).await
+    }
+
+    async fn handled(&self, records: Vec<RecordId>) -> Result<Vec<bool>, InboxError> {
+        self.read(move |sql| recovery::handled(sql, &records)).await
+    }
+
+    async fn recovered(
+        &self,
+        records: Vec<RecordId>,
+        reached: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        self.write(move |writer| {
+            writer.attempt(|writer| recovery::remember(writer, &records, reached, now))
+        })
+        .await
     }
 
     async fn prune(&self, prune: Prune) -> Result<Pruned, InboxError> {

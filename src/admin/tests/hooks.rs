@@ -1,0 +1,49 @@
+//! What the API sets going, answered by itself.
+
+use super::inbox::{at, target};
+use super::*;
+use crate::event::{Outcome, Seq};
+
+pub(super) struct Hooks;
+
+#[async_trait]
+impl AdminHooks for Hooks {
+    async fn reload(&self) -> Result<String, String> {
+        Err("config.toml:3: server.path = 7: not a path".to_owned())
+    }
+
+    async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem> {
+        match id {
+            7 => Ok(Reoffered {
+                outcome: Outcome::Accepted,
+                event_id: Some("e9".to_owned()),
+                seq: Some(Seq(9)),
+            }),
+            _ => Err(Problem::new(StatusCode::NOT_FOUND, "it is not there")),
+        }
+    }
+
+    fn recover(&self, ask: Ask) -> Result<Progress, Problem> {
+        let until = at(100);
+        match ask.since < until {
+            true => Ok(Progress {
+                running: true,
+                since: Some(ask.since),
+                dry_run: ask.dry_run,
+                all: ask.all,
+                ..Progress::default()
+            }),
+            false => Err(Problem::new(StatusCode::CONFLICT, "one is under way")),
+        }
+    }
+
+    fn recovered(&self) -> Progress {
+        Progress::default()
+    }
+
+    fn target(&self, name: &str) -> Option<Target> {
+        target(name)
+    }
+
+    fn changed(&self) {}
+}

@@ -1,0 +1,117 @@
+//! Why a call failed, named for what the caller does next.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{DATE, RETRY_AFTER};
+
+/// Why a call failed. No text holds the key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The key, its permission or the plan does not allow it: nothing helps but a person.
+    #[error("{0}")]
+    Refused(String),
+    /// This request is wrong, or asks for what is not there; another may be answered.
+    #[error("{0}")]
+    Invalid(String),
+    /// Too many requests.
+    #[error("{what}")]
+    Throttled {
+        /// What it said.
+        what: String,
+        /// How long it asks to be left alone.
+        after: Option<Duration>,
+    },
+    /// It may work later.
+    #[error("{0}")]
+    Transient(String),
+    /// The answer is longer than is taken.
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+/// What an answer other than a good one means. The code is the API's own word, where it has one;
+/// what stands in between answers with a status alone.
+pub(super) fn of(status: u16, code: &str, headers: &HeaderMap, what: String) -> Fault {
+    match (code, status) {
+        ("RequestTooFrequently", _) | (_, 429) => Fault::Throttled {
+            what,
+            after: retry_after(headers),
+        },
+        ("Unauthorized" | "AccessDenied", _) | (_, 401..=403) => Fault::Refused(what),
+        ("InternalError", _) | (_, 408 | 425 | 500..) => Fault::Transient(what),
+        ("InvalidParameter", _) | (_, 300..=499) => Fault::Invalid(what),
+        _ => Fault::Transient(what),
+    }
+}
+
+/// Seconds, or a date by the other side's own clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let wanted = text(RETRY_AFTER)?;
+    if !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are a long time, too.
+        return Some(Duration::from_secs(wanted.parse().unwrap_or(u64::MAX)));
+    }
+    let date = |text| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
+    let wait = date(wanted)?.duration_since(date(text(DATE)?)?);
+    Some(Duration::try_from(wait).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn kind(status: u16, code: &str) -> &'static str {
+        match of(status, code, &HeaderMap::new(), String::new()) {
+            Fault::Refused(_) => "refused",
+            Fault::Invalid(_) => "invalid",
+            Fault::Throttled { .. } => "throttled",
+            Fault::Transient(_) => "transient",
+            Fault::TooLarge(_) => "too large",
+        }
+    }
+
+    #[test]
+    fn a_code_goes_before_the_status_and_a_status_alone_suffices() {
+        for (status, code, wanted) in [
+            (401, "Unauthorized", "refused"),
+            (400, "AccessDenied", "refused"),
+            (403, "", "refused"),
+            (402, "NoSuchPlan", "refused"),
+            (400, "InvalidParameter", "invalid"),
+            (404, "", "invalid"),
+            (302, "", "invalid"),
+            (400, "RequestTooFrequently", "throttled"),
+            (429, "", "throttled"),
+            (500, "InternalError", "transient"),
+            (400, "InternalError", "transient"),
+            (502, "", "transient"),
+            (408, "", "transient"),
+            (200, "Whatever", "transient"),
+        ] {
+            assert_eq!(kind(status, code), wanted, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn a_pause_is_asked_for_in_seconds_or_as_a_date() {
+        const NOW: &str = "Mon, 04 May 2026 10:00:00 GMT";
+        for (asked, wanted) in [
+            ("7", Some(7)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("Mon, 04 May 2026 10:02:00 GMT", Some(120)),
+            ("Mon, 04 May 2026 09:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(DATE, HeaderValue::from_static(NOW));
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(asked));
+            let after = retry_after(&headers).map(|after| after.as_secs());
+            assert_eq!(after, wanted, "{asked}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The sender's Open API: a call, and what a failed one asks of the caller.
+//!
+//! The key is part of the URL, which therefore stands in no error and no log line; should the other
+//! side repeat the key, it is taken out. Answers are bounded, redirects are not followed.
+
+mod fault;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+pub use self::fault::Fault;
+
+/// Of an answer. A record of the history holds a whole push, in a JSON string at that.
+const LONGEST_ANSWER: usize = 64 << 20;
+/// Of what the other side says about a failure.
+const LONGEST_REASON: usize = 200;
+
+/// How long a call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the connection, and between two pieces of the answer.
+    pub silence: Duration,
+    /// For all of it.
+    pub whole: Duration,
+}
+
+/// Why the API cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The base is no URL that can be asked.
+    #[error("the API's base is no http or https URL")]
+    BadBase,
+    /// There is no client, for want of certificates for instance.
+    #[error("cannot prepare requests to the API: {0}")]
+    NoClient(#[source] reqwest::Error),
+}
+
+/// The sender's Open API.
+pub struct Api {
+    client: Client,
+    base: String,
+    key: SecretString,
+    most: usize,
+}
+
+impl Api {
+    /// An API at `base`, such as `https://api.flashcat.cloud`.
+    ///
+    /// # Errors
+    /// When `base` is no such URL, or the system has no certificates.
+    pub fn new(base: &str, key: SecretString, patience: Patience) -> Result<Self, ApiError> {
+        let base = base.trim_end_matches('/').to_owned();
+        let url = Url::parse(&base).map_err(|_no_url| ApiError::BadBase)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(ApiError::BadBase);
+        }
+        // Installed already, it stays.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .connect_timeout(patience.silence)
+            .read_timeout(patience.silence)
+            .timeout(patience.whole)
+            .pool_max_idle_per_host(1)
+            .user_agent(concat!("flashduty-receiver/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(ApiError::NoClient)?;
+        Ok(Self {
+            client,
+            base,
+            key,
+            most: LONGEST_ANSWER,
+        })
+    }
+
+    /// Posts `body` to `path` and gives the `data` of the answer; `null` when there is none.
+    ///
+    /// # Errors
+    /// Whatever is not an answer of 200 in the API's own form.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Box<RawValue>, Fault> {
+        let mut url = Url::parse(&format!("{}{path}", self.base)).map_err(|_no_url| {
+            Fault::Invalid(format!("{path} behind the API's base makes no URL"))
+        })?;
+        url.query_pairs_mut()
+            .append_pair("app_key", self.key.expose_secret());
+        let mut answer = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .map_err(transient)?;
+        let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(transient)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > self.most {
+                return Err(Fault::TooLarge(format!(
+                    "the answer is longer than {} bytes",
+                    self.most
+                )));
+            }
+        }
+        self.read(status.as_u16(), &headers, &bytes)
+    }
+
+    /// The same, with the `data` read as what it should be.
+    ///
+    /// # Errors
+    /// Also when it is something else, which may be a passing state of the other side.
+    pub async fn ask<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Fault> {
+        let data = self.post(path, body).await?;
+        serde_json::from_str(data.get()).map_err(|error| {
+            let what = self.shown(&error.to_string());
+            Fault::Transient(format!("the answer's data cannot be read: {what}"))
+        })
+    }
+
+    fn read(&self, status: u16, headers: &HeaderMap, bytes: &[u8]) -> Result<Box<RawValue>, Fault> {
+        let answer = serde_json::from_slice::<Answer>(bytes);
+        let error = match answer {
+            Ok(Answer { error: None, data }) if status == 200 => {
+                return Ok(data.unwrap_or_else(|| RawValue::NULL.to_owned()));
+            }
+            Err(error) if status == 200 => {
+                let what = self.shown(&error.to_string());
+                return Err(Fault::Transient(format!("the answer is no JSON: {what}")));
+            }
+            Ok(Answer { error, .. }) => error.unwrap_or_default(),
+            Err(_no_json) => ErrorObject::default(),
+        };
+        let mut what = format!("the API answered {status}");
+        for part in [&error.code, &error.message] {
+            if !part.is_empty() {
+                what.push(' ');
+                what.push_str(&self.shown(part));
+            }
+        }
+        Err(fault::of(status, &error.code, headers, what))
+    }
+
+    /// Text of the other side's, bounded, and without the key should it repeat it.
+    fn shown(&self, text: &str) -> String {
+        let key = self.key.expose_secret();
+        let mut text = text.to_owned();
+        let encoded: String = Url::parse_with_params("http://_/", [("k", key)])
+            .ok()
+            .and_then(|url| Some(url.query()?.strip_prefix("k=")?.to_owned()))
+            .unwrap_or_default();
+        for form in [key, &encoded].into_iter().filter(|form| !form.is_empty()) {
+            text = text.replace(form, "…");
+        }
+        text.chars().take(LONGEST_REASON).collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    error: Option<ErrorObject>,
+    data: Option<Box<RawValue>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorObject {
+    code: String,
+    message: String,
+}
+
+/// Hides the URL, and so the key.
+fn transient(error: reqwest::Error) -> Fault {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    Fault::Transient(text)
+}

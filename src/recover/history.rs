@@ -1,0 +1,150 @@
+//! The sender's history as its API gives it: pages of records, and one record's push.
+//!
+//! Read leniently: a field that is not there, or is null, costs at most its record.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::inbox::RecordId;
+
+/// Where pages are listed.
+pub(super) const LIST: &str = "/webhook/history/list";
+/// Where one record's push is.
+pub(super) const DETAIL: &str = "/webhook/history/detail";
+/// Records of a page; the API gives no more.
+pub(super) const PAGE: usize = 100;
+
+/// One attempt at a push, as the history lists it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Record {
+    #[serde(default)]
+    pub(super) integration_id: i64,
+    /// The record's own id, which is not that of the event.
+    pub(super) event_id: String,
+    /// The URL it went to.
+    #[serde(default)]
+    pub(super) endpoint: String,
+    /// When the event happened.
+    #[serde(default)]
+    event_time: Option<String>,
+}
+
+impl Record {
+    /// How it is remembered.
+    pub(super) fn id(&self) -> RecordId {
+        RecordId::new(self.integration_id, &self.event_id)
+    }
+
+    /// When the event happened, if that can be read.
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        self.event_time.as_deref()?.parse().ok()
+    }
+
+    /// What is asked for its push.
+    pub(super) fn detail(&self) -> Value {
+        json!({ "event_id": self.event_id, "integration_id": self.integration_id })
+    }
+}
+
+/// A page of the history.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    #[serde(default)]
+    items: Option<Vec<Value>>,
+    #[serde(default)]
+    search_after_ctx: Value,
+}
+
+impl Page {
+    /// Whether nothing stands on it, as behind the last one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.as_ref().is_none_or(Vec::is_empty)
+    }
+
+    /// Its records; one that cannot be read is left out, since it could not be asked for either.
+    pub(super) fn records(&mut self) -> Vec<Record> {
+        let items = self.items.take().unwrap_or_default();
+        items
+            .into_iter()
+            .filter_map(|item| serde_json::from_value(item).ok())
+            .collect()
+    }
+
+    /// Where the next page begins, whatever form that has; `None` after the last.
+    pub(super) fn cursor(&mut self) -> Option<Value> {
+        let is_empty = match &self.search_after_ctx {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(fields) => fields.is_empty(),
+            Value::Bool(_) | Value::Number(_) => false,
+        };
+        (!is_empty).then(|| self.search_after_ctx.take())
+    }
+}
+
+/// The part of a record's detail that is of use.
+#[derive(Debug, Deserialize)]
+pub(super) struct Detail {
+    /// The pushed body.
+    #[serde(deserialize_with = "read_body")]
+    pub(super) request_body: Bytes,
+}
+
+/// It comes as a string; were it JSON itself, it would be taken as it stands.
+fn read_body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    match serde_json::from_str::<String>(raw.get()) {
+        Ok(text) => Ok(text.into()),
+        Err(_no_string) if raw.get().starts_with('{') => Ok(raw.get().to_owned().into()),
+        Err(_no_string) => Err(D::Error::custom("the pushed body is no string")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(detail: &str) -> Option<String> {
+        let detail: Detail = serde_json::from_str(detail).ok()?;
+        Some(String::from_utf8(detail.request_body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_body_comes_back_as_it_was_pushed() {
+        let pushed = r#"{"a":"\ud83d \" é","big":9007199254740993}"#;
+        let detail = json!({ "request_body": pushed, "event_id": "x" }).to_string();
+        assert_eq!(body(&detail).as_deref(), Some(pushed));
+        let object = r#"{"request_body":{"a": 9007199254740993 }}"#;
+        assert_eq!(body(object).as_deref(), Some(r#"{"a": 9007199254740993 }"#));
+        assert_eq!(body(r#"{"request_body":null}"#), None);
+        assert_eq!(body(r#"{"request_body":7}"#), None);
+        assert_eq!(body("{}"), None);
+    }
+
+    #[test]
+    fn a_page_may_lack_everything_and_a_cursor_may_have_any_form() {
+        for (page, records, cursor) in [
+            ("{}", 0, None),
+            (r#"{"items":null,"search_after_ctx":""}"#, 0, None),
+            (
+                r#"{"items":[{"x":1},{"event_id":"e"}],"search_after_ctx":null}"#,
+                1,
+                None,
+            ),
+            (
+                r#"{"items":[],"search_after_ctx":"abc"}"#,
+                0,
+                Some(json!("abc")),
+            ),
+            (r#"{"search_after_ctx":[1,"x"]}"#, 0, Some(json!([1, "x"]))),
+        ] {
+            let mut read: Page = serde_json::from_str(page).unwrap();
+            assert_eq!(read.records().len(), records, "{page}");
+            assert_eq!(read.cursor(), cursor, "{page}");
+        }
+    }
+}

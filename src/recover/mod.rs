@@ -1,0 +1,341 @@
+//! Fetching from the sender's history what it pushed while no receiver took it.
+//!
+//! The sender keeps each attempt for seven days. Now and then those that failed are listed, oldest
+//! first, and what was pushed is offered again, as it would have come in: what is here already is a
+//! duplicate, what was overtaken is stale. Nothing here decides that, and nothing here is needed for
+//! a push that comes in the ordinary way.
+
+mod call;
+mod feed;
+mod history;
+mod progress;
+mod scope;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+pub use self::call::Tries;
+use self::feed::Window;
+pub use self::progress::Progress;
+pub use self::scope::Scope;
+use self::walk::{Kept, Stop, Task, Walk};
+use crate::clock::Clock;
+use crate::event::Route;
+use crate::flashduty::{Api, Patience};
+use crate::inbox::{Inbox, Mark, Rate};
+use crate::lifecycle::Lifecycle;
+use crate::metrics::{Metrics, RecoveredOutcome};
+
+/// How long a call may take: a large push crosses half the world.
+pub const PATIENCE: Patience = Patience {
+    silence: Duration::from_secs(10),
+    whole: Duration::from_secs(120),
+};
+
+/// A record may be found in the history so long after records behind it.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
+/// The sender keeps seven days, and refuses to be asked for more; its clock may differ.
+const KEPT: SignedDuration = SignedDuration::from_mins(7 * 24 * 60 - 5);
+/// After a refusal that only a person can do something about, and between two complaints.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// What recovery does, as the configuration has it.
+pub struct Plan {
+    /// Whom to ask.
+    pub api: Api,
+    /// Which records are ours.
+    pub scope: Scope,
+    /// Between two looks; zero: only by hand.
+    pub interval: Duration,
+    /// How far back a look goes that nobody asked for.
+    pub lookback: Duration,
+    /// The most recent pushes are left to the ordinary way for so long.
+    pub settle_delay: Duration,
+    /// Requests at most.
+    pub rate: Rate,
+}
+
+/// A push that the history gave.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The route it would have come in by.
+    pub route: Route,
+    /// What was pushed.
+    pub body: Bytes,
+    /// Only say what would become of it.
+    pub dry_run: bool,
+}
+
+/// What became of a recovered push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// New, and in time.
+    Accepted {
+        /// A person asked for something by it.
+        command: bool,
+    },
+    /// Overtaken.
+    Stale,
+    /// It is here already.
+    Duplicate {
+        /// With another body.
+        differs: bool,
+    },
+    /// It cannot be used, for this reason; kept for a person.
+    Unreadable(String),
+    /// Nothing comes in by this route, for this reason.
+    Misrouted(String),
+}
+
+impl Verdict {
+    fn outcome(&self) -> RecoveredOutcome {
+        match self {
+            Self::Accepted { .. } => RecoveredOutcome::accepted,
+            Self::Stale => RecoveredOutcome::stale,
+            Self::Duplicate { .. } => RecoveredOutcome::duplicate,
+            Self::Unreadable(_) | Self::Misrouted(_) => RecoveredOutcome::unreadable,
+        }
+    }
+}
+
+/// The store does not take anything now, for this reason.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAdmitted(pub String);
+
+/// The way a recovered push takes into the inbox, supplied by the wiring.
+#[async_trait]
+pub trait Admission: Send + Sync {
+    /// Judges and stores a push; done once that is durable.
+    async fn admit(&self, found: Found) -> Result<Verdict, NotAdmitted>;
+}
+
+/// What a person asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// Events from then on.
+    pub since: Timestamp,
+    /// Store nothing, and say what would be stored.
+    pub dry_run: bool,
+    /// Also attempts that went well.
+    pub all: bool,
+}
+
+/// Why what a person asks for is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotBegun {
+    /// Somebody else asked before, and it goes on.
+    #[error("a recovery asked for by hand is under way already")]
+    Busy,
+    /// The configuration says nothing of it.
+    #[error(
+        "there is nothing to recover from: set flashduty.app_key, and recover.integrations or \
+         recover.endpoint"
+    )]
+    Off,
+}
+
+/// Looks into the sender's history: by itself, and when asked.
+pub struct Recovery {
+    /// Where it is remembered how far the history was read.
+    inbox: Arc<dyn Inbox>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    admission: Arc<dyn Admission>,
+    tries: Tries,
+    plan: watch::Receiver<Option<Arc<Plan>>>,
+    /// The last look that somebody asked for.
+    by_hand: watch::Sender<Progress>,
+    /// One look at a time.
+    turn: Mutex<Kept>,
+}
+
+/// What recovery works with.
+pub struct Surroundings {
+    /// Where it is remembered how far the history was read.
+    pub inbox: Arc<dyn Inbox>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where what was found is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where it goes.
+    pub admission: Arc<dyn Admission>,
+    /// How calls that fail are tried again.
+    pub tries: Tries,
+}
+
+impl Recovery {
+    /// Works by the plan in `plan`, and by each that takes its place.
+    pub fn new(surroundings: Surroundings, plan: watch::Receiver<Option<Arc<Plan>>>) -> Arc<Self> {
+        Arc::new(Self {
+            inbox: surroundings.inbox,
+            clock: surroundings.clock,
+            metrics: surroundings.metrics,
+            admission: surroundings.admission,
+            tries: surroundings.tries,
+            plan,
+            by_hand: watch::Sender::new(Progress::default()),
+            turn: Mutex::default(),
+        })
+    }
+
+    /// Looks into the history now and after each interval, until closing.
+    pub async fn run(self: Arc<Self>, lifecycle: Lifecycle) -> anyhow::Result<()> {
+        let mut plans = self.plan.clone();
+        let mut trouble = Trouble::default();
+        loop {
+            let plan = plans.borrow_and_update().clone();
+            let working = async {
+                let Some(plan) = plan.filter(|plan| !plan.interval.is_zero()) else {
+                    return std::future::pending().await;
+                };
+                let looked = self.catch_up(&plan).await;
+                tokio::time::sleep(trouble.tell(&looked).max(plan.interval)).await;
+            };
+            tokio::select! {
+                () = working => {}
+                // A look that is cut off is begun again, and finds its work done.
+                changed = plans.changed() => if changed.is_err() {
+                    lifecycle.closing().await;
+                    return Ok(());
+                },
+                () = lifecycle.closing() => return Ok(()),
+            }
+        }
+    }
+
+    /// Begins what a person asks for; [`Recovery::by_hand`] says how it goes.
+    ///
+    /// # Errors
+    /// When it is not begun.
+    pub fn begin(self: &Arc<Self>, ask: Ask, lifecycle: &Lifecycle) -> Result<Progress, NotBegun> {
+        let plan = self.plan.borrow().clone().ok_or(NotBegun::Off)?;
+        let waiting = Progress {
+            running: true,
+            dry_run: ask.dry_run,
+            all: ask.all,
+            ..Progress::default()
+        };
+        let begun = self.by_hand.send_if_modified(|now| {
+            let is_free = !now.running;
+            if is_free {
+                *now = waiting.clone();
+            }
+            is_free
+        });
+        if !begun {
+            return Err(NotBegun::Busy);
+        }
+        let (recovery, closing) = (Arc::clone(self), lifecycle.closing_token());
+        let _tracked = lifecycle.spawn(async move {
+            let _cut_off = closing.run_until_cancelled(recovery.look(&plan, ask)).await;
+        });
+        Ok(waiting)
+    }
+
+    /// How the last look goes, or went, that a person asked for.
+    pub fn by_hand(&self) -> Progress {
+        self.by_hand.borrow().clone()
+    }
+
+    async fn look(&self, plan: &Plan, ask: Ask) {
+        let mut kept = self.turn.lock().await;
+        let now = self.clock.now();
+        let task = Task {
+            window: Window {
+                from: ask.since.max(before(now, KEPT)),
+                to: before(now, signed(plan.settle_delay)),
+            },
+            dry_run: ask.dry_run,
+            all: ask.all,
+            by_hand: true,
+        };
+        let (progress, _looked) = Walk::new(self, plan, task, &mut kept).run().await;
+        self.by_hand.send_replace(progress);
+    }
+
+    async fn catch_up(&self, plan: &Plan) -> Result<(), Stop> {
+        let mut kept = self.turn.lock().await;
+        let now = self.clock.now();
+        let Some(mark) = self.inbox.recovery_mark().await? else {
+            self.inbox.recovered(Vec::new(), Some(now), now).await?;
+            tracing::info!(
+                "from now on, pushes that do not get here are fetched from the sender's history; \
+                 for earlier ones there is the command recover"
+            );
+            return Ok(());
+        };
+        let task = Task {
+            window: due(mark, now, plan),
+            dry_run: false,
+            all: false,
+            by_hand: false,
+        };
+        Walk::new(self, plan, task, &mut kept).run().await.1
+    }
+}
+
+/// What is to be looked at: from a little before the mark, which cannot be ahead of the clock.
+fn due(mark: Mark, now: Timestamp, plan: &Plan) -> Window {
+    let to = before(now, signed(plan.settle_delay));
+    let from = before(mark.reached.min(to), OVERLAP)
+        .max(mark.begun)
+        .max(before(now, signed(plan.lookback).min(KEPT)));
+    Window { from, to }
+}
+
+fn before(now: Timestamp, long: SignedDuration) -> Timestamp {
+    now.checked_sub(long).unwrap_or(Timestamp::MIN)
+}
+
+fn signed(long: Duration) -> SignedDuration {
+    SignedDuration::try_from(long).unwrap_or(SignedDuration::MAX)
+}
+
+/// Keeps complaints to one when it begins, and one an hour.
+#[derive(Default)]
+struct Trouble {
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    /// Says how a look went, where that is news, and how long to wait for the next at least.
+    fn tell(&mut self, looked: &Result<(), Stop>) -> Duration {
+        match looked {
+            Ok(()) => {
+                if self.told.take().is_some() {
+                    tracing::info!("the sender's history can be read again");
+                }
+                Duration::ZERO
+            }
+            Err(Stop::Refused(what)) => {
+                self.told = Some(Instant::now());
+                tracing::warn!(
+                    "nothing is recovered: {what}; flashduty.app_key needs the permission \
+                     Integrations Read, and a plan that has it; asked again in an hour, and when the \
+                     configuration is read again"
+                );
+                LONG
+            }
+            Err(Stop::Later(what)) => {
+                if self.told.is_none_or(|told| told.elapsed() >= LONG) {
+                    self.told = Some(Instant::now());
+                    tracing::warn!(
+                        "nothing can be recovered now, and is tried again: {what}; the sender keeps \
+                         what it could not deliver for seven days"
+                    );
+                }
+                Duration::ZERO
+            }
+        }
+    }
+}
