@@ -20,6 +20,7 @@ pub mod sink;
 pub mod lifecycle;
 pub mod dispatch;
 pub mod listener;
+pub mod supervisor;
 pub mod intake;
 pub mod admin;
 pub mod config;

@@ -141,6 +141,19 @@ impl SqliteInbox {
         }
     }
 
+    /// Moves the log into the file while pushes are taken, so that closing has little left to do.
+    /// A failure is known to [`SqliteInbox::broken`], or said in the log.
+    pub async fn flush(&self) {
+        let Location::File(path) = self.options.location.clone() else {
+            return;
+        };
+        let log = Arc::clone(&self.log);
+        let flushing = tokio::task::spawn_blocking(move || log.flush_aside(&path));
+        if let Err(panic) = flushing.await {
+            tracing::error!("cannot move the store's log into its file: {panic}");
+        }
+    }
+
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, InboxError> + Send + 'static,

@@ -22,6 +22,10 @@ use crate::inbox::InboxError;
 pub(super) type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 const PAGE: u64 = 4096;
+/// How often the log is moved into the file before the store closes, and how many of its pages the
+/// writer may find left then.
+const ROUNDS: usize = 4;
+const NEXT_TO_NOTHING: u64 = 256;
 /// Sink by sink, because only so an index leads to the leased lanes past those that wait.
 pub(super) const END_LEASES: &str = "UPDATE lanes INDEXED BY lanes_by_time SET available = 0 \
      WHERE leased = 1 AND sink IN (SELECT id FROM sinks)";
@@ -82,6 +86,27 @@ impl Log {
         let copied = u64::try_from(copied).unwrap_or_default();
         self.copied.store(copied, Ordering::Relaxed);
         Ok(u64::try_from(log).unwrap_or_default() == copied)
+    }
+
+    /// Moves what is in the log into the file at `path`, beside a writer that goes on, until the
+    /// rest is next to nothing or `ROUNDS` are over: a busy writer is never caught up with.
+    pub(super) fn flush_aside(&self, path: &Path) {
+        let flush = || {
+            let aside = open::connect(path)?;
+            let _alone = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            for _ in 0..ROUNDS {
+                let finished = self.checkpoint(&aside)?;
+                let copied = self.copied.load(Ordering::Relaxed);
+                let rest = self.pages.load(Ordering::Relaxed).saturating_sub(copied);
+                if finished || rest < NEXT_TO_NOTHING {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        if let Err(failure) = flush() {
+            self.checkpoint_failed(error::sort(&failure, Some(open::folder_of(path))));
+        }
     }
 
     /// What broke the store, if anything did.
