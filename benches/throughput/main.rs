@@ -17,6 +17,7 @@ mod baseline;
 mod load;
 mod million;
 mod server;
+mod stored;
 
 use std::path::Path;
 

@@ -13,14 +13,19 @@
 
 #[path = "../it/http.rs"]
 mod http;
+#[path = "../it/launcher.rs"]
+mod launcher;
 #[path = "../it/lines.rs"]
 mod lines;
 #[path = "../it/load.rs"]
 mod load;
 #[path = "../it/receiver.rs"]
 mod receiver;
+#[path = "../../benches/throughput/stored.rs"]
+mod stored;
 
 mod output;
+mod restart;
 mod slow;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
