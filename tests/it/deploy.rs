@@ -295,7 +295,9 @@ fn analyze(arguments: &[&str], folder: &Path) {
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {errors}{said}");
-    assert!(errors.is_empty(), "{arguments:?}: {errors}");
+    // Verifying also reads the machine's own units, which may be what they like.
+    let ours = errors.lines().find(|line| line.contains("flashduty"));
+    assert_eq!(ours, None, "{arguments:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Holds a listening socket, as systemd does, and starts receivers that inherit it.
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -35,6 +35,13 @@ impl Launcher {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.socket.local_addr().unwrap()
+    }
+
+    /// What the system calls the socket where it lists open files.
+    pub(crate) fn inode(&self) -> String {
+        let link = format!("/proc/self/fd/{}", self.socket.as_raw_fd());
+        let inode = std::fs::read_link(link).unwrap();
+        inode.to_str().unwrap().to_owned()
     }
 
     pub(crate) fn folder(&self) -> &Path {
