@@ -11,8 +11,11 @@ use crate::delivery::wait_until_settled;
 use crate::launcher::Launcher;
 use crate::lines::Lines;
 use crate::load::{Load, Plan};
-use crate::receiver::{BASE, PATIENCE, count, soak_line};
+use crate::receiver::{PATIENCE, base_with, count, soak_line};
 use crate::tidy::read;
+
+/// A disk that stands still for a second is not what is tried here, and a shared one does at times.
+const PATIENT: &str = "ack_deadline = \"1500ms\"";
 
 /// A proxy that runs. Ended when dropped.
 struct Proxy {
@@ -122,7 +125,7 @@ fn installed(name: &str) -> PathBuf {
 
 /// Restarts under load, and nothing but 200 for anybody.
 fn restarts_behind(what: &str, start: fn(SocketAddr, &Path) -> Proxy) {
-    let launcher = Launcher::new(BASE);
+    let launcher = Launcher::new(&base_with("server", PATIENT));
     let mut receiver = launcher.start();
     let folder = tempfile::tempdir().unwrap();
     let proxy = start(launcher.address(), folder.path());
