@@ -150,7 +150,8 @@ impl App {
     /// Serves until `signals` says to stop, or a vital task ends; then ends in good order.
     ///
     /// # Errors
-    /// [`InboxError::Broken`] when the store's I/O failed; else when a vital task ended early.
+    /// [`crate::inbox::InboxError::Broken`] when the store's I/O failed; else when a vital task ended
+    /// early.
     pub async fn run(self, signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
         let lifecycle = Lifecycle::default();
         let committing = lifecycle.spawn_vital_last("the group commit", self.committing);

@@ -13,8 +13,6 @@ use crate::stored::fill;
 const BEARABLE: Duration = Duration::from_millis(500);
 /// From the last push that is accepted to the end.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
-/// As many as leave none of them waiting for its turn once a receiver is back.
-const CONNECTIONS: u32 = 16;
 
 #[test]
 fn restarts_in_place_under_load_fail_no_push_and_keep_none_waiting() {
@@ -28,9 +26,12 @@ fn restarts_in_place_under_load_fail_no_push_and_keep_none_waiting() {
     // What its twin takes without restarts, the machine takes.
     let twin = Receiver::start("");
     let rate = u32::try_from(count(100, 500)).unwrap();
+    // Enough that none of them waits for its turn once a receiver is back, and few enough that each
+    // is used before a receiver that ends closes it as idle.
+    let connections = u32::try_from(count(4, 16)).unwrap();
     let [load, steady] = [launcher.address(), twin.public].map(|address| {
         Load::start(&Plan {
-            connections: CONNECTIONS,
+            connections,
             ..Plan::of_sender(address, rate)
         })
     });
