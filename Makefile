@@ -11,6 +11,7 @@ SHELL := /bin/bash
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo "--config 'target.\"cfg(unix)\".runner = \"sudo -nE\"'")
 # What `make test` and `make soak` need beside a compiler: each command and the package it is in.
 TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:procps mount:mount \
+              mkfs.ext4:e2fsprogs xfs_io:xfsprogs eatmydata:eatmydata \
               setpriv:util-linux python3:python3 yaml.py:python3-yaml \
               nginx:nginx-light haproxy:haproxy systemd-analyze:systemd \
               redis-server:redis-server nats-server:nats-server openssl:openssl

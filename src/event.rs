@@ -173,6 +173,27 @@ pub struct Event {
     pub body: Bytes,
 }
 
+#[cfg(test)]
+impl Event {
+    /// An `i_new` about an incident, pushed to the bare path.
+    pub(crate) fn sample(body: impl Into<Bytes>) -> Self {
+        Self {
+            event_id: Some(Id::new("e1")),
+            event_type: Id::new("i_new"),
+            event_time: Some(1_700_000_000_000),
+            subject: Subject::parse("incident:664af"),
+            route: Route::default(),
+            command: false,
+            source_ip: None,
+            peer_ip: None,
+            received_at: Timestamp::UNIX_EPOCH,
+            origin: Origin::Push,
+            trace_parent: None,
+            body: body.into(),
+        }
+    }
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;

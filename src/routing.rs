@@ -166,27 +166,17 @@ fn reason(explanation: &Explanation) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use jiff::Timestamp;
 
     use super::*;
-    use crate::event::{Event, Id, Origin, Route};
+    use crate::event::Event;
     use crate::words::WORDS;
 
     fn event(body: &'static str) -> Event {
         Event {
             event_id: None,
-            event_type: Id::new("i_new"),
             event_time: None,
             subject: None,
-            route: Route::default(),
-            command: false,
-            source_ip: None,
-            peer_ip: None,
-            received_at: Timestamp::UNIX_EPOCH,
-            origin: Origin::Push,
-            trace_parent: None,
-            body: Bytes::from_static(body.as_bytes()),
+            ..Event::sample(body)
         }
     }
 

@@ -10,10 +10,11 @@
     reason = "a bench prints, and ends when its set-up fails"
 )]
 
+#[path = "../setup/mod.rs"]
+mod setup;
 mod store;
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use axum::Router;
 use axum::routing::post;
 use flashduty_receiver::lifecycle::Lifecycle;
 use flashduty_receiver::listener::{Gate, Listener, ListenerMetrics, ListenerOptions, Serving};
+
+use setup::{free_address, get, many, scratch};
 
 /// Subjects that may be under way at the same time.
 const AT_ONCE: usize = 64;
@@ -39,10 +42,7 @@ fn main() {
 }
 
 fn everything() {
-    let million = std::env::var("BENCH_EVENTS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1_000_000);
+    let million = many();
     println!("http sink on loopback, {AT_ONCE} at once:");
     drain(60_000, 5_000);
     println!("\na backlog of {million} deliveries:");
@@ -160,28 +160,4 @@ fn serve() {
             .await
             .unwrap();
     });
-}
-
-/// The whole answer; empty while nobody listens.
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut answer = String::new();
-    if let Ok(mut stream) = TcpStream::connect(address) {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        let _sent = stream.write_all(request.as_bytes());
-        let _read = stream.read_to_string(&mut answer);
-    }
-    answer
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
-/// A folder on the disk the build is on: a temporary folder is often memory.
-fn scratch() -> std::path::PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }

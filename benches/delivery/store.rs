@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flashduty_receiver::clock::{Clock as _, SystemClock};
-use flashduty_receiver::event::{Event, Id, Key, Origin, Route, Subject};
-use flashduty_receiver::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
-use flashduty_receiver::inbox::{
-    Batch, Claim, Inbox as _, Lease, Offer, Order, Settlement, SinkId, Wanted,
-};
+use flashduty_receiver::inbox::sqlite::SqliteInbox;
+use flashduty_receiver::inbox::{Batch, Claim, Inbox as _, Lease, Settlement, SinkId};
+
+use crate::setup::{offer, scratch, wanted_by, with_inbox};
 
 /// Offers in one transaction.
 const TOGETHER: usize = 2_000;
@@ -19,15 +18,15 @@ const LANES: usize = 1_000;
 
 /// Stores `events` events that wait for the sink `hook`, spread over `subjects` subjects.
 pub(crate) fn fill(path: &Path, events: usize, subjects: usize) {
-    run(path, async |inbox| {
+    with_inbox(path, async |inbox| {
         store(inbox, events, subjects).await;
     });
 }
 
 /// What a claim costs when every head is blocked and `events` deliveries wait behind them.
 pub(crate) fn claims(events: usize) {
-    let folder = tempfile::tempdir_in(super::scratch()).unwrap();
-    run(&folder.path().join("inbox.db"), async |inbox| {
+    let folder = tempfile::tempdir_in(scratch()).unwrap();
+    with_inbox(&folder.path().join("inbox.db"), async |inbox| {
         let sink = store(inbox, events, LANES).await;
         let now = SystemClock.now();
         let heads = claim(inbox, sink, LANES).await;
@@ -48,38 +47,16 @@ pub(crate) fn claims(events: usize) {
     });
 }
 
-fn run(path: &Path, work: impl AsyncFnOnce(&SqliteInbox)) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let inbox = SqliteInbox::open(SqliteOptions {
-            location: Location::File(path.to_owned()),
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        })
-        .unwrap();
-        work(&inbox).await;
-        inbox.close().await.unwrap();
-    });
-}
-
 async fn store(inbox: &SqliteInbox, events: usize, subjects: usize) -> SinkId {
     let sink = inbox.sink("hook").await.unwrap();
-    let wanted: Arc<[Wanted]> = Arc::new([Wanted {
-        sink,
-        order: Order::Subject,
-        fresh: true,
-        stale: false,
-    }]);
+    let wanted = wanted_by(sink);
     let body = Bytes::from(format!("{{\"filler\":\"{}\"}}", "x".repeat(1_380)));
     let now = SystemClock.now();
     let numbers: Vec<usize> = (0..events).collect();
     for numbers in numbers.chunks(TOGETHER) {
         let offers = numbers
             .iter()
-            .map(|number| offer(*number % subjects, &body, &wanted))
+            .map(|number| offer(Some(format!("s{}", number % subjects)), &body, &wanted))
             .collect();
         let batch = Batch {
             offers,
@@ -108,28 +85,4 @@ async fn worst(inbox: &SqliteInbox, sink: SinkId) -> Duration {
         worst = worst.max(begun.elapsed());
     }
     worst
-}
-
-fn offer(subject: usize, body: &Bytes, wanted: &Arc<[Wanted]>) -> Offer {
-    let key = uuid::Uuid::new_v4().into_bytes();
-    let id = flashduty_receiver::event::hex(&key);
-    Offer {
-        event: Arc::new(Event {
-            event_id: Some(Id::new(&id)),
-            event_type: Id::new("i_r_title"),
-            event_time: None,
-            subject: Some(Subject::Incident(Id::new(&format!("s{subject}")))),
-            route: Route::default(),
-            command: false,
-            source_ip: Some([127, 0, 0, 1].into()),
-            peer_ip: Some([127, 0, 0, 1].into()),
-            received_at: SystemClock.now(),
-            origin: Origin::Push,
-            trace_parent: None,
-            body: body.clone(),
-        }),
-        key: Some(Key(key)),
-        moves_mark: false,
-        wanted: Arc::clone(wanted),
-    }
 }

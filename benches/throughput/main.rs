@@ -14,6 +14,8 @@
 )]
 
 mod baseline;
+#[path = "../setup/mod.rs"]
+mod setup;
 mod load;
 mod million;
 mod server;
@@ -32,6 +34,8 @@ fn main() {
     match arguments.get(1).map(String::as_str) {
         Some("serve-answer") => baseline::serve(None),
         Some("serve-append") => baseline::serve(Some(Path::new(&arguments[2]))),
+        // The last part alone: `cargo bench --bench throughput million`.
+        Some("million") => million::measure(),
         // `cargo test --benches` only wants to know that it starts.
         _ if arguments.iter().any(|argument| argument == "--test") => {}
         _ => everything(),

@@ -3,17 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::load::{self, Load};
-use crate::server::{Kind, Server, scratch};
+use crate::server::{Kind, Server};
+use crate::setup::{many, scratch};
 use crate::stored::fill;
 use crate::{ROUNDS, median};
 
-const EVENTS: usize = 1_000_000;
-
 pub(crate) fn measure() {
-    let events = std::env::var("BENCH_EVENTS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(EVENTS);
+    let events = many();
     let folder = tempfile::tempdir_in(scratch()).unwrap();
     std::fs::create_dir(folder.path().join("data")).unwrap();
     let begun = Instant::now();

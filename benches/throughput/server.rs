@@ -1,10 +1,12 @@
 //! The servers under measurement, each a process of its own on its own core.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+
+use crate::setup::{free_address, get, scratch};
 
 pub(crate) const SERVER_CORE: &str = "0";
 pub(crate) const GENERATOR_CORE: &str = "1";
@@ -161,32 +163,6 @@ fn until_ready(address: SocketAddr, begun: Instant) -> Duration {
         );
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-/// The whole answer; empty while nobody listens.
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut answer = String::new();
-    if let Ok(mut stream) = TcpStream::connect(address) {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        let _sent = stream.write_all(request.as_bytes());
-        let _read = BufReader::new(stream).read_to_string(&mut answer);
-    }
-    answer
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-}
-
-/// A folder on the disk the build is on: a temporary folder is often memory.
-pub(crate) fn scratch() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// The processor's name and the number of cores.

@@ -5,47 +5,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 
 use super::access::AccessArgs;
-use super::filter::{self, State};
+use super::filter::{self, Selector};
 use super::printer::Printer;
 use super::reader::Reader;
 use super::{Exit, finish};
 use crate::admin::changes::{Action, ChangeRequest, Step};
-use crate::event::{Seq, Subject};
+use crate::event::Seq;
 use crate::inbox::Rate;
 
 /// Rows of a step at most.
 const STEP: usize = 500;
 
-/// Which deliveries; all that is given must match.
+/// Which deliveries, and whether in earnest.
 #[derive(Debug, Args)]
 struct Selection {
-    /// To this sink
-    #[arg(long, value_name = "NAME")]
-    sink: Option<String>,
-    /// In this state
-    #[arg(long)]
-    state: Option<State>,
-    /// Of events about this incident or alert: incident:ID or alert:ID
-    #[arg(long, value_parser = filter::subject)]
-    subject: Option<Subject>,
-    /// Of events received since then: a time, or how long ago (90m, 7d)
-    #[arg(long, value_name = "TIME", value_parser = filter::moment)]
-    since: Option<Timestamp>,
-    /// Of events received before then
-    #[arg(long, value_name = "TIME", value_parser = filter::moment)]
-    until: Option<Timestamp>,
-    /// Of the event with this id
-    #[arg(long, value_name = "ID")]
-    event_id: Option<String>,
-    #[arg(
-        long = "type",
-        value_name = "TYPE",
-        help = "Of events of this type, such as i_ack"
-    )]
-    event_type: Option<String>,
+    #[command(flatten)]
+    which: Selector,
     /// Of the event at this position
     #[arg(long)]
     seq: Option<i64>,
@@ -56,15 +33,16 @@ struct Selection {
 
 impl Selection {
     fn request(self, reason: Option<String>) -> ChangeRequest {
+        let which = self.which;
         ChangeRequest {
-            sink: self.sink,
-            state: self.state.map(Into::into),
-            subject: self.subject.map(|subject| subject.to_string()),
-            event_id: self.event_id,
-            event_type: self.event_type,
+            sink: which.sink,
+            state: which.state.map(Into::into),
+            subject: which.subject.map(|subject| subject.to_string()),
+            event_id: which.event_id,
+            event_type: which.event_type,
             seq: self.seq.map(Seq),
-            since: self.since.map(|at| at.to_string()),
-            until: self.until.map(|at| at.to_string()),
+            since: which.since.map(|at| at.to_string()),
+            until: which.until.map(|at| at.to_string()),
             dry_run: self.dry_run,
             reason,
             ..ChangeRequest::default()

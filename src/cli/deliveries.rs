@@ -4,14 +4,13 @@ use std::path::Path;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 
 use super::access::AccessArgs;
-use super::filter::{self, State};
+use super::filter::Selector;
 use super::printer::Printer;
 use super::reader::{Reader, state_word};
 use super::{Exit, finish};
-use crate::event::{Seq, Subject};
+use crate::event::Seq;
 use crate::inbox::query::{DeliveryFilter, DeliveryRow};
 
 /// Which deliveries, and what of them.
@@ -20,7 +19,10 @@ pub struct DeliveriesArgs {
     #[command(flatten)]
     access: AccessArgs,
     #[command(flatten)]
-    list: ListArgs,
+    which: Selector,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
     /// The event at this position: its deliveries, with every attempt that was kept
     #[arg(value_name = "SEQ")]
     seq: Option<i64>,
@@ -39,37 +41,6 @@ Examples:
     flashduty-receiver deliveries 42
   Once what was wrong is mended, deliver again what was given up (see replay --help):
     flashduty-receiver replay --sink log --state dead --since 2h --dry-run";
-
-#[derive(Debug, Args)]
-struct ListArgs {
-    /// To this sink
-    #[arg(long, value_name = "NAME")]
-    sink: Option<String>,
-    /// In this state
-    #[arg(long)]
-    state: Option<State>,
-    /// Of events about this incident or alert: incident:ID or alert:ID
-    #[arg(long, value_parser = filter::subject)]
-    subject: Option<Subject>,
-    /// Of events received since then: a time, or how long ago (90m, 7d)
-    #[arg(long, value_name = "TIME", value_parser = filter::moment)]
-    since: Option<Timestamp>,
-    /// Of events received before then
-    #[arg(long, value_name = "TIME", value_parser = filter::moment)]
-    until: Option<Timestamp>,
-    /// Of the event with this id
-    #[arg(long, value_name = "ID")]
-    event_id: Option<String>,
-    #[arg(
-        long = "type",
-        value_name = "TYPE",
-        help = "Of events of this type, such as i_ack"
-    )]
-    event_type: Option<String>,
-    /// At most so many, the newest
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
-}
 
 #[derive(Debug, Subcommand)]
 enum Action {
@@ -95,24 +66,29 @@ pub async fn run(
     let reader = args.access.open(config).await?;
     let done = match (args.action, args.seq) {
         (Some(Action::Show { seq, sink }), _) => show(Seq(seq), sink, &reader, printer).await,
-        (None, Some(seq)) => show(Seq(seq), args.list.sink, &reader, printer).await,
-        (None, None) => list(args.list, &reader, printer).await,
+        (None, Some(seq)) => show(Seq(seq), args.which.sink, &reader, printer).await,
+        (None, None) => list(args.which, args.limit, &reader, printer).await,
     };
     finish(reader, done).await
 }
 
-async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow::Result<Exit> {
+async fn list(
+    which: Selector,
+    limit: usize,
+    reader: &Reader,
+    printer: &mut Printer,
+) -> anyhow::Result<Exit> {
     let filter = DeliveryFilter {
-        sink: args.sink,
-        state: args.state.map(Into::into),
-        subject: args.subject,
-        since: args.since,
-        until: args.until,
-        event_id: args.event_id,
-        event_type: args.event_type,
+        sink: which.sink,
+        state: which.state.map(Into::into),
+        subject: which.subject,
+        since: which.since,
+        until: which.until,
+        event_id: which.event_id,
+        event_type: which.event_type,
         ..DeliveryFilter::default()
     };
-    let rows = reader.deliveries(filter, args.limit).await?;
+    let rows = reader.deliveries(filter, limit).await?;
     if printer.json() {
         for row in &rows {
             printer.object(row)?;

@@ -1,7 +1,7 @@
 //! Arguments that choose rows, read strictly: a misspelt filter must not match everything.
 
 use anyhow::{Context as _, bail};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use crate::clock::{Clock as _, SystemClock};
@@ -54,6 +54,36 @@ impl From<State> for DeliveryState {
             State::Dropped => Self::Dropped,
         }
     }
+}
+
+/// Which deliveries; all that is given must match.
+#[derive(Debug, Args)]
+pub struct Selector {
+    /// To this sink
+    #[arg(long, value_name = "NAME")]
+    pub sink: Option<String>,
+    /// In this state
+    #[arg(long)]
+    pub state: Option<State>,
+    /// Of events about this incident or alert: incident:ID or alert:ID
+    #[arg(long, value_parser = subject)]
+    pub subject: Option<Subject>,
+    /// Of events received since then: a time, or how long ago (90m, 7d)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Timestamp>,
+    /// Of events received before then
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Timestamp>,
+    /// Of the event with this id
+    #[arg(long, value_name = "ID")]
+    pub event_id: Option<String>,
+    /// Of events of this type
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        help = "Of events of this type, such as i_ack"
+    )]
+    pub event_type: Option<String>,
 }
 
 /// Reads `incident:<id>` or `alert:<id>`.

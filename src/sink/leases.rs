@@ -6,25 +6,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::event::{Event, Id, Origin, Route, Subject};
+use crate::event::{Event, Id, Subject};
 use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
 use crate::inbox::{Batch, Claim, Inbox as _, Lease, Offer, Order, Wanted};
 
 /// An event about an incident, with nothing but what `body` says beside it.
 pub(super) fn event(body: impl Into<Bytes>) -> Event {
     Event {
-        event_id: Some(Id::new("e1")),
         event_type: Id::new("i_custom"),
         event_time: Some(1_700_000_000_123),
         subject: Subject::parse("incident:664af0001122334455667788"),
-        route: Route::default(),
         command: true,
-        source_ip: None,
-        peer_ip: None,
         received_at: Timestamp::from_second(1_700_000_001).unwrap(),
-        origin: Origin::Push,
-        trace_parent: None,
-        body: body.into(),
+        ..Event::sample(body)
     }
 }
 

@@ -59,7 +59,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::event::{Event, Id, Origin, Route, Seq};
+    use crate::event::{Event, Seq};
     use crate::sink::line::LabelStyle;
 
     #[test]
@@ -67,17 +67,8 @@ mod tests {
         let body = br#"{"event_type":"i_new","incident":{"title":"disk\u001b[2J\nfull","incident_severity":"Critical"}}"#;
         let event = Event {
             event_id: None,
-            event_type: Id::new("i_new"),
             event_time: None,
-            subject: Some(Subject::Incident(Id::new("664af"))),
-            route: Route::default(),
-            command: false,
-            source_ip: None,
-            peer_ip: None,
-            received_at: Timestamp::UNIX_EPOCH,
-            origin: Origin::Push,
-            trace_parent: None,
-            body: Bytes::from_static(body),
+            ..Event::sample(Bytes::from_static(body))
         };
         let mut out = Vec::new();
         let input = LineInput {

@@ -159,29 +159,17 @@ fn integer(integer: Integer<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use jiff::Timestamp;
 
     use super::*;
-    use crate::event::{Origin, Route};
+    use crate::event::Route;
 
     fn event(body: &'static str) -> Event {
         Event {
-            event_id: Some(Id::new("e1")),
-            event_type: Id::new("i_new"),
-            event_time: Some(1_700_000_000_000),
-            subject: Subject::parse("incident:664af"),
             route: Route {
                 tag: Some("ops".into()),
                 query: None,
             },
-            command: false,
-            source_ip: None,
-            peer_ip: None,
-            received_at: Timestamp::UNIX_EPOCH,
-            origin: Origin::Push,
-            trace_parent: None,
-            body: Bytes::from_static(body.as_bytes()),
+            ..Event::sample(body)
         }
     }
 

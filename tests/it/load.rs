@@ -108,7 +108,7 @@ pub(crate) fn body(id: &str) -> Vec<u8> {
 }
 
 /// The same of about `length` bytes.
-fn body_of(id: &str, length: usize) -> Vec<u8> {
+pub(crate) fn body_of(id: &str, length: usize) -> Vec<u8> {
     let filler = "all disks of the storage tier are filling up; ";
     let filler = filler.repeat(length.saturating_sub(200) / filler.len());
     format!(

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::receiver::Receiver;
 use crate::tidy::{ROOT, assert_none, documents, files, read};
 
 /// Every function of the sources and the tests.
@@ -113,6 +114,29 @@ fn the_readme_lists_every_key_of_the_default_file_and_no_other() {
         .map(|(key, _)| key.to_owned())
         .collect();
     assert_eq!(listed, default_keys());
+}
+
+#[test]
+fn the_readme_lists_every_request_the_admin_port_takes() {
+    let receiver = Receiver::start("");
+    let index = String::from_utf8(receiver.api("/").body).unwrap();
+    let requests = index.lines().filter_map(|line| line.split_once(" /"));
+    let taken: BTreeSet<String> = requests
+        .flat_map(|(method, rest)| {
+            let paths = rest.split("  ").next().unwrap().split(", /");
+            paths.map(|path| format!("{} /{path}", method.trim()))
+        })
+        .collect();
+    assert!(taken.len() > 10, "{index}");
+    let readme = read("README.md");
+    let (_, section) = readme.split_once("## Ask it over HTTP").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let quoted = section.split('`').skip(1).step_by(2);
+    let listed: BTreeSet<String> = quoted
+        .filter(|word| word.starts_with("GET /") && *word != "GET /" || word.starts_with("POST /"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(listed, taken);
 }
 
 /// Runs the binary with nothing of this process's surroundings.

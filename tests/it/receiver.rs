@@ -108,11 +108,7 @@ impl Receiver {
         let new = self.folder.join("new.toml");
         std::fs::write(&new, configuration).unwrap();
         std::fs::rename(&new, self.folder.join("config.toml")).unwrap();
-        let mut client = Client::connect(self.admin, PATIENCE).unwrap();
-        client
-            .send(b"POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
-            .unwrap();
-        client.answer(false).unwrap()
+        self.post("/api/v1/reload", "")
     }
 
     /// Runs `command`, reads its log and waits until it is ready.
@@ -142,6 +138,16 @@ impl Receiver {
             .unwrap()
             .get(path)
             .unwrap()
+    }
+
+    /// The admin API's answer to a POST.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        let mut client = Client::connect(self.admin, PATIENCE).unwrap();
+        let length = body.len();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        client.send(format!("{head}{body}").as_bytes()).unwrap();
+        client.answer(false).unwrap()
     }
 
     /// The value of a metric, its labels spelled as in the exposition; zero when it is not there.

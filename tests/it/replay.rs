@@ -1,6 +1,10 @@
 //! What a person changes by hand, with the real binary: listed, shown, replayed, dropped.
 
-use crate::receiver::Receiver;
+use serde_json::Value;
+
+use crate::delivery::wait_until_settled;
+use crate::fake::{FakeServer, Reply};
+use crate::receiver::{BASE, Receiver};
 
 #[test]
 fn what_was_delivered_or_expired_is_listed_shown_replayed_and_marked() {
@@ -56,4 +60,127 @@ fn a_change_that_selects_nothing_or_repeats_commands_unasked_is_refused() {
     assert!(told.contains("--yes"), "{told}");
     let done = receiver.told(&["replay", "--state", "delivered", "--yes"]);
     assert!(done.contains("1 of them commands"), "{done}");
+}
+
+#[test]
+fn the_api_refuses_what_cannot_be_meant_and_says_what_can() {
+    let receiver = Receiver::start("");
+    let refusals = [
+        ("replay", r#"{"sink":"log"}"#, "would replay all"),
+        (
+            "replay",
+            r#"{"sink":"nowhere","state":"dead"}"#,
+            "no sink \"nowhere\" is configured",
+        ),
+        (
+            "replay",
+            r#"{"since":"yesterday"}"#,
+            "since cannot be \"yesterday\"; allowed: ",
+        ),
+        (
+            "replay",
+            r#"{"subject":"42","state":"dead"}"#,
+            "incident:<id> or alert:<id>",
+        ),
+        (
+            "replay",
+            r#"{"state":"dead","limit":0}"#,
+            "a number from 1 to 500",
+        ),
+        (
+            "replay",
+            r#"{"state":"dead","limit":501}"#,
+            "a number from 1 to 500",
+        ),
+        ("replay", r#"{"state":"dead","cursor":"x"}"#, "cursor"),
+        ("replay", r#"{"state":"dead","cursor":"9:x"}"#, "cursor"),
+        (
+            "replay",
+            r#"{"since":"1h","create":true}"#,
+            "name it with sink",
+        ),
+        (
+            "replay",
+            r#"{"sink":"log","state":"dead","create":true}"#,
+            "leave out state or create",
+        ),
+        ("drop", r#"{"reason":"x"}"#, "would drop all"),
+        ("drop", r#"{"sink":"log"}"#, "needs a reason"),
+        ("drop", r#"{"sink":"log","reason":" "}"#, "needs a reason"),
+        (
+            "drop",
+            r#"{"sink":"log","reason":"x","create":true}"#,
+            "creates nothing",
+        ),
+    ];
+    for (action, body, told) in refusals {
+        let answer = receiver.post(&format!("/api/v1/{action}"), body);
+        assert_eq!(answer.status, 422, "{action} {body}: {answer:?}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json")
+        );
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(told), "{action} {body}: {detail}");
+    }
+    for body in [
+        "",
+        "[]",
+        r#"{"sink":7}"#,
+        r#"{"sinks":"log"}"#,
+        r#"{"state":"lost"}"#,
+    ] {
+        let answer = receiver.post("/api/v1/replay", body);
+        assert_eq!(answer.status, 400, "{body}: {answer:?}");
+    }
+    assert_eq!(receiver.rows("audit"), [Value::Null; 0]);
+}
+
+#[test]
+fn a_new_sink_can_be_given_what_is_stored_with_or_without_its_filter() {
+    let receiver = Receiver::start("");
+    for (id, kind) in [("a", "i_new"), ("b", "i_ack"), ("c", "i_new")] {
+        let body = format!(
+            r#"{{"event_id":"{id}","event_type":"{kind}","incident":{{"incident_id":"{id}"}}}}"#
+        );
+        assert_eq!(receiver.push(&body).outcome(), "accepted");
+    }
+    let fake = FakeServer::new(|_, _| Reply::new(200, ""));
+    let sink = fake.sink(
+        "hook",
+        "filter = 'event_type == \"i_new\"'\ninclude_stale = true",
+    );
+    assert_eq!(receiver.reconfigure(&format!("{BASE}{sink}")).status, 200);
+    let replay = |body: &str| {
+        let answer = receiver.post("/api/v1/replay", body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    let wanted = r#"{"sink":"hook","since":"1h","create":true}"#;
+    let ahead = replay(&wanted.replace("}", r#","dry_run":true}"#));
+    assert_eq!(ahead["changed"], 2, "{ahead}");
+    assert_eq!(fake.requests(), 0, "a dry run");
+    // Step by step, and no further than what was there at the first step.
+    let first = replay(&wanted.replace("}", r#","limit":1}"#));
+    assert_eq!(first["items"][0]["result"], "created");
+    receiver.push(r#"{"event_id":"d","event_type":"i_rslv","incident":{"incident_id":"d"}}"#);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let rest = replay(&wanted.replace("}", &format!(r#","cursor":"{cursor}"}}"#)));
+    assert_eq!(rest["changed"], 1, "{rest}");
+    assert_eq!(rest["skipped"]["unwanted"], 1, "{rest}");
+    wait_until_settled(&receiver);
+    let ids = || -> Vec<String> {
+        let requests = fake.received();
+        requests.iter().map(|request| request.event_id()).collect()
+    };
+    let mut first = ids();
+    first.sort();
+    assert_eq!(first, ["a", "c"]);
+    let all = r#"{"sink":"hook","event_type":"i_ack","create":true,"no_filter":true}"#;
+    assert_eq!(replay(all)["changed"], 1);
+    wait_until_settled(&receiver);
+    assert_eq!(ids()[2..], ["b"]);
+    for request in fake.received() {
+        assert_eq!(request.header("flashduty-replay"), Some("true"));
+    }
 }

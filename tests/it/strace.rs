@@ -1,4 +1,5 @@
-//! System calls on the store's files that fail when they are told to, by strace(1).
+//! What a receiver asks the system for, and calls on its store's files that fail when they are told
+//! to, by strace(1).
 //!
 //! A call that is made to fail is not carried out. Each thread counts its own calls; the store is
 //! written by one thread when it opens, another when it runs, and a third that moves the log.
@@ -56,6 +57,32 @@ impl Trace {
             .map(String::as_str)
     }
 
+    /// The programs that were run, each as strace writes its path and arguments.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &str> {
+        self.calls("execve(")
+            .filter_map(|call| call.split_once(", 0x").map(|(program, _)| program))
+    }
+
+    /// The processes that were made; threads are none.
+    pub(crate) fn processes(&self) -> usize {
+        let made = ["clone(", "clone3(", "fork(", "vfork("].map(|call| {
+            let calls = self.calls(call);
+            calls.filter(|call| !call.contains("CLONE_THREAD")).count()
+        });
+        made.iter().sum()
+    }
+
+    /// Such calls, from where each began.
+    fn calls(&self, name: &str) -> impl Iterator<Item = &str> {
+        let name = name.to_owned();
+        let lines = self.lines.iter().map(String::as_str);
+        // Behind the thread and the time.
+        lines
+            .filter_map(|line| line.split_once(' ')?.1.trim_start().split_once(' '))
+            .map(|(_, call)| call)
+            .filter(move |call| call.starts_with(&name))
+    }
+
     /// How long the process lived on after that.
     pub(crate) fn outlived(&self) -> Duration {
         let at = |line: &str| -> f64 { line.split_whitespace().nth(1).unwrap().parse().unwrap() };
@@ -90,9 +117,20 @@ pub(crate) struct Tracer {
 impl Tracer {
     /// Attaches to one that runs; without a fault it only counts.
     pub(crate) fn attach(receiver: &Receiver, fault: Option<&Fault>) -> Self {
+        Self::watch(receiver, on_the_store(&receiver.folder, fault))
+    }
+
+    /// Attaches to one that runs, for the programs it runs.
+    pub(crate) fn of_programs(receiver: &Receiver) -> Self {
+        let mut strace = strace(&receiver.folder);
+        strace.args(["-e", "trace=execve,clone,clone3,fork,vfork", "-s", "4096"]);
+        Self::watch(receiver, strace)
+    }
+
+    fn watch(receiver: &Receiver, mut strace: Command) -> Self {
         let folder = receiver.folder.clone();
         let told = folder.join("strace.err");
-        let child = strace(&folder, fault)
+        let child = strace
             .args(["-p", &receiver.child.id().to_string()])
             .stdout(Stdio::null())
             .stderr(File::create(&told).unwrap())
@@ -129,7 +167,7 @@ impl Drop for Tracer {
 /// Its standard error goes to `stderr`, what it did to the store to `trace`, both in `folder`.
 pub(crate) fn traced(folder: &Path, fault: &Fault) -> Command {
     let receiver = command(folder, &[]);
-    let mut traced = strace(folder, Some(fault));
+    let mut traced = on_the_store(folder, Some(fault));
     traced
         .arg("-qq")
         .arg(receiver.get_program())
@@ -153,14 +191,20 @@ pub(crate) fn terminate(tracer: u32) {
     }
 }
 
-fn strace(folder: &Path, fault: Option<&Fault>) -> Command {
-    let data = folder.canonicalize().unwrap().join("data");
+fn strace(folder: &Path) -> Command {
     let mut strace = Command::new("strace");
     strace
         .current_dir(folder)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
-        .args(["-f", "-ttt", "-o", "trace"])
+        .args(["-f", "-ttt", "-o", "trace"]);
+    strace
+}
+
+fn on_the_store(folder: &Path, fault: Option<&Fault>) -> Command {
+    let data = folder.canonicalize().unwrap().join("data");
+    let mut strace = strace(folder);
+    strace
         .args(["-e", "trace=write,pwrite64,fsync,fdatasync,ftruncate"])
         .arg("-P")
         .arg(&data);

@@ -13,19 +13,25 @@ pub(crate) struct Volume {
 impl Volume {
     /// One of `mebibytes`. Mounting takes root, as do other tests of faults.
     pub(crate) fn of(mebibytes: u32) -> Self {
+        Self::try_of(mebibytes).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// The same, or why there is none.
+    pub(crate) fn try_of(mebibytes: u32) -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let size = format!("size={mebibytes}m");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
             .arg(folder.path())
             .output()
-            .unwrap_or_else(|error| panic!("these tests need mount(8): {error}"));
-        assert!(
-            mounted.status.success(),
-            "these tests need root to mount a small volume: {}",
-            String::from_utf8_lossy(&mounted.stderr)
-        );
-        Self { folder }
+            .map_err(|error| format!("these tests need mount(8): {error}"))?;
+        if mounted.status.success() {
+            return Ok(Self { folder });
+        }
+        let told = String::from_utf8_lossy(&mounted.stderr);
+        Err(format!(
+            "these tests need root to mount a small volume: {told}"
+        ))
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -11,6 +11,8 @@
     reason = "the harness serves the other end-to-end tests as well"
 )]
 
+#[path = "../it/fake/mod.rs"]
+mod fake;
 #[path = "../it/http.rs"]
 mod http;
 #[path = "../it/launcher.rs"]
@@ -21,9 +23,16 @@ mod lines;
 mod load;
 #[path = "../it/receiver.rs"]
 mod receiver;
+#[path = "../../benches/setup/mod.rs"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "says how many events a bench stores, and configures nothing"
+)]
+mod setup;
 #[path = "../../benches/throughput/stored.rs"]
 mod stored;
 
+mod others;
 mod output;
 mod restart;
 mod slow;

@@ -2,7 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests run the dispatcher's task")]
 
+mod ages;
 mod failing;
+mod several;
 mod stopping;
 
 use std::sync::Mutex;

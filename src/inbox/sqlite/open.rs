@@ -143,6 +143,10 @@ fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
         }
     }
     let lock = StoreLock::take(&beside(path, ".lock"), lock_wait)?;
+    if !path.exists() {
+        // The folder may have been made just now, or by a process that came no further.
+        place::sync_way_to(folder).map_err(|error| place::io_failed(folder, &error))?;
+    }
     // Opened by hand first: the system's own error says more than SQLite's "unable to open".
     let file = File::options()
         .read(true)

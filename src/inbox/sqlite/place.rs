@@ -82,6 +82,25 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Makes the entries durable that lead to `folder`, any of which may be new.
+pub(super) fn sync_way_to(folder: &Path) -> io::Result<()> {
+    for above in folder.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        match sync_folder(above) {
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+                return Err(error);
+            }
+            // What cannot be opened or synced by this process is nothing that it made.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
 /// Whether the file system refuses new data for want of room or quota, by trying.
 pub(super) fn has_no_room(folder: &Path) -> bool {
     let path = folder.join(".flashduty-receiver.probe");

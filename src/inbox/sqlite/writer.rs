@@ -22,10 +22,13 @@ use crate::inbox::InboxError;
 pub(super) type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 const PAGE: u64 = 4096;
-/// How often the log is moved into the file before the store closes, and how many of its pages the
-/// writer may find left then.
+/// The part of the longest log that the background checkpoint is woken for, and of a log that is
+/// worth beginning anew.
+const MUCH: u64 = 4;
+/// The part of it that the writer moves into the file by itself in a few milliseconds.
+const LITTLE: u64 = 32;
+/// Rounds of the background checkpoint at a time, each with what came in during the one before.
 const ROUNDS: usize = 4;
-const NEXT_TO_NOTHING: u64 = 256;
 /// Sink by sink, because only so an index leads to the leased lanes past those that wait.
 pub(super) const END_LEASES: &str = "UPDATE lanes INDEXED BY lanes_by_time SET available = 0 \
      WHERE leased = 1 AND sink IN (SELECT id FROM sinks)";
@@ -33,9 +36,8 @@ pub(super) const END_LEASES: &str = "UPDATE lanes INDEXED BY lanes_by_time SET a
 /// What the writer and the checkpointer tell each other about the log.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    /// Frames in use above which the writer waits to be able to finish the checkpoint; above half
-    /// of it the writer does so when nobody else is at it, and at each quarter the background
-    /// checkpoint is woken.
+    /// Frames in use above which the writer waits to be able to finish the checkpoint. Below, it
+    /// does so when nobody else is at it, and better when little is left to do.
     most: u64,
     /// Frames in use, after the last commit.
     pages: AtomicU64,
@@ -80,6 +82,12 @@ impl Log {
         Duration::from_micros(self.longest_stall.load(Ordering::Relaxed))
     }
 
+    /// Frames that are not in the file yet.
+    fn behind(&self) -> u64 {
+        let pages = self.pages.load(Ordering::Relaxed);
+        pages.saturating_sub(self.copied.load(Ordering::Relaxed))
+    }
+
     fn checkpoint(&self, connection: &Connection) -> Result<bool, rusqlite::Error> {
         let (log, copied) =
             connection.wal_checkpoint_v2(Some(rusqlite::MAIN_DB), CheckpointMode::PASSIVE)?;
@@ -89,23 +97,28 @@ impl Log {
     }
 
     /// Moves what is in the log into the file at `path`, beside a writer that goes on, until the
-    /// rest is next to nothing or `ROUNDS` are over: a busy writer is never caught up with.
+    /// rest is little or the rounds are over: a busy writer is never caught up with.
     pub(super) fn flush_aside(&self, path: &Path) {
-        let flush = || {
-            let aside = open::connect(path)?;
-            let _alone = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            for _ in 0..ROUNDS {
-                let finished = self.checkpoint(&aside)?;
-                let copied = self.copied.load(Ordering::Relaxed);
-                let rest = self.pages.load(Ordering::Relaxed).saturating_sub(copied);
-                if finished || rest < NEXT_TO_NOTHING {
-                    break;
-                }
+        let folder = open::folder_of(path);
+        match open::connect(path) {
+            Ok(aside) => self.catch_up(&aside, Some(folder)),
+            Err(failure) => self.checkpoint_failed(error::sort(&failure, Some(folder))),
+        }
+    }
+
+    /// Round after round, each with what came in during the one before: that is less each time,
+    /// until the writer can do the rest in no time.
+    fn catch_up(&self, connection: &Connection, folder: Option<&Path>) {
+        for _ in 0..ROUNDS {
+            let alone = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(failure) = self.checkpoint(connection) {
+                self.checkpoint_failed(error::sort(&failure, folder));
+                break;
             }
-            Ok(())
-        };
-        if let Err(failure) = flush() {
-            self.checkpoint_failed(error::sort(&failure, Some(open::folder_of(path))));
+            drop(alone);
+            if self.behind() <= self.most / LITTLE {
+                break;
+            }
         }
     }
 
@@ -147,6 +160,9 @@ pub(super) struct Writer {
     pub(super) options: SqliteOptions,
     log: Arc<Log>,
     wake: Option<SyncSender<()>>,
+    /// How long the log was when the writer last finished a checkpoint: while someone reads, it
+    /// does not begin anew.
+    finished_at: u64,
     /// Set by the job that closes the store.
     pub(super) closing: bool,
 }
@@ -177,6 +193,7 @@ impl Writer {
             options,
             log,
             wake: None,
+            finished_at: 0,
             closing: false,
         })
     }
@@ -260,24 +277,28 @@ impl Writer {
     fn tend_log(&mut self) {
         let Some(wake) = &self.wake else { return };
         let pages = self.log.pages.load(Ordering::Relaxed);
-        let copied = self.log.copied.load(Ordering::Relaxed);
-        if pages < copied {
+        let behind = self.log.behind();
+        if pages < self.log.copied.load(Ordering::Relaxed) {
             // The log began anew.
             self.log.copied.store(0, Ordering::Relaxed);
-        } else if pages - copied > self.log.most / 4 {
+            self.finished_at = 0;
+        } else if behind > self.log.most / MUCH {
             // A full channel means that the checkpointer is awake already.
             let _awake = wake.try_send(());
         }
-        if pages > self.log.most / 2 {
-            let log = Arc::clone(&self.log);
-            let alone = if pages > self.log.most {
-                Some(log.running.lock().unwrap_or_else(PoisonError::into_inner))
-            } else {
-                log.running.try_lock().ok()
-            };
-            if alone.is_some() {
-                self.finish_checkpoint();
-            }
+        let worth = pages > self.log.most / MUCH && behind <= self.log.most / LITTLE;
+        let again = pages >= self.finished_at + self.log.most / (2 * MUCH);
+        let log = Arc::clone(&self.log);
+        let alone = if pages > self.log.most {
+            Some(log.running.lock().unwrap_or_else(PoisonError::into_inner))
+        } else if again && (worth || pages > self.log.most / 2) {
+            log.running.try_lock().ok()
+        } else {
+            None
+        };
+        if alone.is_some() {
+            self.finish_checkpoint();
+            self.finished_at = pages;
         }
     }
 
@@ -299,9 +320,6 @@ fn checkpoint_when_woken(
     folder: Option<&Path>,
 ) {
     while woken.recv().is_ok() {
-        let _alone = log.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(failure) = log.checkpoint(connection) {
-            log.checkpoint_failed(error::sort(&failure, folder));
-        }
+        log.catch_up(connection, folder);
     }
 }

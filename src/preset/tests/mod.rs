@@ -5,12 +5,10 @@ mod hostile;
 use std::fmt::Write as _;
 use std::fs;
 
-use bytes::Bytes;
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::event::{Event, Id, Origin, Route, Subject};
+use crate::event::{Event, Id, Subject};
 use crate::template::{Context, Template, UrlPath};
 use crate::words::Words;
 
@@ -27,18 +25,10 @@ fn template(name: &str, lang: Lang) -> Template {
 
 fn event(body: &[u8], event_type: &str) -> Event {
     Event {
-        event_id: Some(Id::new("e1")),
         event_type: Id::new(event_type),
         event_time: Some(1_775_980_800_137),
         subject: Subject::parse("incident:69db5a40c1f04e7a9d2b8c11"),
-        route: Route::default(),
-        command: false,
-        source_ip: None,
-        peer_ip: None,
-        received_at: Timestamp::UNIX_EPOCH,
-        origin: Origin::Push,
-        trace_parent: None,
-        body: Bytes::copy_from_slice(body),
+        ..Event::sample(body.to_owned())
     }
 }
 

@@ -19,7 +19,7 @@ use secrecy::SecretString;
 
 use self::fake::{FakeServer, Reply};
 use super::*;
-use crate::event::{Event, Id, Origin, Route, Subject};
+use crate::event::{Event, Id, Route};
 use crate::filter::Expression;
 use crate::template::{Kind, Template, UrlTemplate};
 use crate::words::WORDS;
@@ -46,21 +46,12 @@ fn clock() -> Arc<dyn Clock> {
 
 fn event(body: &str) -> Event {
     Event {
-        event_id: Some(Id::new("e1")),
-        event_type: Id::new("i_new"),
         event_time: Some(1_700_000_000_137),
-        subject: Subject::parse("incident:664af"),
         route: Route {
             tag: Some("ops".into()),
             query: None,
         },
-        command: false,
-        source_ip: None,
-        peer_ip: None,
-        received_at: Timestamp::UNIX_EPOCH,
-        origin: Origin::Push,
-        trace_parent: None,
-        body: Bytes::copy_from_slice(body.as_bytes()),
+        ..Event::sample(body.to_owned())
     }
 }
 

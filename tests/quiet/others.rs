@@ -1,0 +1,126 @@
+//! Sinks in trouble cost the sender and the other sinks next to nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::fake::{FakeServer, Reply};
+use crate::load::{Load, Plan, body};
+use crate::receiver::{PATIENCE, Receiver, count, soak_line};
+
+/// How much worse the median pair may be.
+const BEARABLE: f64 = 1.25;
+/// With few pairs of a few seconds each, one sync of a neighbour's is no finding.
+const BEARABLE_AT_LEAST: Duration = Duration::from_millis(100);
+/// Connections that push as fast as they can.
+const PUSHERS: usize = 8;
+/// What the sink that works takes for an answer, so that it is what limits its own throughput.
+const ANSWER: Duration = Duration::from_millis(4);
+
+/// What one receiver reached.
+struct Reached {
+    p99: Duration,
+    /// Events a second that arrived at the sink that works.
+    throughput: f64,
+}
+
+/// Pushes at a steady rate, and then as fast as it goes.
+fn reach(trouble: &str) -> Reached {
+    let fine = FakeServer::new(|_, _| Reply::Slow(ANSWER, Box::new(Reply::new(200, ""))));
+    let sink = fine.sink("fine", "concurrency = 4");
+    let receiver = Receiver::start(&format!("{sink}{trouble}"));
+    let load = Load::start(&Plan::of_sender(receiver.public, 200));
+    let begun = Instant::now();
+    // The first second warms it up.
+    std::thread::sleep(Duration::from_secs(1 + count(2, 10) as u64));
+    let ended = Instant::now();
+    let tally = load.stop();
+    assert_eq!(tally.failed, [""; 0]);
+    let p99 = tally.steady_p99(begun + Duration::from_secs(1), ended);
+
+    let pushes = count(800, 8_000);
+    let before = tally.acknowledged.len();
+    wait_for(&fine, before);
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for pusher in 0..PUSHERS {
+            let receiver = &receiver;
+            scope.spawn(move || {
+                let mut client = receiver.client();
+                for number in 0..pushes / PUSHERS {
+                    let body = body(&format!("fast-{pusher}-{number}"));
+                    let answer = client.push("/webhook", &body).unwrap();
+                    assert_eq!(answer.status, 200);
+                }
+            });
+        }
+    });
+    wait_for(&fine, before + pushes);
+    Reached {
+        p99,
+        throughput: pushes as f64 / begun.elapsed().as_secs_f64(),
+    }
+}
+
+fn wait_for(fine: &FakeServer, requests: usize) {
+    let begun = Instant::now();
+    while fine.requests() < requests {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{} of {requests}",
+            fine.requests()
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn median(mut ratios: Vec<f64>) -> f64 {
+    ratios.sort_unstable_by(f64::total_cmp);
+    ratios[ratios.len() / 2]
+}
+
+#[test]
+fn a_dead_sink_and_a_hanging_one_slow_neither_pushes_nor_another_sink() {
+    let _alone = crate::alone();
+    let dead = FakeServer::scripted(vec![Reply::Close]);
+    let hanging = FakeServer::scripted(vec![Reply::Hang]);
+    let trouble = format!("{}{}", dead.sink("dead", ""), hanging.sink("hanging", ""));
+    let (mut later, mut fewer) = (Vec::new(), Vec::new());
+    let mut shown = Vec::new();
+    let pairs = count(3, 5);
+    for pair in 0..pairs {
+        // Neither of the two always comes first.
+        let (with, without) = if pair % 2 == 0 {
+            let with = reach(&trouble);
+            (with, reach(""))
+        } else {
+            let without = reach("");
+            (reach(&trouble), without)
+        };
+        let least = match count(0, 1) {
+            0 => BEARABLE_AT_LEAST,
+            _ => Duration::ZERO,
+        };
+        later.push(with.p99.max(least).as_secs_f64() / without.p99.max(least).as_secs_f64());
+        fewer.push(without.throughput / with.throughput);
+        shown.push(format!(
+            "p99 {:.1?} and {:.1?}, {:.0}/s and {:.0}/s",
+            with.p99, without.p99, with.throughput, without.throughput
+        ));
+    }
+    let (later, fewer) = (median(later), median(fewer));
+    assert!(
+        later <= BEARABLE,
+        "pushes are {later:.2} times as slow: {shown:?}"
+    );
+    assert!(
+        fewer <= BEARABLE,
+        "the other sink gets 1/{fewer:.2}: {shown:?}"
+    );
+    soak_line(
+        6,
+        "one sink dead, one hanging, with and without",
+        &format!(
+            "median of {pairs} pairs: p99 {later:.2} times, other sink's throughput 1/{fewer:.2}; {}",
+            shown.join("; ")
+        ),
+    );
+}
