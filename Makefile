@@ -13,6 +13,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo "--config 'target.\"cfg(unix)\".r
 TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:procps mount:mount \
               mkfs.ext4:e2fsprogs xfs_io:xfsprogs eatmydata:eatmydata \
               setpriv:util-linux python3:python3 yaml.py:python3-yaml \
+              nginx:nginx-light haproxy:haproxy systemd-analyze:systemd \
               redis-server:redis-server nats-server:nats-server openssl:openssl
 # What the image's binary has beside the default ones: the sinks for brokers.
 FEATURES := nats,redis,kafka

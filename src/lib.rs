@@ -22,6 +22,7 @@ pub mod lifecycle;
 pub mod dispatch;
 pub mod recover;
 pub mod listener;
+pub mod supervisor;
 pub mod intake;
 pub mod admin;
 pub mod config;

@@ -2,6 +2,10 @@
 //!
 //! A stop has two steps. *Draining*: readiness turns red and answers say `Connection: close`, but
 //! pushes are still taken. *Closing*: no new connection is accepted and what is in flight finishes.
+//!
+//! Where the listening socket outlives the process, *resting* takes the place of draining: nothing
+//! new is handed to a sink and answers say `Connection: close`, but readiness stays, because pushes
+//! are taken all the time, at last by the next process.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,9 +15,21 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// How much time a stop gives to what is under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Farewell {
+    /// Nobody takes over: as much as is configured.
+    #[default]
+    Patient,
+    /// The next process takes over the listening socket, and whoever connects meanwhile waits for
+    /// it: next to none.
+    Brief,
+}
+
 /// Clones share one set of signals and one set of tracked tasks.
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
+    rest: CancellationToken,
     drain: CancellationToken,
     close: CancellationToken,
     tasks: TaskTracker,
@@ -75,6 +91,22 @@ impl Lifecycle {
         self.drain.cancelled().await;
     }
 
+    /// Whether an answer should be its connection's last.
+    pub fn is_parting(&self) -> bool {
+        self.is_draining() || self.rest.is_cancelled()
+    }
+
+    /// Cancelled when nothing new is handed to sinks any more, at the latest when closing begins;
+    /// cancelling it stops nothing but its holder.
+    pub fn resting_token(&self) -> CancellationToken {
+        self.rest.child_token()
+    }
+
+    /// Begins resting.
+    pub fn rest(&self) {
+        self.rest.cancel();
+    }
+
     /// Whether new connections and new work are no longer taken.
     pub fn is_closing(&self) -> bool {
         self.close.is_cancelled()
@@ -95,8 +127,9 @@ impl Lifecycle {
         self.drain.cancel();
     }
 
-    /// Begins closing, which implies draining.
+    /// Begins closing, which implies resting and draining.
     pub fn close(&self) {
+        self.rest.cancel();
         self.drain.cancel();
         self.close.cancel();
         self.tasks.close();
@@ -158,6 +191,18 @@ mod tests {
         lifecycle.close();
         assert!(lifecycle.wait(Duration::from_secs(1)).await);
         assert!(!lifecycle.has_crashed());
+    }
+
+    #[test]
+    fn resting_leaves_readiness_alone_and_closing_implies_it() {
+        let lifecycle = Lifecycle::default();
+        let sinks = lifecycle.resting_token();
+        lifecycle.rest();
+        assert!(sinks.is_cancelled() && lifecycle.is_parting());
+        assert!(!lifecycle.is_draining() && !lifecycle.is_closing());
+        let hurried = Lifecycle::default();
+        hurried.close();
+        assert!(hurried.resting_token().is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ mod setup;
 mod load;
 mod million;
 mod server;
+mod stored;
 
 use std::path::Path;
 

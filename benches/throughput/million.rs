@@ -1,15 +1,11 @@
 //! What a million stored events cost: the start, and each push.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use bytes::Bytes;
-use flashduty_receiver::clock::{Clock as _, SystemClock};
-use flashduty_receiver::inbox::{Batch, Claim, Inbox as _, Lease, Settled, Settlement};
 
 use crate::load::{self, Load};
 use crate::server::{Kind, Server};
-use crate::setup::{many, offer, scratch, wanted_by, with_inbox};
+use crate::setup::{many, scratch};
+use crate::stored::fill;
 use crate::{ROUNDS, median};
 
 pub(crate) fn measure() {
@@ -63,38 +59,4 @@ pub(crate) fn measure() {
 
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
-}
-
-/// Stores and settles `events` events through the inbox itself.
-fn fill(path: &std::path::Path, events: usize) {
-    with_inbox(path, async |inbox| {
-        let sink = inbox.sink("log").await.unwrap();
-        let wanted = wanted_by(sink);
-        let body = Bytes::from(vec![b' '; 1400]);
-        let now = SystemClock.now();
-        let mut settled: Vec<Settled> = Vec::new();
-        let mut stored = 0;
-        while stored < events {
-            let count = 2000.min(events - stored);
-            let offers = (0..count).map(|_| offer(None, &body, &wanted)).collect();
-            stored += count;
-            let batch = Batch {
-                settled: std::mem::take(&mut settled),
-                offers,
-                claims: vec![Claim::new(sink, count, Duration::from_secs(600))],
-                ..Batch::default()
-            };
-            let leases = inbox.commit(Arc::new(batch), now).await.unwrap().leases;
-            settled = leases.into_iter().map(delivered).collect();
-        }
-        let last = Batch {
-            settled,
-            ..Batch::default()
-        };
-        inbox.commit(Arc::new(last), now).await.unwrap();
-    });
-}
-
-fn delivered(lease: Lease) -> Settled {
-    lease.settle(Settlement::Delivered)
 }

@@ -4,6 +4,7 @@
 //! a running service keeps its old value, and that is said.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use secrecy::SecretString;
@@ -15,7 +16,7 @@ use crate::config::watch::{FileWatch, Seen};
 use crate::config::{self, ConfigSource, Loaded, Settings};
 use crate::dispatch::Neglected;
 use crate::intake::Rules;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Farewell, Lifecycle};
 use crate::listener::ListenerOptions;
 use crate::metrics::Metrics;
 use crate::recover;
@@ -38,6 +39,7 @@ pub struct Live {
     prepared: Mutex<Option<Prepared>>,
     telemetry: Option<Telemetry>,
     metrics: Arc<Metrics>,
+    farewell: Farewell,
     lifecycle: ArcSwapOption<Lifecycle>,
     /// One reload at a time.
     reloading: Mutex<()>,
@@ -49,7 +51,7 @@ impl Live {
         source: ConfigSource,
         sinks: Sinks,
         telemetry: Option<Telemetry>,
-        metrics: Arc<Metrics>,
+        farewell: Farewell,
     ) -> anyhow::Result<Self> {
         let prepared = sinks.prepare(&loaded)?;
         let routing = sinks.routing(&loaded.settings).await?;
@@ -63,11 +65,16 @@ impl Live {
         }
         let settings = loaded.settings;
         wiring::warn_of_few_files(&settings);
+        let metrics = sinks.metrics();
         Ok(Self {
             source,
             rules: Arc::new(ArcSwap::from_pointee(rules)),
-            listener: Arc::new(ArcSwap::from_pointee(wiring::listener_options(&settings))),
-            admin: Arc::new(ArcSwap::from_pointee(wiring::admin_options(&settings))),
+            listener: Arc::new(ArcSwap::from_pointee(wiring::listener_options(
+                &settings, farewell,
+            ))),
+            admin: Arc::new(ArcSwap::from_pointee(wiring::admin_options(
+                &settings, farewell,
+            ))),
             admin_token: Arc::new(ArcSwapOption::from_pointee(settings.admin.token.clone())),
             watched: ArcSwap::from_pointee(loaded.watched),
             settings: ArcSwap::from_pointee(settings),
@@ -77,6 +84,7 @@ impl Live {
             prepared: Mutex::new(Some(prepared)),
             telemetry,
             metrics,
+            farewell,
             lifecycle: ArcSwapOption::empty(),
             reloading: Mutex::default(),
         })
@@ -88,6 +96,11 @@ impl Live {
         if let Some(prepared) = self.prepared.lock().await.take() {
             self.sinks.apply(prepared, lifecycle);
         }
+    }
+
+    /// Waits until no sink is at work, at most for `patience`; then what is under way is left.
+    pub(super) async fn put_sinks_down(&self, patience: Duration) {
+        self.sinks.put_down(patience).await;
     }
 
     /// The settings in force.
@@ -172,9 +185,11 @@ impl Live {
             self.sinks.apply(prepared, lifecycle);
         }
         self.rules.store(Arc::new(rules));
+        let farewell = self.farewell;
         self.listener
-            .store(Arc::new(wiring::listener_options(settings)));
-        self.admin.store(Arc::new(wiring::admin_options(settings)));
+            .store(Arc::new(wiring::listener_options(settings, farewell)));
+        self.admin
+            .store(Arc::new(wiring::admin_options(settings, farewell)));
         self.admin_token
             .store(settings.admin.token.clone().map(Arc::new));
         self.watched.store(Arc::new(loaded.watched));

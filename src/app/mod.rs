@@ -1,8 +1,7 @@
 //! The one place where parts are put together.
 //!
 //! [`App::build`] opens the store and binds the sockets, so that every bad set-up fails there.
-//! [`App::run`] serves until it is told to stop, then drains: readiness turns red while pushes are
-//! still taken, then no more are accepted, then what is in flight finishes, then the store closes.
+//! [`App::run`] serves until it is told to stop; how that goes on stands in `stop`.
 
 mod brokers;
 mod descriptors;
@@ -12,13 +11,13 @@ mod live;
 mod plans;
 mod recovery;
 mod sinks;
+mod stop;
 mod wiring;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::sync::mpsc;
 
 use self::health::ServiceHealth;
@@ -31,19 +30,15 @@ use crate::clock::Clock;
 use crate::config::{ConfigSource, Loaded, StoreUrl};
 use crate::dispatch::{Janitor, JanitorOptions};
 use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
-use crate::inbox::{Committer, CommitterOptions, Inbox, InboxError, Keeper, StoreState};
+use crate::inbox::{Committer, CommitterOptions, Inbox, Keeper};
 use crate::intake::{self, Intake, Refusals};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Farewell, Lifecycle};
 use crate::listener::{Gate, Listener, ListenerMetrics, Serving};
 use crate::metrics::Metrics;
 use crate::recover::Recovery;
 use crate::stdout::Stdout;
+use crate::supervisor::Supervisor;
 use crate::telemetry::Telemetry;
-
-/// After a broken store nothing is waited for longer than this.
-const LAST_MOMENT: Duration = Duration::from_millis(500);
-/// How long the last lines of the log may take.
-const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// What the operator tells a running service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +63,8 @@ pub struct Surroundings {
     pub telemetry: Option<Telemetry>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Whoever looks after the process, with the sockets it holds.
+    pub supervisor: Supervisor,
 }
 
 /// A built service: the store open, the sockets bound, nothing served yet.
@@ -81,10 +78,12 @@ pub struct App {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     stdout: Stdout,
+    supervisor: Supervisor,
+    farewell: Farewell,
 }
 
 impl App {
-    /// Opens the store and binds both listeners.
+    /// Opens the store and binds the listeners that were not handed over.
     ///
     /// # Errors
     /// A [`crate::config::ConfigError`] with file and line where the configuration is to blame, an
@@ -96,11 +95,19 @@ impl App {
             metrics,
             telemetry,
             clock,
+            mut supervisor,
         } = surroundings;
         let settings = &loaded.settings;
+        let sockets = std::mem::take(&mut supervisor.sockets);
+        let farewell = match sockets.public {
+            Some(_) => Farewell::Brief,
+            None => Farewell::Patient,
+        };
         // Bound first: a port that is taken is said at once, not after the wait for the store.
-        let public = bind(&loaded, "server.listen", settings.server.listen)?;
-        let admin = bind(&loaded, "admin.listen", settings.admin.listen)?;
+        let (listen, key) = (settings.server.listen, "server.listen");
+        let public = bind(&loaded, (key, listen), sockets.public)?;
+        let (listen, key) = (settings.admin.listen, "admin.listen");
+        let admin = bind(&loaded, (key, listen), sockets.admin)?;
         let inbox = Arc::new(open_store(&loaded).await?);
         let (committer, committing) = Committer::new(CommitterOptions {
             inbox: Arc::clone(&inbox) as Arc<dyn Inbox>,
@@ -116,7 +123,7 @@ impl App {
             },
             Arc::clone(&metrics),
         );
-        let live = Live::new(loaded, source, sinks, telemetry, Arc::clone(&metrics)).await?;
+        let live = Live::new(loaded, source, sinks, telemetry, farewell).await?;
         Ok(Self {
             public,
             admin,
@@ -127,6 +134,8 @@ impl App {
             metrics,
             clock,
             stdout,
+            supervisor,
+            farewell,
         })
     }
 
@@ -140,10 +149,11 @@ impl App {
         self.admin.local_addr()
     }
 
-    /// Serves until `signals` says to stop, or a vital task ends; then drains.
+    /// Serves until `signals` says to stop, or a vital task ends; then ends in good order.
     ///
     /// # Errors
-    /// [`InboxError::Broken`] when the store's I/O failed; else when a vital task ended early.
+    /// [`crate::inbox::InboxError::Broken`] when the store's I/O failed; else when a vital task ended
+    /// early.
     pub async fn run(self, signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
         let lifecycle = Lifecycle::default();
         let committing = lifecycle.spawn_vital_last("the group commit", self.committing);
@@ -157,6 +167,8 @@ impl App {
             committer: self.committer,
             metrics: self.metrics,
             clock: self.clock,
+            supervisor: self.supervisor,
+            farewell: self.farewell,
             lifecycle,
         };
         tracing::info!(
@@ -170,9 +182,11 @@ impl App {
         let recovery = running.recover();
         running.serve_admin(self.admin, recovery);
         running.tend();
+        running.supervisor.tell_ready();
+        running.supervisor.give_signs_of_life(&running.lifecycle);
         running.until_stopped(signals).await;
         let result = running.wind_up(committing).await;
-        self.stdout.flush(LAST_LINES).await;
+        self.stdout.flush(stop::last_lines(self.farewell)).await;
         result
     }
 }
@@ -185,6 +199,8 @@ struct Running {
     committer: Committer,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
+    supervisor: Supervisor,
+    farewell: Farewell,
     lifecycle: Lifecycle,
 }
 
@@ -298,81 +314,19 @@ impl Running {
         let watching = Arc::clone(&self.live).watch(self.lifecycle.clone());
         let _watching = self.lifecycle.spawn(watching);
     }
-
-    /// Returns once nothing more is accepted.
-    async fn until_stopped(&self, mut signals: mpsc::Receiver<Signal>) {
-        let delay = loop {
-            tokio::select! {
-                signal = signals.recv() => match signal {
-                    Some(Signal::Reload) => {
-                        // Said in the log, by itself, what came of it.
-                        let _told = self.live.reload().await;
-                    }
-                    Some(Signal::Terminate) => break self.live.settings().server.drain_delay,
-                    Some(Signal::Interrupt) | None => break Duration::ZERO,
-                },
-                () = self.lifecycle.draining() => break Duration::ZERO,
-            }
-        };
-        self.lifecycle.drain();
-        tracing::info!("draining: not ready any more, still taking pushes for {delay:?}");
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = hurried(&mut signals) => {}
-            () = self.broken() => {}
-        }
-        self.lifecycle.close();
-        let grace = self.live.settings().server.drain_timeout + LAST_MOMENT;
-        tokio::select! {
-            finished = self.lifecycle.wait(grace) => if !finished {
-                tracing::warn!("some work was cut off after {grace:?}");
-            },
-            () = hurried(&mut signals) => tracing::warn!("hurried: work in flight was cut off"),
-            () = self.broken() => {}
-        }
-    }
-
-    async fn broken(&self) {
-        let mut state = self.committer.watch();
-        let broken = state
-            .wait_for(|state| matches!(state, StoreState::Broken(_)))
-            .await;
-        if broken.is_err() {
-            std::future::pending().await
-        }
-    }
-
-    /// Commits what is left and closes the store; never skipped.
-    async fn wind_up(self, committing: tokio::task::JoinHandle<()>) -> anyhow::Result<()> {
-        self.committer.finish();
-        // A panic in it has been counted as a crash.
-        let _ended = committing.await;
-        if let StoreState::Broken(what) = self.committer.state() {
-            tracing::error!("the store's I/O failed, nothing more is acknowledged: {what}");
-            // Left as by a crash: the next start moves the log into the file before it writes.
-            return Err(InboxError::Broken(what).into());
-        }
-        self.inbox.close().await.context("cannot close the store")?;
-        anyhow::ensure!(
-            !self.lifecycle.has_crashed(),
-            "a vital task ended early; see the log"
-        );
-        tracing::info!("stopped; everything acknowledged is in the store");
-        Ok(())
-    }
 }
 
-async fn hurried(signals: &mut mpsc::Receiver<Signal>) {
-    loop {
-        match signals.recv().await {
-            Some(Signal::Reload) => {}
-            Some(Signal::Terminate | Signal::Interrupt) => return,
-            None => std::future::pending().await,
-        }
+/// The listener that was handed over, or one at the address that a key of the configuration names.
+fn bind(
+    loaded: &Loaded,
+    (key, address): (&str, SocketAddr),
+    handed_over: Option<Listener>,
+) -> anyhow::Result<Listener> {
+    if let Some(listener) = handed_over {
+        let inherited = listener.local_addr();
+        tracing::info!("listening on {inherited}, which was handed over: {key} is not used");
+        return Ok(listener);
     }
-}
-
-fn bind(loaded: &Loaded, key: &str, address: SocketAddr) -> anyhow::Result<Listener> {
     Ok(Listener::bind(address).map_err(|error| loaded.problem(key, error.to_string()))?)
 }
 

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::plans::{self, Parts};
 use super::wiring;
@@ -25,6 +27,9 @@ pub(super) struct Sinks {
     metrics: Arc<Metrics>,
     running: Mutex<BTreeMap<String, Running>>,
     known: Arc<Mutex<BTreeMap<String, SinkId>>>,
+    dispatchers: TaskTracker,
+    /// Whatever a sink is doing is left as it is.
+    leave: CancellationToken,
 }
 
 /// The plans of all enabled sinks, made and not yet in force.
@@ -51,6 +56,26 @@ impl Sinks {
             metrics,
             running: Mutex::default(),
             known: Arc::default(),
+            dispatchers: TaskTracker::new(),
+            leave: CancellationToken::new(),
+        }
+    }
+
+    /// Where their numbers are counted.
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Waits until no sink is at work, at most for `patience`: what has not ended by then keeps its
+    /// lease, as after a crash, and the next process decides about it. For use once resting began.
+    pub(super) async fn put_down(&self, patience: Duration) {
+        self.dispatchers.close();
+        if tokio::time::timeout(patience, self.dispatchers.wait())
+            .await
+            .is_err()
+        {
+            self.leave.cancel();
+            self.dispatchers.wait().await;
         }
     }
 
@@ -125,7 +150,7 @@ impl Sinks {
         let running = Running {
             identity,
             plan: Arc::new(ArcSwap::new(plan)),
-            stop: lifecycle.closing_token(),
+            stop: lifecycle.resting_token(),
         };
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let sink = known[name];
@@ -137,7 +162,19 @@ impl Sinks {
             self.metrics.sink(&name),
         );
         let run = dispatcher.run(self.committer.clone(), running.stop.clone());
-        let closing = lifecycle.clone();
+        let (leave, closing) = (self.leave.clone(), lifecycle.clone());
+        let run = self.dispatchers.track_future(async move {
+            match leave.run_until_cancelled(run).await {
+                Some(ended) => ended,
+                None => {
+                    tracing::info!(
+                        sink = &*name,
+                        "what the sink is doing is left to the next process"
+                    );
+                    Ok(())
+                }
+            }
+        });
         lifecycle.spawn_vital("a dispatcher", async move {
             run.await?;
             // A sink that was turned off is no crash.

@@ -10,6 +10,7 @@ use crate::config::{Loaded, LogFormat, OnLate, ProxyProtocol, Settings, Sink};
 use crate::envelope::EnvelopeRules;
 use crate::inbox::{SinkId, UnreadableBounds};
 use crate::intake::{self, Rules};
+use crate::lifecycle::Farewell;
 use crate::listener::ListenerOptions;
 use crate::routing::{Routing, Target};
 use crate::sink::log::Format;
@@ -42,25 +43,38 @@ pub(super) fn rules(loaded: &Loaded, routing: Routing) -> anyhow::Result<Rules> 
     })
 }
 
-pub(super) fn listener_options(settings: &Settings) -> ListenerOptions {
+/// How long an answer may take once closing began, where the next process waits: those whose
+/// request is complete still wait for one commit.
+const LAST_ANSWERS: Duration = Duration::from_millis(130);
+
+pub(super) fn listener_options(settings: &Settings, farewell: Farewell) -> ListenerOptions {
     let server = &settings.server;
     ListenerOptions {
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         max_connections: room(settings).public,
         proxy_protocol: settings.source.proxy_protocol == ProxyProtocol::Required,
-        drain_timeout: server.drain_timeout,
+        drain_timeout: drain_timeout(settings, farewell),
+        farewell,
         ..ListenerOptions::default()
     }
 }
 
+/// How long what is in flight may take once closing began.
+pub(super) fn drain_timeout(settings: &Settings, farewell: Farewell) -> Duration {
+    match farewell {
+        Farewell::Patient => settings.server.drain_timeout,
+        Farewell::Brief => LAST_ANSWERS,
+    }
+}
+
 /// The admin listener's limits: few connections, no PROXY header, no wait for them at the end.
-pub(super) fn admin_options(settings: &Settings) -> ListenerOptions {
+pub(super) fn admin_options(settings: &Settings, farewell: Farewell) -> ListenerOptions {
     ListenerOptions {
         max_connections: room(settings).admin,
         proxy_protocol: false,
-        drain_timeout: settings.server.drain_timeout.min(Duration::from_secs(1)),
-        ..listener_options(settings)
+        drain_timeout: drain_timeout(settings, farewell).min(Duration::from_secs(1)),
+        ..listener_options(settings, farewell)
     }
 }
 

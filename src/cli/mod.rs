@@ -40,6 +40,7 @@ use self::reader::Reader;
 use crate::config::ConfigError;
 use crate::inbox::InboxError;
 use crate::inbox::sqlite::OpenError;
+use crate::supervisor::WrongSocket;
 
 /// Receives Flashduty webhooks, makes them durable, answers in time and hands them on.
 #[derive(Debug, Parser)]
@@ -135,7 +136,7 @@ impl Exit {
     /// How a command ended that ended with `error`.
     pub fn of(error: &anyhow::Error) -> Self {
         for cause in error.chain() {
-            if cause.is::<ConfigError>() {
+            if cause.is::<ConfigError>() || cause.is::<WrongSocket>() {
                 return Self::Usage;
             }
             if let Some(InboxError::Broken(_)) = cause.downcast_ref() {

@@ -19,6 +19,7 @@ use crate::config::{self, ConfigSource, Environment, Loaded, LogFormat};
 use crate::metrics::Metrics;
 use crate::sink::log::Format;
 use crate::stdout::Stdout;
+use crate::supervisor::Supervisor;
 use crate::telemetry::Telemetry;
 
 /// Shown below `serve --help`.
@@ -26,7 +27,11 @@ pub const SERVE_EXAMPLES: &str = "\
 Signals: SIGTERM drains (server.drain_delay, then server.drain_timeout) and ends, SIGINT leaves out
 the delay, a second one hurries; SIGHUP reads the configuration again. The log goes to standard
 output, one JSON object a line:
-    flashduty-receiver --config config.toml | jq 'select(.target == \"flashduty::event\")'";
+    flashduty-receiver --config config.toml | jq 'select(.target == \"flashduty::event\")'
+
+Under systemd (see deploy/systemd): a listening socket that is handed over (LISTEN_FDS) takes the
+place of server.listen, a second one that of admin.listen. It outlives the process, so a restart
+refuses nobody, and SIGTERM then ends within a moment: neither drain key applies.";
 
 /// Shown below `demo --help`.
 pub const DEMO_EXAMPLES: &str = "\
@@ -46,8 +51,10 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// store's I/O failed.
 pub fn serve(config: Option<&Path>) -> anyhow::Result<Exit> {
     let source = ConfigSource::from_process(config.map(Path::to_owned));
+    // Before anything is opened: files are handed over by their numbers.
+    let supervisor = Supervisor::of_process(&source.environment.socket_names())?;
     let loaded = config::load(&source)?;
-    run(loaded, source, |_| {})
+    run(loaded, (source, supervisor), |_| {})
 }
 
 /// Serves on loopback with a temporary inbox and plays a sample incident into it.
@@ -78,7 +85,7 @@ pub fn demo(printer: &mut Printer) -> anyhow::Result<Exit> {
          error.\n"
     ))?;
     let mut printer = Printer::standard(false);
-    run(loaded, source, move |failed| {
+    run(loaded, (source, Supervisor::default()), move |failed| {
         let playing = std::thread::Builder::new()
             .name("demo".to_owned())
             .spawn(move || {
@@ -106,7 +113,7 @@ const DEMO_ALLOW: &str = "47.94.95.118,123.56.8.183,47.94.193.81,1.13.19.96,10.0
 
 fn run(
     loaded: Loaded,
-    source: ConfigSource,
+    (source, supervisor): (ConfigSource, Supervisor),
     when_ready: impl FnOnce(mpsc::Sender<Signal>),
 ) -> anyhow::Result<Exit> {
     let metrics = Metrics::new();
@@ -126,6 +133,7 @@ fn run(
         metrics,
         telemetry: Some(telemetry),
         clock,
+        supervisor,
     };
     let runtime = many_threads()?;
     let ended = runtime.block_on(async {

@@ -48,6 +48,13 @@ impl Environment {
             .ok_or("is not valid UTF-8")
     }
 
+    /// What a supervisor calls the sockets it hands over, in their order (`sd_listen_fds(3)`).
+    pub fn socket_names(&self) -> Vec<String> {
+        let names = self.get("LISTEN_FDNAMES").unwrap_or_default();
+        let names = names.split(':').filter(|_| !names.is_empty());
+        names.map(str::to_owned).collect()
+    }
+
     /// The settings, by the name of their variable: the dotted key's parts and the text.
     pub(super) fn settings(&self) -> impl Iterator<Item = Setting<'_>> {
         self.0.keys().filter_map(|name| {

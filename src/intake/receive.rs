@@ -301,7 +301,10 @@ impl Push {
 impl Drop for Push {
     fn drop(&mut self) {
         let outcome = self.outcome.unwrap_or_else(|| {
-            self.log_refusal(PushOutcome::aborted, "the client went away");
+            self.log_refusal(
+                PushOutcome::aborted,
+                "the connection ended before the answer",
+            );
             PushOutcome::aborted
         });
         self.intake.metrics.push(outcome);

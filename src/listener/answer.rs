@@ -2,12 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::{HttpService, service_fn};
 use tower::Service as _;
@@ -42,7 +42,7 @@ pub(super) fn service(
         let progress = Arc::clone(&progress);
         let began = progress.begin_request();
         async move {
-            let mut request = request.map(Body::new);
+            let mut request = request.map(|body| Body::new(Receiving::new(body, &progress)));
             let extensions = request.extensions_mut();
             extensions.insert(RequestStart(began.ok_or(Unanswered::Evicted)?));
             extensions.insert(peer);
@@ -51,13 +51,65 @@ pub(super) fn service(
             if answer.extensions().get::<CloseWithoutAnswer>().is_some() {
                 return Err(Unanswered::Asked);
             }
-            if shared.lifecycle.is_draining() {
+            if shared.lifecycle.is_parting() {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }
             Ok(answer.map(|body| Answer { body, progress }))
         }
     })
+}
+
+/// A request's body, which reports that all of it is there or that nobody wants the rest.
+#[derive(Debug)]
+struct Receiving {
+    body: Incoming,
+    progress: Arc<Progress>,
+}
+
+impl Receiving {
+    fn new(body: Incoming, progress: &Arc<Progress>) -> Self {
+        let receiving = Self {
+            body,
+            progress: Arc::clone(progress),
+        };
+        receiving.look_at_end();
+        receiving
+    }
+
+    fn look_at_end(&self) {
+        if self.body.is_end_stream() {
+            self.progress.received();
+        }
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.progress.received();
+    }
+}
+
+impl http_body::Body for Receiving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.look_at_end();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A body whose end is reported when hyper drops it, as it does at once after the last frame

@@ -21,7 +21,7 @@ use super::complaints::Complaints;
 use super::progress::{Limits, Progress};
 use super::seats::{Class, Full, Seats};
 use super::{Gate, ListenerOptions, RefuseHead, Serving, connection};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Farewell, Lifecycle};
 use crate::source::Peer;
 
 /// A head, or one piece of a body, is never larger than this in memory.
@@ -108,8 +108,8 @@ impl Door {
         Arc::clone(&self.seats)
     }
 
-    /// Accepts until closing begins, then what the kernel has queued by then, and closes the
-    /// socket.
+    /// Accepts until closing begins, then what the kernel has queued by then unless somebody else
+    /// will, and closes the socket.
     pub(super) async fn accept_until_closed(self, socket: std::net::TcpListener) -> io::Result<()> {
         let socket = TcpListener::from_std(socket)?;
         let lifecycle = self.shared.lifecycle.clone();
@@ -128,6 +128,9 @@ impl Door {
                 }
                 Err(error) => self.after_failure(error, &socket, failed).await?,
             };
+        }
+        if self.shared.options.load().farewell == Farewell::Brief {
+            return Ok(());
         }
         self.let_in_the_queue(&socket.into_std()?).await
     }

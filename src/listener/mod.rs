@@ -8,7 +8,8 @@
 //!   which had to make room are closed.
 //! - Every connection always has a deadline, except while the router works on a complete head.
 //! - A connection that is closed to make room never had a request in the router.
-//! - A request whose bytes reached this machine before closing began is answered.
+//! - A request whose bytes reached this machine before closing began is answered, if need be by
+//!   the next process that has the socket.
 
 mod answer;
 mod bind;
@@ -35,7 +36,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Farewell, Lifecycle};
 use crate::metrics::Metrics;
 use crate::source::{Peer, Standing};
 
@@ -59,6 +60,9 @@ pub struct ListenerOptions {
     pub proxy_protocol: bool,
     /// How long requests in flight may take once closing began.
     pub drain_timeout: Duration,
+    /// [`Farewell::Brief`]: the socket stays open elsewhere. What it has queued when closing begins
+    /// is left there, and requests that are not complete get a tenth of a second.
+    pub farewell: Farewell,
 }
 
 impl Default for ListenerOptions {
@@ -70,6 +74,7 @@ impl Default for ListenerOptions {
             max_connections: 4096,
             proxy_protocol: false,
             drain_timeout: Duration::from_secs(10),
+            farewell: Farewell::Patient,
         }
     }
 }

@@ -9,6 +9,9 @@
 //!   any ─▶ Ending: our last byte is sent, the peer's are thrown away until it closes too
 //! ```
 //!
+//! While Busy, the request's body may still be arriving; the router keeps the time of that, unless
+//! the farewell is brief.
+//!
 //! The socket's wrapper, the service and the connection's own task report to it; all three run
 //! in that one task, so the lock is never contended.
 
@@ -19,10 +22,15 @@ use tokio::time::Instant;
 
 use super::ListenerOptions;
 use super::seats::{Class, Full, Seat, SeatId};
+use crate::lifecycle::Farewell;
 
 /// How long a connection without a request may still send one after closing began: its bytes may
 /// be on the way.
 pub(super) const LAST_CALL: Duration = Duration::from_millis(500);
+
+/// The same, and for what is sent in part, where the next process waits for the socket. Who is cut
+/// off then finds that one when it tries again.
+pub(super) const SHORT_CALL: Duration = Duration::from_millis(100);
 
 /// How long a peer has to close after our last byte. Closing first, with bytes of the peer
 /// unread, would make the kernel reset the connection and destroy the answer.
@@ -34,6 +42,7 @@ pub(super) struct Limits {
     pub(super) header: Duration,
     pub(super) idle: Duration,
     pub(super) write: Duration,
+    pub(super) farewell: Farewell,
 }
 
 impl From<&ListenerOptions> for Limits {
@@ -42,6 +51,7 @@ impl From<&ListenerOptions> for Limits {
             header: options.header_timeout,
             idle: options.idle_timeout,
             write: options.write_timeout,
+            farewell: options.farewell,
         }
     }
 }
@@ -59,6 +69,8 @@ struct State {
     /// Since when the peer has taken nothing of what we have for it.
     stalled: Option<Instant>,
     closing: Option<Instant>,
+    /// Whether the body of the request in work is still coming.
+    receiving: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +90,7 @@ impl Progress {
             phase: Phase::Silent(Instant::now()),
             stalled: None,
             closing: None,
+            receiving: false,
         });
         Self {
             limits,
@@ -117,6 +130,7 @@ impl Progress {
             _ => Instant::now(),
         };
         state.phase = Phase::Busy;
+        state.receiving = true;
         self.seat.busy().then_some(began)
     }
 
@@ -134,6 +148,11 @@ impl Progress {
             Phase::Head(began) => began,
             _ => Instant::now(),
         }
+    }
+
+    /// The request's body is complete, or nobody wants the rest of it.
+    pub(super) fn received(&self) {
+        self.state().receiving = false;
     }
 
     /// The answer's body is at its end.
@@ -185,13 +204,18 @@ impl Progress {
             header,
             idle,
             write,
+            farewell,
         } = self.limits;
         let last_call = state.closing.map(|closing| closing + LAST_CALL);
+        let brief = farewell == Farewell::Brief;
+        let short_call = state.closing.filter(|_| brief);
+        let short_call = short_call.map(|closing| closing + SHORT_CALL);
         let due = match state.phase {
-            Phase::Silent(since) => sooner(Some(since + header), last_call),
-            Phase::Idle(since) => sooner(Some(since + idle), last_call),
-            Phase::Head(since) => Some(since + header),
-            Phase::Ending(since) => Some(since + LINGER),
+            Phase::Silent(since) => sooner(Some(since + header), sooner(last_call, short_call)),
+            Phase::Idle(since) => sooner(Some(since + idle), sooner(last_call, short_call)),
+            Phase::Head(since) => sooner(Some(since + header), short_call),
+            Phase::Ending(since) => sooner(Some(since + LINGER), short_call),
+            Phase::Busy if state.receiving => short_call,
             Phase::Busy | Phase::Flushing => None,
         };
         sooner(due, state.stalled.map(|since| since + write))
@@ -221,12 +245,17 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn progress() -> Progress {
+        progress_with(Farewell::Patient)
+    }
+
+    fn progress_with(farewell: Farewell) -> Progress {
         let seats = Seats::new(ListenerMetrics::default());
         let (seat, _) = seats.admit(Class::MayPush, 1);
         let limits = Limits {
             header: HEADER,
             idle: IDLE,
             write: WRITE,
+            farewell,
         };
         Progress::new(limits, seat.unwrap())
     }
@@ -298,5 +327,25 @@ mod tests {
         assert_eq!(progress.due(), Some(closing + LAST_CALL));
         progress.arrived();
         assert_eq!(progress.due(), Some(closing + HEADER));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_brief_farewell_waits_for_a_complete_request_and_for_nothing_else() {
+        let progress = progress_with(Farewell::Brief);
+        let closing = Instant::now();
+        progress.closing();
+        let cut = Some(closing + SHORT_CALL);
+        assert_eq!(progress.due(), cut, "silent");
+        progress.arrived();
+        assert_eq!(progress.due(), cut, "half a head");
+        let _began = progress.begin_request();
+        assert_eq!(progress.due(), cut, "half a body");
+        progress.received();
+        assert_eq!(progress.due(), None, "complete");
+        progress.answered();
+        progress.flushed();
+        assert_eq!(progress.due(), cut, "idle");
+        progress.ending();
+        assert_eq!(progress.due(), cut, "ours is said");
     }
 }

@@ -142,6 +142,15 @@ impl Client {
         self.answer(false)
     }
 
+    /// Whether the other side has closed by now, as far as has been heard.
+    pub(crate) fn has_been_closed(&self) -> io::Result<bool> {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true)?;
+        let heard = stream.peek(&mut [0]);
+        stream.set_nonblocking(false)?;
+        Ok(!matches!(heard, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
+    }
+
     /// Whether the other side has closed: the next read finds the end.
     pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok(rest) if rest.is_empty())

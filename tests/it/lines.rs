@@ -42,6 +42,15 @@ impl Lines {
             .collect()
     }
 
+    /// How many events were delivered.
+    pub(crate) fn count_delivered(&self) -> usize {
+        let lines = self.shared.0.lock().unwrap();
+        let events = lines
+            .iter()
+            .filter(|line| line["target"] == "flashduty::event");
+        events.count()
+    }
+
     /// Waits for a line; panics with the last lines when it does not come.
     pub(crate) fn wait(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         self.wait_until(what, |lines| {

@@ -184,6 +184,12 @@ fn run(plan: &Plan, number: u32, begun: Instant, end: &AtomicU64) -> Tally {
 }
 
 fn push(client: &mut Option<Client>, plan: &Plan, body: &[u8]) -> std::io::Result<()> {
+    // As every client that keeps connections does: one that was closed meanwhile is not used again.
+    if let Some(kept) = client
+        && kept.has_been_closed()?
+    {
+        *client = None;
+    }
     let open = match client {
         Some(open) => open,
         None => client.insert(Client::connect_from(plan.source, plan.address, PATIENCE)?),

@@ -15,15 +15,26 @@
 mod fake;
 #[path = "../it/http.rs"]
 mod http;
+#[path = "../it/launcher.rs"]
+mod launcher;
 #[path = "../it/lines.rs"]
 mod lines;
 #[path = "../it/load.rs"]
 mod load;
 #[path = "../it/receiver.rs"]
 mod receiver;
+#[path = "../../benches/setup/mod.rs"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "says how many events a bench stores, and configures nothing"
+)]
+mod setup;
+#[path = "../../benches/throughput/stored.rs"]
+mod stored;
 
 mod others;
 mod output;
+mod restart;
 mod slow;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -8,6 +8,8 @@ mod cache;
 mod change;
 mod check;
 mod claim;
+#[cfg(test)]
+mod ending;
 mod enqueue;
 mod error;
 mod lanes;
@@ -29,6 +31,7 @@ mod verbs;
 mod writer;
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -53,6 +56,10 @@ pub struct SqliteOptions {
     /// A cap on its size in bytes; zero means none.
     pub max_size: u64,
 }
+
+/// Instructions of SQLite's virtual machine after which a reader looks whether the store closes: a
+/// question that takes long must not hold that up.
+const STRETCH: i32 = 20_000;
 
 type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -95,7 +102,13 @@ impl SqliteInbox {
             let checkpointer = connect(open::connect(path))?;
             let thread = writer.start_checkpointer(checkpointer).map_err(failed)?;
             threads.push(thread);
-            let reader = connect(open::connect_reader(path))?;
+            let closing = Arc::clone(&log);
+            let give_way = move || closing.closing.load(Ordering::Relaxed);
+            let reader = open::connect_reader(path).and_then(|mut reader| {
+                reader.progress_handler(STRETCH, Some(give_way))?;
+                Ok(reader)
+            });
+            let reader = connect(reader)?;
             let (send, receive) = channel::<ReadJob>();
             let thread = std::thread::Builder::new()
                 .name("store-read".to_owned())
@@ -139,6 +152,19 @@ impl SqliteInbox {
         match what {
             Some(what) => what,
             None => std::future::pending().await,
+        }
+    }
+
+    /// Moves the log into the file while pushes are taken, so that closing has little left to do.
+    /// A failure is known to [`SqliteInbox::broken`], or said in the log.
+    pub async fn flush(&self) {
+        let Location::File(path) = self.options.location.clone() else {
+            return;
+        };
+        let log = Arc::clone(&self.log);
+        let flushing = tokio::task::spawn_blocking(move || log.flush_aside(&path));
+        if let Err(panic) = flushing.await {
+            tracing::error!("cannot move the store's log into its file: {panic}");
         }
     }
 

@@ -96,6 +96,32 @@ impl Log {
         Ok(u64::try_from(log).unwrap_or_default() == copied)
     }
 
+    /// Moves what is in the log into the file at `path`, beside a writer that goes on, until the
+    /// rest is little or the rounds are over: a busy writer is never caught up with.
+    pub(super) fn flush_aside(&self, path: &Path) {
+        let folder = open::folder_of(path);
+        match open::connect(path) {
+            Ok(aside) => self.catch_up(&aside, Some(folder)),
+            Err(failure) => self.checkpoint_failed(error::sort(&failure, Some(folder))),
+        }
+    }
+
+    /// Round after round, each with what came in during the one before: that is less each time,
+    /// until the writer can do the rest in no time.
+    fn catch_up(&self, connection: &Connection, folder: Option<&Path>) {
+        for _ in 0..ROUNDS {
+            let alone = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(failure) = self.checkpoint(connection) {
+                self.checkpoint_failed(error::sort(&failure, folder));
+                break;
+            }
+            drop(alone);
+            if self.behind() <= self.most / LITTLE {
+                break;
+            }
+        }
+    }
+
     /// What broke the store, if anything did.
     pub(super) fn broken(&self) -> watch::Receiver<Option<String>> {
         self.broken.subscribe()
@@ -294,17 +320,6 @@ fn checkpoint_when_woken(
     folder: Option<&Path>,
 ) {
     while woken.recv().is_ok() {
-        // What came in meanwhile is less each time, until the writer can do the rest in no time.
-        for _ in 0..ROUNDS {
-            let alone = log.running.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(failure) = log.checkpoint(connection) {
-                log.checkpoint_failed(error::sort(&failure, folder));
-                break;
-            }
-            drop(alone);
-            if log.behind() <= log.most / LITTLE {
-                break;
-            }
-        }
+        log.catch_up(connection, folder);
     }
 }
