@@ -107,8 +107,8 @@ impl Story {
         (0..self.some).for_each(|_| self.sender.push(address));
     }
 
-    /// It works, and then is killed while it is pushed to.
-    fn killed_while_it_is_pushed_to(&mut self) -> SocketAddr {
+    /// It works, its disk is full for a while, and then it is killed while it is pushed to.
+    fn full_and_killed_while_it_is_pushed_to(&mut self) -> SocketAddr {
         let mut receiver = self.start(30);
         receiver.lines.wait("the beginning", |line| {
             let message = line["message"].as_str().unwrap();
@@ -116,9 +116,13 @@ impl Story {
         });
         let address = receiver.public;
         self.push(address);
+        // Nothing is old enough yet to be given up for room.
+        let filler = self.volume.fill(0);
+        self.push(address);
+        std::fs::remove_file(filler).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| self.push(address));
-            while self.sender.count() < self.some + self.some / 3 {
+            while self.sender.count() < 2 * self.some + self.some / 3 {
                 std::thread::yield_now();
             }
             receiver.kill();
@@ -139,9 +143,8 @@ impl Story {
         self.lines.extend(receiver.lines.all());
     }
 
-    /// It refuses the sender by a wrong allow-list, until somebody corrects that; then its disk is
-    /// full.
-    fn refusing_and_full(&mut self) {
+    /// It refuses the sender by a wrong allow-list, until somebody corrects that.
+    fn refusing(&mut self) {
         let right = self.configuration.clone();
         let wrong = "[source]\nallow = [\"192.0.2.1\"]\n";
         self.configuration = right.replace("[source]\n", wrong);
@@ -152,9 +155,6 @@ impl Story {
         assert!(receiver.pushes("denied") >= self.some as f64);
         assert_eq!(receiver.reconfigure(&self.configuration).status, 200);
         self.push(address);
-        let filler = self.volume.fill(0);
-        self.push(address);
-        std::fs::remove_file(filler).unwrap();
         receiver.stop();
         self.lines.extend(receiver.lines.all());
     }
@@ -212,9 +212,9 @@ impl Story {
 #[test]
 fn every_event_comes_in_once_whatever_befell_the_receiver_and_the_history() {
     let mut story = Story::new();
-    let address = story.killed_while_it_is_pushed_to();
+    let address = story.full_and_killed_while_it_is_pushed_to();
     story.away_and_killed_while_it_recovers(address);
-    story.refusing_and_full();
+    story.refusing();
     let receiver = story.back_and_busy(address);
 
     let numbers = story.count_what_came_in(&stored(&receiver));
