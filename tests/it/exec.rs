@@ -63,7 +63,7 @@ fn whatever_a_push_says_one_program_is_run_for_it_and_no_other() {
 /// A receiver that runs `command` and comments, with the sender's API at `api`.
 fn commenting(api: &FakeServer, command: &str) -> Receiver {
     let account = format!(
-        "\n[flashduty]\napp_key = \"{KEY}\"\nbase_url = \"{}\"\n",
+        "\n[flashduty]\napp_key = \"{KEY}\"\nbase_url = \"{}\"\n[recover]\ninterval = \"0s\"\n",
         api.url("")
     );
     Receiver::start(&format!("{account}{}", exec(command, "comment = true")))

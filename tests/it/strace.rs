@@ -63,23 +63,41 @@ impl Trace {
             .filter_map(|call| call.split_once(", 0x").map(|(program, _)| program))
     }
 
-    /// The processes that were made; threads are none.
+    /// The processes that were made; threads are none. A call that a signal interrupts is made again.
     pub(crate) fn processes(&self) -> usize {
-        let made = ["clone(", "clone3(", "fork(", "vfork("].map(|call| {
-            let calls = self.calls(call);
-            calls.filter(|call| !call.contains("CLONE_THREAD")).count()
-        });
-        made.iter().sum()
+        let mut begun = std::collections::BTreeMap::new();
+        let mut made = 0;
+        for (thread, call) in self.lines.iter().filter_map(|line| Self::call(line)) {
+            if ["clone", "fork(", "vfork("]
+                .iter()
+                .any(|name| call.starts_with(name))
+            {
+                begun.insert(thread, !call.contains("CLONE_THREAD"));
+            } else if !call.contains("fork resumed>") && !call.contains("clone") {
+                continue;
+            }
+            let result = call.rsplit_once(" = ").map(|(_, result)| result);
+            if result.is_some_and(|result| result.starts_with(|first: char| first.is_ascii_digit()))
+            {
+                made += usize::from(begun.remove(thread).unwrap_or_default());
+            }
+        }
+        made
+    }
+
+    /// A line's thread, and what stands behind the time.
+    fn call(line: &str) -> Option<(&str, &str)> {
+        let (thread, rest) = line.split_once(' ')?;
+        let (_time, call) = rest.trim_start().split_once(' ')?;
+        Some((thread, call))
     }
 
     /// Such calls, from where each began.
     fn calls(&self, name: &str) -> impl Iterator<Item = &str> {
         let name = name.to_owned();
-        let lines = self.lines.iter().map(String::as_str);
-        // Behind the thread and the time.
-        lines
-            .filter_map(|line| line.split_once(' ')?.1.trim_start().split_once(' '))
-            .map(|(_, call)| call)
+        let calls = self.lines.iter().filter_map(|line| Self::call(line));
+        calls
+            .map(|(_thread, call)| call)
             .filter(move |call| call.starts_with(&name))
     }
 
