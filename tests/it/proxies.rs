@@ -1,17 +1,20 @@
 //! Real proxies in front, with the configurations that are shipped: restarts of the one receiver
 //! behind them, under load.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::delivery::wait_until_settled;
 use crate::launcher::Launcher;
 use crate::lines::Lines;
 use crate::load::{Load, Plan};
-use crate::receiver::{PATIENCE, base_with, count, soak_line};
+use crate::receiver::{BASE, PATIENCE, Receiver, base_with, command, count, soak_line};
+use crate::recover::{stored, wait_for_all};
+use crate::sender::Sender;
 use crate::tidy::read;
 
 /// A disk that stands still for a second is not what is tried here, and a shared one does at times.
@@ -184,4 +187,88 @@ fn restarts_behind_nginx_answer_every_push_with_200() {
 #[test]
 fn restarts_behind_haproxy_answer_every_push_with_200() {
     restarts_behind("haproxy", Proxy::haproxy);
+}
+
+/// Ends the pushes also when the test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn after_plain_restarts_behind_nginx_exactly_the_pushes_that_failed_are_recovered() {
+    let (sender, address) = (Sender::new(), free_address());
+    let folder = tempfile::tempdir().unwrap();
+    let base = BASE.replacen("127.0.0.1:0", &address.to_string(), 1);
+    let tables = sender.tables("interval = \"500ms\"\nrate = \"2000/1s\"");
+    std::fs::write(folder.path().join("config.toml"), base + &tables).unwrap();
+    let start = || Receiver::run(folder.path(), command(folder.path(), &[]));
+    let mut receiver = start();
+    receiver.lines.wait("the beginning of recovery", |line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.starts_with("from now on")
+    });
+    let place = tempfile::tempdir().unwrap();
+    let proxy = Proxy::nginx(address, place.path());
+    let failed = || -> BTreeSet<String> {
+        let sent = sender.sent().into_iter();
+        let failed = sent.filter(|sent| !sent.delivered);
+        failed.map(|sent| sent.id).collect()
+    };
+    let (over, restarts) = (AtomicBool::new(false), count(3, 20));
+    std::thread::scope(|scope| {
+        let _end = End(&over);
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                sender.push(proxy.address);
+            }
+        });
+        for restart in 1..=restarts {
+            let enough = restart * count(40, 400);
+            wait_until("pushes", || sender.count() >= enough);
+            assert_eq!(receiver.stop().code(), Some(0));
+            let before = failed().len();
+            wait_until("a push that fails", || failed().len() > before);
+            receiver = start();
+        }
+        let enough = sender.count() + 40;
+        wait_until("pushes after the last restart", || sender.count() >= enough);
+    });
+    wait_for_all(&sender, &receiver);
+    let stored = stored(&receiver);
+    let recovered = stored
+        .iter()
+        .filter(|(_, row)| row["origin"] == "recovered");
+    let recovered: BTreeSet<String> = recovered.map(|(id, _)| id.clone()).collect();
+    let failed = failed();
+    assert!(failed.len() >= restarts);
+    // One whose answer came too late for the sender came in by itself.
+    let late = failed.difference(&recovered).count();
+    assert!(
+        recovered.is_subset(&failed),
+        "{recovered:?}, but {failed:?} failed"
+    );
+    soak_line(
+        44,
+        "plain restarts behind nginx, and recovery",
+        &format!(
+            "{restarts} restarts, {} pushes, {} failed, {} of them recovered and {late} stored \
+             though their answer was late; all {} in the inbox, each once",
+            sender.count(),
+            failed.len(),
+            recovered.len(),
+            stored.len()
+        ),
+    );
 }

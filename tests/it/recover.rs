@@ -32,7 +32,7 @@ fn start(folder: &Path, configuration: &str, hours: i64) -> Receiver {
 }
 
 /// The events that are stored, by their ids; none is there twice.
-fn stored(receiver: &Receiver) -> BTreeMap<String, Value> {
+pub(crate) fn stored(receiver: &Receiver) -> BTreeMap<String, Value> {
     let rows = receiver.rows("events");
     let id = |row: &Value| row["event_id"].as_str().unwrap().to_owned();
     let stored: BTreeMap<String, Value> = rows.iter().map(|row| (id(row), row.clone())).collect();
@@ -41,7 +41,7 @@ fn stored(receiver: &Receiver) -> BTreeMap<String, Value> {
 }
 
 /// Waits until all that happened is in the inbox.
-fn wait_for_all(sender: &Sender, receiver: &Receiver) {
+pub(crate) fn wait_for_all(sender: &Sender, receiver: &Receiver) {
     let deadline = Instant::now() + PATIENCE * u32::try_from(count(4, 40)).unwrap();
     loop {
         let there = receiver.api("/api/v1/status").json()["inbox"]["events"].clone();
