@@ -12,6 +12,7 @@ use crate::fake::{FakeServer, Received, Reply};
 use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
 use crate::room::faketime;
 use crate::sender::{KEY, Sender};
+use crate::strace::{Fault, Tracer};
 use crate::volume::Volume;
 
 /// Two sinks: one that must see every step, and one that needs only what is in time.
@@ -93,7 +94,7 @@ impl Story {
             volume: Volume::of(u32::try_from(count(96, 256)).unwrap()),
             sender,
             tools,
-            some: count(60, 2_500),
+            some: count(60, 2_250),
             lines: Vec::new(),
         }
     }
@@ -159,6 +160,21 @@ impl Story {
         self.lines.extend(receiver.lines.all());
     }
 
+    /// A sync of its disk fails, and it leaves.
+    fn failing_its_disk(&mut self) {
+        let mut receiver = self.start(20);
+        let fault = Fault {
+            call: "fdatasync",
+            error: "EIO",
+            nth: 1,
+            lasting: false,
+        };
+        let _tracer = Tracer::attach(&receiver, Some(&fault));
+        self.push(receiver.public);
+        assert_eq!(receiver.wait().code(), Some(74));
+        self.lines.extend(receiver.lines.all());
+    }
+
     /// Hours later it is back, and is pushed to while it catches up.
     fn back_and_busy(&mut self, address: SocketAddr) -> Receiver {
         self.sender.back(1);
@@ -215,6 +231,7 @@ fn every_event_comes_in_once_whatever_befell_the_receiver_and_the_history() {
     let address = story.full_and_killed_while_it_is_pushed_to();
     story.away_and_killed_while_it_recovers(address);
     story.refusing();
+    story.failing_its_disk();
     let receiver = story.back_and_busy(address);
 
     let numbers = story.count_what_came_in(&stored(&receiver));
@@ -228,7 +245,7 @@ fn every_event_comes_in_once_whatever_befell_the_receiver_and_the_history() {
     assert!(told.contains("that had not come in"), "{told}");
     soak_line(
         1,
-        "killed, away, refusing, full: recovered from the sender's history",
+        "killed, away, refusing, full, failing: recovered from the sender's history",
         &format!(
             "{} events, each stored once: {numbers:?}",
             story.sender.count()
