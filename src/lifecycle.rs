@@ -34,6 +34,8 @@ pub struct Lifecycle {
     close: CancellationToken,
     tasks: TaskTracker,
     crashed: Arc<AtomicBool>,
+    /// Resting began before draining.
+    handing_over: Arc<AtomicBool>,
 }
 
 impl Lifecycle {
@@ -104,7 +106,14 @@ impl Lifecycle {
 
     /// Begins resting.
     pub fn rest(&self) {
+        self.handing_over
+            .fetch_or(!self.is_draining(), Ordering::AcqRel);
         self.rest.cancel();
+    }
+
+    /// Whether the next process goes on without a break: nothing failed before resting began.
+    pub fn is_handing_over(&self) -> bool {
+        self.handing_over.load(Ordering::Acquire)
     }
 
     /// Whether new connections and new work are no longer taken.

@@ -7,7 +7,8 @@ use crate::intake::health::{Health, Readiness};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 
-/// Readiness of the whole service: red only while draining or while the store takes nothing.
+/// Readiness of the whole service: red only while draining, unless the next process takes over, or
+/// while the store takes nothing.
 pub(super) struct ServiceHealth {
     lifecycle: Lifecycle,
     committer: Committer,
@@ -56,7 +57,8 @@ impl ServiceHealth {
 
 impl Health for ServiceHealth {
     fn readiness(&self) -> Readiness {
-        if self.lifecycle.is_draining() {
+        // Who asks at the very end of a hand-over must not look elsewhere: the next process answers.
+        if self.lifecycle.is_draining() && !self.lifecycle.is_handing_over() {
             return Readiness::unready("the service is draining");
         }
         match self.committer.state() {
