@@ -66,6 +66,26 @@ fn what_is_acknowledged_after_a_failed_sync_and_a_new_start_survives_a_power_cut
 
 #[test]
 fn without_the_start_gate_what_is_committed_after_a_failed_sync_is_lost_with_the_power() {
+    // Seldom the failing process writes the same frames once more before it ends, and the next sync
+    // has them.
+    let mut lives = (0..5).map(|_| rows_without_the_gate());
+    let there = lives.find(|there| *there < PLAIN_ROWS);
+    let there = there.unwrap_or(PLAIN_ROWS);
+    assert!(
+        there < PLAIN_ROWS,
+        "this test cannot fail: nothing was lost"
+    );
+    soak_line(
+        46,
+        "the same without the start gate: loses, as it must",
+        &format!(
+            "{there} of {PLAIN_ROWS} rows are there that were committed with synchronous=FULL"
+        ),
+    );
+}
+
+/// How many rows are there after a cut that were committed behind the frames of a failed sync.
+fn rows_without_the_gate() -> usize {
     let before = failed_sync();
     let folder = laid_out(&before);
     let mut plain = Command::new("python3");
@@ -82,18 +102,7 @@ fn without_the_start_gate_what_is_committed_after_a_failed_sync_is_lost_with_the
     let mut disk = Disk::default();
     all.iter().for_each(|step| disk.take(step));
     assert_eq!(plain_rows(&disk, Manner::Kept), PLAIN_ROWS);
-    let there = plain_rows(&disk, Manner::Dropped);
-    assert!(
-        there < PLAIN_ROWS,
-        "this test cannot fail: nothing was lost"
-    );
-    soak_line(
-        46,
-        "the same without the start gate: loses, as it must",
-        &format!(
-            "{there} of {PLAIN_ROWS} rows are there that were committed with synchronous=FULL"
-        ),
-    );
+    plain_rows(&disk, Manner::Dropped)
 }
 
 /// A healthy life, and one whose disk begins to fail in the middle of load.

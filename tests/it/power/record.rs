@@ -133,8 +133,11 @@ impl Reader {
             return self.end(&begun, rest);
         }
         let (name, rest) = line.split_once('(').unwrap();
-        let unfinished = rest.find(" <unfinished ...>");
-        let end = unfinished.or(rest.rfind(") = ")).unwrap();
+        // The second is said of a thread that was gone before its call came back.
+        let broken_off = [" <unfinished ...>", " <detached ...>"];
+        let unfinished = broken_off.iter().find_map(|mark| rest.find(mark));
+        let end = unfinished.or(rest.rfind(") = "));
+        let end = end.unwrap_or_else(|| panic!("a call without an end: {line}"));
         let (arguments, rest) = rest.split_at(end);
         let begun = Begun {
             call: CALLS_SO_FAR.fetch_add(1, Ordering::Relaxed),
