@@ -20,16 +20,16 @@ pub(super) const PAGE: usize = 100;
 /// One attempt at a push, as the history lists it.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Record {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read_number")]
     pub(super) integration_id: i64,
     /// The record's own id, which is not that of the event.
     pub(super) event_id: String,
     /// The URL it went to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read_text")]
     pub(super) endpoint: String,
     /// When the event happened.
     #[serde(default)]
-    event_time: Option<String>,
+    event_time: Value,
 }
 
 impl Record {
@@ -40,13 +40,29 @@ impl Record {
 
     /// When the event happened, if that can be read.
     pub(super) fn at(&self) -> Option<Timestamp> {
-        self.event_time.as_deref()?.parse().ok()
+        match &self.event_time {
+            Value::String(text) => text.parse().ok(),
+            other => Timestamp::from_millisecond(other.as_i64()?).ok(),
+        }
     }
 
     /// What is asked for its push.
     pub(super) fn detail(&self) -> Value {
         json!({ "event_id": self.event_id, "integration_id": self.integration_id })
     }
+}
+
+/// A number, also one in quotes; zero for all else.
+fn read_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let quoted = || value.as_str().and_then(|text| text.parse().ok());
+    Ok(value.as_i64().or_else(quoted).unwrap_or_default())
+}
+
+/// A text; empty for all else.
+fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(value.as_str().unwrap_or_default().to_owned())
 }
 
 /// A page of the history.
@@ -133,6 +149,12 @@ mod tests {
             (
                 r#"{"items":[{"x":1},{"event_id":"e"}],"search_after_ctx":null}"#,
                 1,
+                None,
+            ),
+            (
+                r#"{"items":[{"event_id":"e","integration_id":null,"endpoint":7,"event_time":null},
+                    {"event_id":"f","integration_id":"4021","event_time":1777888800000}]}"#,
+                2,
                 None,
             ),
             (

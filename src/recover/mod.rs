@@ -284,11 +284,20 @@ impl Recovery {
     }
 }
 
-/// What is to be looked at: from a little before the mark, which cannot be ahead of the clock.
+/// What is to be looked at: from a little before the mark. One that is ahead of the clock was set by
+/// a clock that was wrong, and says nothing; what is known already costs next to nothing.
 fn due(mark: Mark, now: Timestamp, plan: &Plan) -> Window {
+    let begun = match mark.begun > now {
+        true => Timestamp::MIN,
+        false => mark.begun,
+    };
+    let reached = match mark.reached > now {
+        true => begun,
+        false => mark.reached,
+    };
     let to = before(now, signed(plan.settle_delay));
-    let from = before(mark.reached.min(to), OVERLAP)
-        .max(mark.begun)
+    let from = before(reached.min(to), OVERLAP)
+        .max(begun)
         .max(before(now, signed(plan.lookback).min(KEPT)));
     Window { from, to }
 }

@@ -13,7 +13,7 @@ use super::feed::{Feeds, Window};
 use super::history::{DETAIL, Detail, PAGE, Record};
 use super::progress::Progress;
 use super::scope::Aim;
-use super::{Found, Plan, Recovery, Verdict};
+use super::{Found, KEPT, Plan, Recovery, Verdict, before};
 use crate::event::Route;
 use crate::flashduty::Fault;
 use crate::inbox::{InboxError, RecordId};
@@ -136,6 +136,8 @@ impl<'a> Walk<'a> {
     async fn windows(&mut self) -> Result<(), Stop> {
         let Window { mut from, to } = self.task.window;
         while from < to {
+            // What the sender keeps becomes less while a look goes on.
+            from = from.max(before(self.recovery.clock.now(), KEPT)).min(to);
             let end = from.saturating_add(WINDOW).unwrap_or(to).min(to);
             let ended = self.window(Window { from, to: end }).await;
             // What was dealt with is not to be fetched again, whatever came after it.
@@ -155,7 +157,7 @@ impl<'a> Walk<'a> {
         loop {
             let listed = feeds.next(PAGE, &mut self.caller).await;
             let mut records = listed.map_err(|fault| match fault {
-                Fault::Refused(what) | Fault::Invalid(what) => Stop::Refused(what),
+                Fault::Refused(what) => Stop::Refused(what),
                 other => Stop::Later(other.to_string()),
             })?;
             if records.is_empty() {
@@ -229,11 +231,11 @@ impl<'a> Walk<'a> {
     /// What was pushed; `None` when it cannot be had.
     async fn body(&mut self, record: &Record) -> Result<Option<Bytes>, Stop> {
         let id = record.id();
-        if self
+        let given_up = self
             .troubled
             .get(&id)
-            .is_some_and(|times| *times >= TROUBLE)
-        {
+            .is_some_and(|times| *times >= TROUBLE);
+        if given_up && !self.task.by_hand {
             return Ok(None);
         }
         match self.caller.ask::<Detail>(DETAIL, &record.detail()).await {
@@ -245,10 +247,11 @@ impl<'a> Walk<'a> {
             }
             Err(Fault::Refused(what)) => Err(Stop::Refused(what)),
             Err(Fault::Throttled { what, .. }) => Err(Stop::Later(what)),
-            Err(Fault::Transient(what)) => {
-                self.trouble(id);
-                Err(Stop::Later(what))
-            }
+            // A person who asks gets to what comes behind it.
+            Err(Fault::Transient(what)) => match self.trouble(id) && self.task.by_hand {
+                true => Ok(None),
+                false => Err(Stop::Later(what)),
+            },
         }
     }
 

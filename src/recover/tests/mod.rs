@@ -326,9 +326,7 @@ fn a_look_begins_a_little_before_the_mark_and_never_before_the_beginning() {
     assert_eq!(from(895, 900, WEEK), 895);
     assert_eq!(from(0, 900, 60), 940);
     assert_eq!(from(-99_000, -50_000, WEEK), 1000 - (7 * 24 * 60 - 5));
-    assert_eq!(
-        from(0, 5000, WEEK),
-        989,
-        "the clock was ahead when it was set"
-    );
+    // The clock was ahead when one of them was set, or both.
+    assert_eq!(from(0, 5000, WEEK), 0);
+    assert_eq!(from(5000, 5000, WEEK), 1000 - (7 * 24 * 60 - 5));
 }
