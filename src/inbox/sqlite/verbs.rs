@@ -164,16 +164,21 @@ impl Inbox for SqliteInbox {
         };
         let (path, log) = (path.clone(), Arc::clone(&self.log));
         let (answer, answered) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("store-check".to_owned())
-            .spawn(move || {
-                let _heard = answer.send(check::quick_check(&path, &log));
-            })
-            .map_err(|error| InboxError::Refused(error.to_string()))?;
-        self.readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(thread);
+        {
+            // Under the lock, so that whoever closes the store waits for all that began before: the
+            // last connection to close would move the log into the file, unseen.
+            let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.log.closing.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let thread = std::thread::Builder::new()
+                .name("store-check".to_owned())
+                .spawn(move || {
+                    let _heard = answer.send(check::quick_check(&path, &log));
+                })
+                .map_err(|error| InboxError::Refused(error.to_string()))?;
+            readers.push(thread);
+        }
         answered
             .await
             .map_err(|_| InboxError::Closed)?
