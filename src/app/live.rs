@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use super::sinks::{Prepared, Sinks};
 use super::{recovery, wiring};
 use crate::config::watch::{FileWatch, Seen};
-use crate::config::{self, ConfigSource, Loaded, Settings};
+use crate::config::{self, ConfigError, ConfigSource, Loaded, Settings};
 use crate::dispatch::Neglected;
 use crate::intake::Rules;
 use crate::lifecycle::{Farewell, Lifecycle};
@@ -156,6 +156,13 @@ impl Live {
             }
             Err(error) => {
                 tracing::error!("the new configuration was refused, the old one stays: {error:#}");
+                // A secret may come after the configuration that names it, as it does where the two
+                // are mounted by themselves.
+                let refused = error.downcast_ref::<ConfigError>();
+                if let Some(seen) = refused.and_then(ConfigError::seen) {
+                    self.watched.store(Arc::new(seen.clone()));
+                    self.rewatch.notify_one();
+                }
                 Err(format!("{error:#}"))
             }
         }

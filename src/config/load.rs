@@ -60,7 +60,9 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
     let mut settings = sections::read(merged, &mut report);
     sink::finish(&mut settings.sinks, &mut resolver, &mut report);
     check::contradictions(&settings, &mut report);
-    report.finish()?;
+    if let Err(error) = report.finish() {
+        return Err(error.having_seen(watched));
+    }
 
     let mut warnings: Vec<String> = layers
         .absent

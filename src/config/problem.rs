@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::origins::Origins;
 use super::shape::Shape;
+use super::watch::Seen;
 
 /// Where a setting was made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,18 +73,38 @@ impl fmt::Display for Problem {
 
 /// A configuration that cannot be used: all problems that were found, one a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", lines(.0))]
-pub struct ConfigError(Vec<Problem>);
+#[error("{}", lines(.problems))]
+pub struct ConfigError {
+    problems: Vec<Problem>,
+    seen: Option<Seen>,
+}
 
 impl ConfigError {
     pub(super) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| a.place.cmp(&b.place));
-        Self(problems)
+        Self {
+            problems,
+            seen: None,
+        }
+    }
+
+    /// The same after these files were read.
+    pub(super) fn having_seen(self, seen: Seen) -> Self {
+        Self {
+            seen: Some(seen),
+            ..self
+        }
+    }
+
+    /// The files whose change may mend it, secrets that were not there among them; `None` when what
+    /// was read did not even say which they are.
+    pub fn seen(&self) -> Option<&Seen> {
+        self.seen.as_ref()
     }
 
     /// What was found, in the order of files and lines.
     pub fn problems(&self) -> &[Problem] {
-        &self.0
+        &self.problems
     }
 }
 

@@ -60,6 +60,23 @@ fn reloads_under_load_fail_no_push_and_a_wrong_configuration_changes_nothing() {
 }
 
 #[test]
+fn a_secret_that_comes_after_the_configuration_that_names_it_is_taken_when_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    put(folder.path(), &right(0));
+    let receiver = Receiver::run(folder.path(), command(folder.path(), &[]));
+    let mut reloads = Reloads::default();
+    let named = "[source]\ntoken = [\"file:secrets/push-token\"]\n";
+    put(folder.path(), &right(1).replace("[source]\n", named));
+    reloads.wait_for_one_more(&receiver, true);
+    assert_eq!(push_from(&receiver, &listed(0), (0, false)), 200);
+    std::fs::write(folder.path().join("secrets/push-token"), "0123456789abcdef").unwrap();
+    reloads.wait_for_one_more(&receiver, false);
+    // In force, and so the secret is asked for.
+    assert_eq!(push_from(&receiver, &listed(1), (1, false)), 401);
+}
+
+#[test]
 fn what_needs_a_restart_keeps_its_value_and_is_named() {
     let folder = tempfile::tempdir().unwrap();
     put(folder.path(), &right(1));
