@@ -2,12 +2,16 @@
 # install.sh WHAT:PACKAGE...: installs with apt each package whose WHAT is not there, and says so.
 # WHAT is a command, a C header (libc.h) or a Python module (yaml.py). Asks nothing; as root, or
 # with sudo.
+#
+# Debian starts the service of a package when it installs it, and again at each boot. Nobody who runs
+# tests wants a web server on port 80 for it: services are neither started nor left enabled. What
+# was installed before is left as it is.
 set -euo pipefail
 
 say() { printf '%s\n' "install: $*" >&2; }
 
 main() {
-    local missing=() pair
+    local missing=() pair package
     for pair in "$@"; do
         is_there "${pair%%:*}" || missing+=("${pair#*:}")
     done
@@ -19,6 +23,9 @@ main() {
     fi
     # The list of packages may be there and current enough; a fresh container has none.
     install "${missing[@]}" || { as_root apt-get update -qq && install "${missing[@]}"; }
+    for package in "${missing[@]}"; do
+        leave_off "$(service_of "$package")"
+    done
 }
 
 is_there() {
@@ -29,9 +36,31 @@ is_there() {
     esac
 }
 
+# Nothing is started by the packages' scripts: with SYSTEMD_OFFLINE systemctl leaves the system
+# manager alone, and in runlevel 1 no init script is to be run. A policy-rc.d would do the same, but
+# would go on doing it for everybody if this process were killed.
 install() {
-    as_root env DEBIAN_FRONTEND=noninteractive \
+    as_root env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 RUNLEVEL=1 PREVLEVEL=N \
         apt-get install -qq --yes --no-install-recommends "$@" >/dev/null
+}
+
+# The service that comes with a package, if one does.
+service_of() {
+    case $1 in
+        nginx-light) echo nginx ;;
+        haproxy | redis-server | nats-server) echo "$1" ;;
+    esac
+}
+
+# Keeps the service $1 from being started at the next boot.
+leave_off() {
+    [ -n "$1" ] || return 0
+    say "leaving the service $1 off: systemctl enable --now $1, should you want it"
+    if command -v systemctl >/dev/null; then
+        as_root env SYSTEMD_OFFLINE=1 systemctl --quiet disable "$1"
+    else
+        as_root update-rc.d "$1" disable
+    fi >/dev/null 2>&1 || say "could not disable the service $1"
 }
 
 as_root() {

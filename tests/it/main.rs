@@ -54,4 +54,5 @@ mod strangers;
 mod supervised;
 mod tickets;
 mod tidy;
+mod tools;
 mod unfinished;
