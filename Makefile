@@ -1,7 +1,7 @@
 # flashduty-receiver: what there is to run. `make` alone prints this list.
 #
-# Rust, make and root or sudo are expected; everything else is installed with apt when it is missing,
-# and each target says what it installs.
+# Rust, make and root or sudo are expected; everything else is installed when it is missing, with apt
+# and without starting its services, and each target says what it installs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,6 +30,7 @@ run: compiler ## build the release binary and play one incident's life into it; 
 .PHONY: test
 test: brokers ## every check there is, with small counts; what CI runs
 	@scripts/install.sh $(TEST_TOOLS)
+	@scripts/manifest-tools.sh
 	cargo fmt --check
 	cargo check --locked
 	cargo clippy --all-targets --all-features --locked -- -D warnings

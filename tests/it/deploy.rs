@@ -1,20 +1,19 @@
 //! The files for deployment agree with each other and with the binary.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::receiver::Receiver;
-use crate::tidy::{ROOT, files, read};
+use crate::receiver::{Receiver, command};
+use crate::tidy::{ROOT, read};
 
-const OVERLAYS: &str = "deploy/kubernetes/overlays";
-const SQLITE: &str = "deploy/kubernetes/overlays/sqlite";
+pub(crate) const OVERLAYS: &str = "deploy/kubernetes/overlays";
+pub(crate) const SQLITE: &str = "deploy/kubernetes/overlays/sqlite";
 
 /// The documents of a YAML file.
-fn yaml(path: &str) -> Vec<Value> {
+pub(crate) fn yaml(path: &str) -> Vec<Value> {
     let parsed = Command::new("python3")
         .args([
             "-c",
@@ -30,18 +29,18 @@ fn yaml(path: &str) -> Vec<Value> {
         .unwrap_or_else(|error| panic!("{path}: {error} {errors}"))
 }
 
-fn document(path: &str, kind: &str) -> Value {
+pub(crate) fn document(path: &str, kind: &str) -> Value {
     let mut all = yaml(path).into_iter();
     all.find(|one| one["kind"] == kind)
         .unwrap_or_else(|| panic!("{path} has no {kind}"))
 }
 
-fn toml(path: &str) -> toml::Table {
+pub(crate) fn toml(path: &str) -> toml::Table {
     read(path).parse().unwrap()
 }
 
 /// The text at `section.key`.
-fn key<'t>(table: &'t toml::Table, section: &str, key: &str) -> &'t str {
+pub(crate) fn key<'t>(table: &'t toml::Table, section: &str, key: &str) -> &'t str {
     table[section][key].as_str().unwrap()
 }
 
@@ -51,78 +50,24 @@ fn port_of(address: &str) -> u64 {
 }
 
 /// The text behind `name` at the beginning of a line, such as `EXPOSE `.
-fn line_of<'t>(text: &'t str, name: &str) -> &'t str {
+pub(crate) fn line_of<'t>(text: &'t str, name: &str) -> &'t str {
     let mut lines = text.lines();
     let found = lines.find_map(|line| line.strip_prefix(name));
     found.unwrap_or_else(|| panic!("no line {name}"))
 }
 
-fn seconds(text: &str) -> u64 {
+pub(crate) fn seconds(text: &str) -> u64 {
     text.strip_suffix('s').unwrap().parse().unwrap()
 }
 
-/// Everything a kustomization is made of, itself included, or what is missing.
-fn made_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let file = folder.join("kustomization.yaml");
-    let mut parts = vec![file.clone()];
-    let kustomization = document(file.to_str().unwrap(), "Kustomization");
-    let listed = |list: &Value| -> Vec<PathBuf> {
-        let names = list.as_array().into_iter().flatten();
-        names
-            .map(|name| folder.join(name.as_str().unwrap()))
-            .collect()
-    };
-    let mut wanted = listed(&kustomization["resources"]);
-    for map in kustomization["configMapGenerator"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        wanted.extend(listed(&map["files"]));
-    }
-    for part in wanted {
-        let full = fs::canonicalize(Path::new(ROOT).join(&part))
-            .map_err(|error| format!("{}: {error}", part.display()))?;
-        let part = full.strip_prefix(ROOT).unwrap().to_owned();
-        if full.is_dir() {
-            parts.extend(made_of(&part)?);
-        } else {
-            parts.push(part);
-        }
-    }
-    Ok(parts)
-}
-
-#[test]
-fn overlays_are_made_of_files_that_are_there_and_no_file_is_left_out() {
-    let overlays = fs::read_dir(Path::new(ROOT).join(OVERLAYS)).unwrap();
-    let mut used: Vec<String> = vec![format!("{SQLITE}/secret.example.yaml")];
-    for overlay in overlays {
-        let folder = overlay.unwrap().path();
-        let parts = made_of(folder.strip_prefix(ROOT).unwrap()).unwrap();
-        let parts = parts.iter().map(|part| part.to_str().unwrap().to_owned());
-        used.extend(parts);
-    }
-    for path in files("deploy/kubernetes", "") {
-        assert!(used.contains(&path), "no overlay uses {path}");
-    }
-}
-
-#[test]
-#[expect(clippy::print_stderr, reason = "what was not checked is said")]
-fn overlays_are_built_where_there_is_a_tool_for_it() {
-    for overlay in ["sqlite", "ingress-nginx", "alb"] {
-        let built = Command::new("kubectl")
-            .args(["kustomize", &format!("{OVERLAYS}/{overlay}")])
-            .current_dir(ROOT)
-            .output();
-        let Ok(built) = built else {
-            eprintln!("NOT CHECKED: no kubectl here, so kustomize has built no overlay");
-            return;
-        };
-        let errors = String::from_utf8_lossy(&built.stderr);
-        assert!(built.status.success(), "{overlay}: {errors}");
-    }
+/// A file with what it offers switched on: `#key` is such a line, and `# word` a comment.
+pub(crate) fn switched_on(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let offered = line.trim_start().strip_prefix('#');
+        let offered = offered.filter(|rest| !rest.is_empty() && !rest.starts_with([' ', '#', '!']));
+        offered.map_or_else(|| line.to_owned(), |_| line.replacen('#', "", 1))
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 #[test]
@@ -174,18 +119,72 @@ fn the_statefulset_has_the_ports_paths_and_keys_of_the_binary() {
         Path::new(store.unwrap()).parent(),
         Some(Path::new(mounted("inbox")))
     );
-    let secret = document(&format!("{SQLITE}/secret.example.yaml"), "Secret");
-    let text = read(&format!("{SQLITE}/config.toml"));
-    for named in text.split("\"file:").skip(1) {
-        let path = Path::new(named.split('"').next().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let example = folder.path().join("secret.yaml");
+    let text = read(&format!("{SQLITE}/secret.example.yaml"));
+    fs::write(&example, switched_on(&text)).unwrap();
+    let secret = document(example.to_str().unwrap(), "Secret");
+    for named in secrets(&format!("{SQLITE}/config.toml")) {
+        let path = Path::new(&named);
         assert_eq!(path.parent(), Some(Path::new(mounted("secrets"))));
         let key = path.file_name().unwrap().to_str().unwrap();
         assert!(secret["stringData"][key].is_string(), "no secret {key}");
     }
-    assert_eq!(
-        pod["volumes"][1]["secret"]["secretName"],
-        secret["metadata"]["name"]
+    let mounted = &pod["volumes"][1]["secret"];
+    assert_eq!(mounted["secretName"], secret["metadata"]["name"]);
+    // All keys, whichever there are.
+    assert_eq!(mounted["items"], Value::Null);
+}
+
+/// The files that a configuration reads secrets from, also those that it only offers to read.
+fn secrets(path: &str) -> Vec<String> {
+    let text = read(path);
+    let named = text.split("\"file:").skip(1);
+    let named: Vec<_> = named
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    assert!(
+        named.iter().any(|file| file.ends_with("/app-key")),
+        "{path}"
     );
+    named
+}
+
+#[test]
+fn recovery_is_off_in_each_deployment_until_its_key_is_there_and_named() {
+    for path in [
+        "deploy/systemd/config.toml",
+        "deploy/compose/config/config.toml",
+        &format!("{SQLITE}/config.toml"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path();
+        let mut text = read(path);
+        for file in secrets(path) {
+            let name = Path::new(&file).file_name().unwrap();
+            let instead = here.join(name);
+            text = text.replace(&file, instead.to_str().unwrap());
+            if name != "app-key" {
+                fs::write(instead, "0123456789abcdef0123456789abcdef").unwrap();
+            }
+        }
+        let check = |text: &str| {
+            fs::write(here.join("config.toml"), text).unwrap();
+            let output = command(here, &["check"]).output().unwrap();
+            let shown = String::from_utf8(output.stdout).unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
+            (output.status.code(), shown.contains("app_key = "), errors)
+        };
+        let (code, keyed, errors) = check(&text);
+        assert_eq!((code, keyed), (Some(0), false), "{path}: {errors}");
+        let (code, _, errors) = check(&switched_on(&text));
+        assert_eq!(code, Some(2), "{path}: {errors}");
+        assert!(errors.contains("app-key, which cannot be read"), "{errors}");
+        fs::write(here.join("app-key"), "0123456789abcdef").unwrap();
+        let (code, keyed, errors) = check(&switched_on(&text));
+        assert_eq!((code, keyed), (Some(0), true), "{path}: {errors}");
+        assert!(!errors.contains("nothing is recovered"), "{errors}");
+    }
 }
 
 #[test]
@@ -258,10 +257,19 @@ fn compose_has_the_ports_and_files_of_the_binary_and_time_for_the_drain() {
     let drains = seconds(key(&image, "server", "drain_delay"))
         + seconds(key(&defaults, "server", "drain_timeout"));
     assert!(seconds(receiver["stop_grace_period"].as_str().unwrap()) > drains);
-    let config = read("deploy/compose/config/config.toml");
-    for (name, secret) in compose["secrets"].as_object().unwrap() {
-        assert_eq!(secret["file"], format!("./compose/secrets/{name}"));
-        assert!(config.contains(&format!("\"file:/run/secrets/{name}\"")));
+    // Folders, so that what is changed, replaced or added in them is seen.
+    let mounts = serde_json::json!([
+        "inbox:/data",
+        "./compose/config:/etc/flashduty-receiver:ro",
+        "./compose/secrets:/run/secrets:ro",
+    ]);
+    assert_eq!(receiver["volumes"], mounts);
+    for file in secrets("deploy/compose/config/config.toml") {
+        assert_eq!(Path::new(&file).parent(), Some(Path::new("/run/secrets")));
+    }
+    let commands = read("deploy/compose.yaml");
+    for name in ["push-token", "admin-token"] {
+        assert!(commands.contains(&format!("> compose/secrets/{name}\n")));
     }
     assert!(
         Path::new(ROOT)
@@ -270,76 +278,4 @@ fn compose_has_the_ports_and_files_of_the_binary_and_time_for_the_drain() {
             .join("Dockerfile")
             .exists()
     );
-}
-
-/// The units with this binary in place of the installed one, in a folder.
-fn units() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["flashduty-receiver.service", "flashduty-receiver.socket"] {
-        let text = read(&format!("deploy/systemd/{name}"));
-        let here = text.replace(
-            "ExecStart=/usr/local/bin/flashduty-receiver",
-            &format!("ExecStart={}", env!("CARGO_BIN_EXE_flashduty-receiver")),
-        );
-        fs::write(folder.path().join(name), here).unwrap();
-    }
-    folder
-}
-
-fn analyze(arguments: &[&str], folder: &Path) {
-    let output = Command::new("systemd-analyze")
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .expect("systemd-analyze is there: `make test` installs systemd");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}{said}");
-    // Verifying also reads the machine's own units, which may be what they like.
-    let ours = errors.lines().find(|line| line.contains("flashduty"));
-    assert_eq!(ours, None, "{arguments:?}");
-}
-
-#[test]
-fn systemd_understands_the_units_and_finds_little_to_attack() {
-    let folder = units();
-    let (service, socket) = (
-        "./flashduty-receiver.service",
-        "./flashduty-receiver.socket",
-    );
-    analyze(&["verify", service, socket], folder.path());
-    // In tenths, of 100 for a unit without any hardening.
-    let strict = ["security", "--no-pager", "--offline=true", "--threshold=15"];
-    analyze(&[strict.as_slice(), &[service]].concat(), folder.path());
-}
-
-#[test]
-fn the_units_agree_with_the_binary() {
-    let socket = read("deploy/systemd/flashduty-receiver.socket");
-    let service = read("deploy/systemd/flashduty-receiver.service");
-    let defaults = toml("config/default.toml");
-    assert_eq!(
-        line_of(&socket, "ListenStream="),
-        key(&defaults, "server", "listen")
-    );
-    assert_eq!(line_of(&socket, "Backlog="), "4096");
-    assert_eq!(line_of(&socket, "FileDescriptorName="), "public");
-    assert_eq!(line_of(&service, "Type="), "notify");
-    let watchdog = Duration::from_secs(seconds(line_of(&service, "WatchdogSec=")));
-    assert!(watchdog >= Duration::from_secs(10));
-    // The store is below the working directory, which is all that may be written to.
-    let store = key(&defaults, "store", "url")
-        .strip_prefix("sqlite:")
-        .unwrap();
-    assert!(Path::new(store).is_relative());
-    let state = line_of(&service, "StateDirectory=");
-    assert_eq!(
-        line_of(&service, "WorkingDirectory="),
-        format!("%S/{state}")
-    );
-    let (credential, _) = line_of(&service, "LoadCredential=")
-        .split_once(':')
-        .unwrap();
-    let place = format!("file:/run/credentials/flashduty-receiver.service/{credential}");
-    assert!(read("deploy/systemd/config.toml").contains(&place));
 }

@@ -1,0 +1,172 @@
+//! The Kubernetes manifests: complete, built as kustomize builds them, and held against the schemas
+//! of Kubernetes. What there is no tool for is said aloud, past the test runner's capture.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::deploy::{OVERLAYS, SQLITE, document, yaml};
+use crate::tidy::{ROOT, files, read};
+
+/// The oldest and the newest version of Kubernetes that the checker knows.
+const VERSIONS: [&str; 2] = ["1.25", "1.37"];
+
+/// Everything a kustomization is made of, itself included, or what is missing.
+fn made_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let file = folder.join("kustomization.yaml");
+    let mut parts = vec![file.clone()];
+    let kustomization = document(file.to_str().unwrap(), "Kustomization");
+    let listed = |list: &Value| -> Vec<PathBuf> {
+        let names = list.as_array().into_iter().flatten();
+        names
+            .map(|name| folder.join(name.as_str().unwrap()))
+            .collect()
+    };
+    let mut wanted = listed(&kustomization["resources"]);
+    for map in kustomization["configMapGenerator"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        wanted.extend(listed(&map["files"]));
+    }
+    for part in wanted {
+        let full = fs::canonicalize(Path::new(ROOT).join(&part))
+            .map_err(|error| format!("{}: {error}", part.display()))?;
+        let part = full.strip_prefix(ROOT).unwrap().to_owned();
+        if full.is_dir() {
+            parts.extend(made_of(&part)?);
+        } else {
+            parts.push(part);
+        }
+    }
+    Ok(parts)
+}
+
+fn say_aloud(what: &str) {
+    // Through the handle: the test runner captures what the macro prints.
+    let line = format!("\nNOT CHECKED: {what}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+/// An overlay as kustomize builds it; `None` where no tool does.
+fn built(overlay: &str) -> Option<String> {
+    let folder = format!("{OVERLAYS}/{overlay}");
+    let run = |tool: &str, command: &str| {
+        let mut build = Command::new(tool);
+        build.args([command, &folder]).current_dir(ROOT).output()
+    };
+    let output = run("kustomize", "build").or_else(|_| run("kubectl", "kustomize"));
+    let output = output.ok()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    // A kubectl before 1.21 takes no folders.
+    if errors.contains("must be a file") {
+        return None;
+    }
+    assert!(output.status.success(), "{overlay}: {errors}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// What the checker says of manifests; `None` where it is not installed.
+fn checked(version: &str, manifests: &[PathBuf]) -> Option<Output> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let checker = target.join("manifest-tools/bin/kubernetes-validate");
+    let mut check = Command::new(checker);
+    check.args(["--strict", "--quiet", "--kubernetes-version", version]);
+    check.args(manifests).current_dir(ROOT).output().ok()
+}
+
+#[test]
+fn overlays_are_made_of_files_that_are_there_and_no_file_is_left_out() {
+    let overlays = fs::read_dir(Path::new(ROOT).join(OVERLAYS)).unwrap();
+    let mut used: Vec<String> = vec![format!("{SQLITE}/secret.example.yaml")];
+    for overlay in overlays {
+        let folder = overlay.unwrap().path();
+        let parts = made_of(folder.strip_prefix(ROOT).unwrap()).unwrap();
+        let parts = parts.iter().map(|part| part.to_str().unwrap().to_owned());
+        used.extend(parts);
+    }
+    for path in files("deploy/kubernetes", "") {
+        assert!(used.contains(&path), "no overlay uses {path}");
+    }
+}
+
+#[test]
+fn overlays_are_built_with_the_names_and_the_configuration_that_are_meant() {
+    for overlay in ["sqlite", "ingress-nginx", "alb"] {
+        let Some(text) = built(overlay) else {
+            say_aloud("neither kustomize nor kubectl 1.21 is here, so no overlay was built");
+            return;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("built.yaml");
+        fs::write(&file, text).unwrap();
+        let all = yaml(file.to_str().unwrap());
+        for one in all.iter().filter(|one| one["kind"] != "Namespace") {
+            assert_eq!(one["metadata"]["namespace"], "flashduty", "{one}");
+        }
+        let named = |kind: &str| -> &Value {
+            let mut of_kind = all.iter().filter(|one| one["kind"] == kind);
+            of_kind
+                .next()
+                .unwrap_or_else(|| panic!("{overlay}: {kind}"))
+        };
+        // Of one name whatever it holds: another one would restart the pod.
+        let map = named("ConfigMap");
+        let config = read(&format!("{SQLITE}/config.toml"));
+        assert_eq!(map["metadata"]["name"], "flashduty-receiver");
+        assert_eq!(map["data"]["config.toml"], config);
+        let pod = &named("StatefulSet")["spec"]["template"]["spec"];
+        let image = pod["containers"][0]["image"].as_str().unwrap();
+        assert!(
+            image.ends_with(concat!(":", env!("CARGO_PKG_VERSION"))),
+            "{image}"
+        );
+    }
+}
+
+#[test]
+fn manifests_fit_the_schemas_of_kubernetes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifests = vec![
+        PathBuf::from("deploy/proxy/aws-nlb.yaml"),
+        Path::new(SQLITE).join("secret.example.yaml"),
+    ];
+    for overlay in ["sqlite", "ingress-nginx", "alb"] {
+        let Some(text) = built(overlay) else {
+            // As they stand, then; a kustomization is none of Kubernetes' objects.
+            let parts = made_of(&Path::new(OVERLAYS).join(overlay)).unwrap();
+            manifests.extend(parts.into_iter().filter(|part| {
+                part.extension().is_some_and(|ending| ending == "yaml")
+                    && !part.ends_with("kustomization.yaml")
+            }));
+            continue;
+        };
+        let file = folder.path().join(format!("{overlay}.yaml"));
+        fs::write(&file, text).unwrap();
+        manifests.push(file);
+    }
+    let text = read(&format!("{SQLITE}/statefulset.yaml"));
+    let broken = folder.path().join("broken.yaml");
+    fs::write(
+        &broken,
+        text.replace("readOnlyRootFilesystem", "readOnlyRoot"),
+    )
+    .unwrap();
+    for version in VERSIONS {
+        let Some(output) = checked(version, &manifests) else {
+            say_aloud("kubernetes-validate is not here, so the manifests were only parsed");
+            return;
+        };
+        let said = [output.stdout, output.stderr].concat();
+        // A kind that has no schema is a warning.
+        assert_eq!(String::from_utf8_lossy(&said), "", "Kubernetes {version}");
+        assert!(output.status.success());
+        // Or it would find nothing at all.
+        let output = checked(version, std::slice::from_ref(&broken)).unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("'readOnlyRoot'"));
+    }
+}
