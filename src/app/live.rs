@@ -202,7 +202,18 @@ impl Live {
         self.watched.store(Arc::new(loaded.watched));
         self.rewatch.notify_one();
         self.settings.store(Arc::new(loaded.settings));
-        self.recovery.send_replace(recovery);
+        // One that stays is not begun anew: a key that was refused is not asked for by each reload.
+        self.recovery.send_if_modified(|now| {
+            let stays = match (&*now, &recovery) {
+                (Some(now), Some(new)) => now.is_same(new),
+                (None, None) => true,
+                _ => false,
+            };
+            if !stays {
+                *now = recovery;
+            }
+            !stays
+        });
         Ok(merged.kept)
     }
 

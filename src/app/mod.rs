@@ -12,6 +12,7 @@ mod plans;
 mod recovery;
 mod sinks;
 mod stop;
+mod unreadable;
 mod wiring;
 
 use std::net::SocketAddr;
@@ -249,6 +250,7 @@ impl Running {
             committer: self.committer.clone(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
+            in_box: unreadable::InBox::default(),
         };
         let recovery = admission.recovery();
         let run = Arc::clone(&recovery).run(self.lifecycle.clone());

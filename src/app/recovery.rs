@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Live;
+use super::unreadable::InBox;
 use crate::clock::Clock;
 use crate::config::{Loaded, Recover};
 use crate::event::{Event, Origin, Outcome, Route};
@@ -61,6 +62,7 @@ pub(super) struct Admit {
     pub(super) committer: Committer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) in_box: InBox,
 }
 
 #[async_trait]
@@ -77,8 +79,10 @@ impl Admission for Admit {
         }
         let envelope = match rules.envelope.read(&body) {
             Ok(envelope) => envelope,
-            Err(error) if dry_run => return Ok(Verdict::Unreadable(error.to_string())),
-            Err(error) => return self.keep(&rules, error.to_string(), (route, body)).await,
+            Err(error) => {
+                let parts = (route, body);
+                return self.keep(&rules, error.to_string(), parts, dry_run).await;
+            }
         };
         let now = self.clock.now();
         let arrival = Arrival {
@@ -103,7 +107,7 @@ impl Admission for Admit {
             Ok(offered) => Ok(verdict(&event, offered)),
             Err(reason) => {
                 let parts = (event.route.clone(), event.body.clone());
-                self.keep(&rules, reason, parts).await
+                self.keep(&rules, reason, parts, dry_run).await
             }
         }
     }
@@ -138,7 +142,16 @@ impl Admit {
         rules: &Rules,
         reason: String,
         (route, body): (Route, Bytes),
+        dry_run: bool,
     ) -> Result<Verdict, NotAdmitted> {
+        // It may have been kept when it was pushed, or as another attempt at it.
+        let known = self.in_box.has(&*self.inbox, &route, &body).await;
+        if known.map_err(refused)? {
+            return Ok(Verdict::Duplicate { differs: false });
+        }
+        if dry_run {
+            return Ok(Verdict::Unreadable(reason));
+        }
         let unreadable = Unreadable {
             received_at: self.clock.now(),
             reason: format!("recovered: {reason}"),

@@ -137,6 +137,11 @@ fn tell(done: &Progress, printer: &mut Printer) -> anyhow::Result<Exit> {
             ),
             ("missing", done.missing, "listed, but not to be had"),
             ("all", done.records, "looked at"),
+            (
+                "elsewhere",
+                done.elsewhere,
+                "none of ours: to other URLs than recover.endpoint",
+            ),
         ];
         let rows =
             rows.map(|(what, count, means)| [what.to_owned(), count.to_string(), means.to_owned()]);
@@ -147,6 +152,11 @@ fn tell(done: &Progress, printer: &mut Printer) -> anyhow::Result<Exit> {
     }
     if done.dry_run {
         printer.note("nothing was stored: this was a dry run")?;
+    }
+    if done.is_all_elsewhere() {
+        printer.note(
+            "everything that was found went elsewhere: if that is not so, recover.endpoint is wrong",
+        )?;
     }
     match &done.error {
         None => Ok(Exit::Done),
@@ -193,6 +203,21 @@ mod tests {
         assert_eq!(tell(&done(), &mut printer).unwrap(), Exit::Done);
         insta::assert_snapshot!(out.text());
         assert_eq!(err.text(), "");
+    }
+
+    #[test]
+    fn a_person_is_told_when_nothing_was_ours() {
+        for (records, elsewhere, is_told) in [(0, 7, true), (0, 0, false), (1, 7, false)] {
+            let (mut printer, out, err) = captured(false);
+            let found = Progress {
+                records,
+                elsewhere,
+                ..Progress::default()
+            };
+            assert_eq!(tell(&found, &mut printer).unwrap(), Exit::Done);
+            assert!(out.text().contains("elsewhere"), "{}", out.text());
+            assert_eq!(err.text().contains("recover.endpoint"), is_told);
+        }
     }
 
     #[test]

@@ -9,8 +9,13 @@ use http::header::{DATE, RETRY_AFTER};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The key, its permission or the plan does not allow it: nothing helps but a person.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{what}")]
+    Refused {
+        /// What it said, which may differ each time.
+        what: String,
+        /// Status and code, which are the same for the same cause.
+        cause: String,
+    },
     /// This request is wrong, or asks for what is not there; another may be answered.
     #[error("{0}")]
     Invalid(String),
@@ -25,20 +30,25 @@ pub enum Fault {
     /// It may work later.
     #[error("{0}")]
     Transient(String),
+    /// A good answer, but not to what was asked. It may be another one later.
+    #[error("{0}")]
+    Strange(String),
     /// The answer is longer than is taken.
     #[error("{0}")]
     TooLarge(String),
 }
 
 /// What an answer other than a good one means. The code is the API's own word, where it has one;
-/// what stands in between answers with a status alone.
-pub(super) fn of(status: u16, code: &str, headers: &HeaderMap, what: String) -> Fault {
+/// what stands in between answers with a status alone. `said` is all of it, and what of it is the
+/// same for the same cause.
+pub(super) fn of(status: u16, code: &str, headers: &HeaderMap, said: (String, String)) -> Fault {
+    let (what, cause) = said;
     match (code, status) {
         ("RequestTooFrequently", _) | (_, 429) => Fault::Throttled {
             what,
             after: retry_after(headers),
         },
-        ("Unauthorized" | "AccessDenied", _) | (_, 401..=403) => Fault::Refused(what),
+        ("Unauthorized" | "AccessDenied", _) | (_, 401..=403) => Fault::Refused { what, cause },
         ("InternalError", _) | (_, 408 | 425 | 500..) => Fault::Transient(what),
         ("InvalidParameter", _) | (_, 300..=499) => Fault::Invalid(what),
         _ => Fault::Transient(what),
@@ -65,11 +75,12 @@ mod tests {
     use super::*;
 
     fn kind(status: u16, code: &str) -> &'static str {
-        match of(status, code, &HeaderMap::new(), String::new()) {
-            Fault::Refused(_) => "refused",
+        match of(status, code, &HeaderMap::new(), Default::default()) {
+            Fault::Refused { .. } => "refused",
             Fault::Invalid(_) => "invalid",
             Fault::Throttled { .. } => "throttled",
             Fault::Transient(_) => "transient",
+            Fault::Strange(_) => "strange",
             Fault::TooLarge(_) => "too large",
         }
     }

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 pub use self::fault::Fault;
 
@@ -45,6 +46,10 @@ pub enum ApiError {
     #[error("cannot prepare requests to the API: {0}")]
     NoClient(#[source] reqwest::Error),
 }
+
+/// Which API is asked, and with which key; tells neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity([u8; 32]);
 
 /// The sender's Open API.
 pub struct Api {
@@ -83,6 +88,16 @@ impl Api {
             key,
             most: LONGEST_ANSWER,
         })
+    }
+
+    /// Whom it asks: equal where base and key are.
+    pub fn identity(&self) -> Identity {
+        let digest = Sha256::new()
+            .chain_update(self.key.expose_secret().len().to_be_bytes())
+            .chain_update(self.key.expose_secret())
+            .chain_update(&self.base)
+            .finalize();
+        Identity(digest.into())
     }
 
     /// Posts `body` to `path` and gives the `data` of the answer; `null` when there is none.
@@ -125,7 +140,7 @@ impl Api {
         let data = self.post(path, body).await?;
         serde_json::from_str(data.get()).map_err(|error| {
             let what = self.shown(&error.to_string());
-            Fault::Transient(format!("the answer's data cannot be read: {what}"))
+            Fault::Strange(format!("the answer's data cannot be read: {what}"))
         })
     }
 
@@ -142,18 +157,17 @@ impl Api {
             Ok(Answer { error, .. }) => error.unwrap_or_default(),
             Err(_no_json) => ErrorObject::default(),
         };
-        let mut what = format!("the API answered {status}");
-        for part in [&error.code, &error.message] {
-            if !part.is_empty() {
-                what.push(' ');
-                what.push_str(&self.shown(part));
-            }
-        }
-        Err(fault::of(status, &error.code, headers, what))
+        let after = |text: &str, part: &str| match part.is_empty() {
+            true => text.to_owned(),
+            false => format!("{text} {}", self.shown(part)),
+        };
+        let cause = after(&format!("the API answered {status}"), &error.code);
+        let what = after(&cause, &error.message);
+        Err(fault::of(status, &error.code, headers, (what, cause)))
     }
 
     /// Text of the other side's, bounded, and without the key should it repeat it.
-    fn shown(&self, text: &str) -> String {
+    pub fn shown(&self, text: &str) -> String {
         let key = self.key.expose_secret();
         let mut text = text.to_owned();
         let encoded: String = Url::parse_with_params("http://_/", [("k", key)])

@@ -299,7 +299,7 @@ impl Registrar<'_> {
 
     fn recovered(&mut self) -> Family<RecoveredLabels, Counter> {
         let family: Family<RecoveredLabels, Counter> =
-            self.metric("recovered", "Pushes fetched from the sender's history");
+            self.metric("recovered", "Pushes found in the sender's history");
         for outcome in RecoveredOutcome::ALL {
             let _created = family.get_or_create(&RecoveredLabels { outcome });
         }

@@ -106,7 +106,7 @@ impl DeliveryOutcome {
     ];
 }
 
-/// What became of a push that the sender's history gave.
+/// What became of a push that the sender's history gave; `elsewhere`: it was none of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(missing_docs, reason = "the outcomes of the documentation")]
 #[expect(
@@ -118,13 +118,15 @@ pub enum RecoveredOutcome {
     stale,
     duplicate,
     unreadable,
+    elsewhere,
 }
 
 impl RecoveredOutcome {
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::accepted,
         Self::stale,
         Self::duplicate,
         Self::unreadable,
+        Self::elsewhere,
     ];
 }

@@ -3,13 +3,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::dispatch::Retry;
-use crate::flashduty::{Api, Fault};
+use crate::flashduty::{Api, Fault, Identity};
 use crate::inbox::Rate;
+
+/// The longest pause that is kept; more would be no pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// How a call that fails is tried again.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +22,7 @@ pub struct Tries {
     pub most: u32,
     /// The wait after the first failure, which doubles with each.
     pub first: Duration,
-    /// The longest wait, also when a longer one is asked for.
+    /// The longest wait within a look; where a longer one is asked for, the look ends.
     pub longest: Duration,
 }
 
@@ -41,7 +45,7 @@ impl Tries {
             ..Retry::default()
         };
         let own = backoff.delay(attempt, 1.0);
-        asked.map_or(own, |asked| asked.max(own).min(self.longest))
+        asked.map_or(own, |asked| asked.max(own))
     }
 }
 
@@ -50,6 +54,8 @@ impl Tries {
 #[derive(Debug, Default)]
 pub(super) struct Pacer {
     ended: VecDeque<Instant>,
+    /// Who asked to be left alone, and until when.
+    pause: Option<(Identity, Instant)>,
 }
 
 impl Pacer {
@@ -64,6 +70,22 @@ impl Pacer {
 
     fn ended(&mut self) {
         self.ended.push_back(Instant::now());
+    }
+
+    /// Nothing is asked of `whom` before `long` is over, in this look or in another.
+    fn rest(&mut self, whom: Identity, long: Duration) {
+        let until = Instant::now() + long.min(LONGEST_PAUSE);
+        let known = self.pause.filter(|(who, _)| *who == whom);
+        let until = known.map_or(until, |(_, known)| known.max(until));
+        self.pause = Some((whom, until));
+    }
+
+    /// How long `whom` is to be left alone from now on.
+    fn rests(&self, whom: Identity) -> Duration {
+        let until = self.pause.filter(|(who, _)| *who == whom);
+        until.map_or(Duration::ZERO, |(_, until)| {
+            until.saturating_duration_since(Instant::now())
+        })
     }
 }
 
@@ -82,6 +104,15 @@ impl Caller<'_> {
         path: &str,
         body: &Value,
     ) -> Result<T, Fault> {
+        let whom = self.api.identity();
+        let rests = self.pacer.rests(whom);
+        if rests > self.tries.longest {
+            let what = "nothing is asked of the API now".to_owned();
+            return Err(left_alone(what, rests));
+        }
+        if !rests.is_zero() {
+            sleep(rests).await;
+        }
         let mut attempt = 1;
         loop {
             self.pacer.turn(self.rate).await;
@@ -89,19 +120,36 @@ impl Caller<'_> {
             self.pacer.ended();
             let asked = match &answer {
                 Err(Fault::Throttled { after, .. }) => *after,
-                Err(Fault::Transient(_)) => None,
+                Err(Fault::Transient(_) | Fault::Strange(_)) => None,
                 _ => return answer,
             };
-            if attempt >= self.tries.most {
-                return answer;
+            if let Some(asked) = asked {
+                self.pacer.rest(whom, asked);
             }
-            let wait = self.tries.wait(attempt, asked);
-            if let Err(fault) = &answer {
-                tracing::debug!("the sender's history is asked again in {wait:?}: {fault}");
+            match answer {
+                Err(Fault::Throttled { what, .. }) if asked > Some(self.tries.longest) => {
+                    return Err(left_alone(what, self.pacer.rests(whom)));
+                }
+                answer if attempt >= self.tries.most => return answer,
+                Err(fault) => {
+                    let wait = self.tries.wait(attempt, asked);
+                    tracing::debug!("the sender's history is asked again in {wait:?}: {fault}");
+                    sleep(wait).await;
+                }
+                Ok(data) => return Ok(data),
             }
-            sleep(wait).await;
             attempt += 1;
         }
+    }
+}
+
+/// The fault that ends a look, and those after it, until the pause is over.
+fn left_alone(what: String, rests: Duration) -> Fault {
+    let seconds = rests.as_secs() + u64::from(rests.subsec_nanos() > 0);
+    let long = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    Fault::Throttled {
+        what: format!("{what}; it asked to be left alone for {long:#} more"),
+        after: Some(rests),
     }
 }
 
@@ -130,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_doubles_and_what_is_asked_for_counts_within_bounds() {
+    fn a_wait_doubles_and_is_no_shorter_than_what_is_asked_for() {
         let tries = Tries::default();
         let seconds = |attempt, asked: Option<u64>| {
             tries
@@ -140,6 +188,25 @@ mod tests {
         assert_eq!([1, 2, 5, 30].map(|at| seconds(at, None)), [1, 2, 16, 120]);
         assert_eq!(seconds(1, Some(30)), 30);
         assert_eq!(seconds(4, Some(0)), 8, "no shorter than its own");
-        assert_eq!(seconds(1, Some(86_400)), 120);
+        assert_eq!(seconds(1, Some(119)), 119);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_for_whom_it_was_asked_by_and_for_a_day_at_most() {
+        let api = |key: &str| {
+            let patience = crate::recover::PATIENCE;
+            let api = Api::new("http://127.0.0.1:1", key.into(), patience);
+            api.unwrap().identity()
+        };
+        let mut pacer = Pacer::default();
+        assert_eq!(pacer.rests(api("one")), Duration::ZERO);
+        pacer.rest(api("one"), Duration::from_secs(3600));
+        // A later, shorter one takes nothing away.
+        pacer.rest(api("one"), Duration::from_secs(1));
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert_eq!(pacer.rests(api("one")), Duration::from_secs(3000));
+        assert_eq!(pacer.rests(api("two")), Duration::ZERO);
+        pacer.rest(api("one"), Duration::MAX);
+        assert_eq!(pacer.rests(api("one")), LONGEST_PAUSE);
     }
 }

@@ -1,6 +1,7 @@
 //! The sender's history as its API gives it: pages of records, and one record's push.
 //!
-//! Read leniently: a field that is not there, or is null, costs at most its record.
+//! Read leniently: a field that is not there, or is null, costs at most its record. A record that
+//! cannot be read all the same could not be asked for, but is a record.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -20,6 +21,9 @@ pub(super) const PAGE: usize = 100;
 /// One attempt at a push, as the history lists it.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Record {
+    /// All of one that cannot be read.
+    #[serde(skip)]
+    pub(super) strange: Option<Value>,
     #[serde(default, deserialize_with = "read_number")]
     pub(super) integration_id: i64,
     /// The record's own id, which is not that of the event.
@@ -33,9 +37,42 @@ pub(super) struct Record {
 }
 
 impl Record {
+    fn read(item: Value) -> Self {
+        if let Ok(record) = Self::deserialize(&item) {
+            return record;
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Self {
+            integration_id: item["integration_id"].as_i64().unwrap_or_default(),
+            event_id: String::new(),
+            endpoint: text(&item["endpoint"]),
+            event_time: item["event_time"].clone(),
+            strange: Some(item),
+        }
+    }
+
     /// How it is remembered.
     pub(super) fn id(&self) -> RecordId {
-        RecordId::new(self.integration_id, &self.event_id)
+        match &self.strange {
+            Some(item) => RecordId::new(self.integration_id, &item.to_string()),
+            None => RecordId::new(self.integration_id, &self.event_id),
+        }
+    }
+
+    /// What it can be found by, in words; of what a record may repeat, nothing else.
+    pub(super) fn name(&self) -> String {
+        let Some(item) = &self.strange else {
+            return format!("the record {}", self.event_id);
+        };
+        let known: Vec<String> = ["event_id", "integration_id", "event_time"]
+            .into_iter()
+            .filter_map(|field| Some((field, item.get(field).filter(|value| !value.is_null())?)))
+            .map(|(field, value)| format!("{field} {value}"))
+            .collect();
+        match known.is_empty() {
+            true => "a record without an id".to_owned(),
+            false => format!("a record with {}", known.join(", ")),
+        }
     }
 
     /// When the event happened, if that can be read.
@@ -80,13 +117,10 @@ impl Page {
         self.items.as_ref().is_none_or(Vec::is_empty)
     }
 
-    /// Its records; one that cannot be read is left out, since it could not be asked for either.
-    pub(super) fn records(&mut self) -> Vec<Record> {
+    /// Its records, those among them that cannot be read.
+    pub(super) fn records(&mut self) -> impl Iterator<Item = Record> {
         let items = self.items.take().unwrap_or_default();
-        items
-            .into_iter()
-            .filter_map(|item| serde_json::from_value(item).ok())
-            .collect()
+        items.into_iter().map(Record::read)
     }
 
     /// Where the next page begins, whatever form that has; `None` after the last.
@@ -147,7 +181,7 @@ mod tests {
             ("{}", 0, None),
             (r#"{"items":null,"search_after_ctx":""}"#, 0, None),
             (
-                r#"{"items":[{"x":1},{"event_id":"e"}],"search_after_ctx":null}"#,
+                r#"{"items":[{"x":1},{"event_id":"e"},null],"search_after_ctx":null}"#,
                 1,
                 None,
             ),
@@ -165,8 +199,34 @@ mod tests {
             (r#"{"search_after_ctx":[1,"x"]}"#, 0, Some(json!([1, "x"]))),
         ] {
             let mut read: Page = serde_json::from_str(page).unwrap();
-            assert_eq!(read.records().len(), records, "{page}");
+            let all = read.items.as_ref().map_or(0, Vec::len);
+            let read_of = read.records().collect::<Vec<_>>();
+            assert_eq!(read_of.len(), all, "{page}: none is dropped");
+            let good = read_of.iter().filter(|one| one.strange.is_none());
+            assert_eq!(good.count(), records, "{page}");
             assert_eq!(read.cursor(), cursor, "{page}");
         }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_named_by_what_is_known_of_it() {
+        for (item, name) in [
+            (json!({"event_id": "e"}), "the record e"),
+            (
+                json!({"event_id": 7, "integration_id": 4021, "endpoint": "https://x/?token=t"}),
+                "a record with event_id 7, integration_id 4021",
+            ),
+            (
+                json!({"event_time": "2026-05-04T10:00:00Z", "x": 1}),
+                r#"a record with event_time "2026-05-04T10:00:00Z""#,
+            ),
+            (json!([1, 2]), "a record without an id"),
+            (json!(null), "a record without an id"),
+        ] {
+            assert_eq!(Record::read(item).name(), name);
+        }
+        let strange = |number: i64| Record::read(json!({"event_id": number})).id();
+        assert_eq!(strange(1), strange(1));
+        assert_ne!(strange(1), strange(2));
     }
 }

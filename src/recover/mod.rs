@@ -6,12 +6,16 @@
 //! a push that comes in the ordinary way.
 
 mod call;
+mod complaints;
 mod feed;
 mod history;
 mod progress;
+mod recent;
 mod scope;
+mod stop;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod walk;
 
 use std::sync::Arc;
@@ -20,14 +24,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::sleep;
 
 pub use self::call::Tries;
+use self::complaints::Complaints;
 use self::feed::Window;
 pub use self::progress::Progress;
 pub use self::scope::Scope;
-use self::walk::{Kept, Stop, Task, Walk};
+use self::stop::Stop;
+use self::walk::{Kept, Task, Walk};
 use crate::clock::Clock;
 use crate::event::Route;
 use crate::flashduty::{Api, Patience};
@@ -45,9 +51,6 @@ pub const PATIENCE: Patience = Patience {
 const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 /// The sender keeps seven days, and refuses to be asked for more; its clock may differ.
 const KEPT: SignedDuration = SignedDuration::from_mins(7 * 24 * 60 - 5);
-/// After a refusal that only a person can do something about, and between two complaints.
-const LONG: Duration = Duration::from_secs(3600);
-
 /// What recovery does, as the configuration has it.
 pub struct Plan {
     /// Whom to ask.
@@ -62,6 +65,21 @@ pub struct Plan {
     pub settle_delay: Duration,
     /// Requests at most.
     pub rate: Rate,
+}
+
+impl Plan {
+    /// Whether nothing would be asked otherwise than by `other`.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let of = |plan: &Self| {
+            (
+                plan.api.identity(),
+                plan.scope.clone(),
+                [plan.interval, plan.lookback, plan.settle_delay],
+                (plan.rate.count, plan.rate.window),
+            )
+        };
+        of(self) == of(other)
+    }
 }
 
 /// A push that the history gave.
@@ -155,7 +173,9 @@ pub struct Recovery {
     plan: watch::Receiver<Option<Arc<Plan>>>,
     /// The last look that somebody asked for.
     by_hand: watch::Sender<Progress>,
-    /// One look at a time.
+    /// A look that somebody asked for worked.
+    worked: Notify,
+    /// One look at a time asks, a page of records each in turn.
     turn: Mutex<Kept>,
 }
 
@@ -184,6 +204,7 @@ impl Recovery {
             tries: surroundings.tries,
             plan,
             by_hand: watch::Sender::new(Progress::default()),
+            worked: Notify::new(),
             turn: Mutex::default(),
         })
     }
@@ -191,7 +212,7 @@ impl Recovery {
     /// Looks into the history now and after each interval, until closing.
     pub async fn run(self: Arc<Self>, lifecycle: Lifecycle) -> anyhow::Result<()> {
         let mut plans = self.plan.clone();
-        let mut trouble = Trouble::default();
+        let mut complaints = Complaints::default();
         loop {
             let plan = plans.borrow_and_update().clone();
             let working = async {
@@ -199,15 +220,23 @@ impl Recovery {
                     return std::future::pending().await;
                 };
                 let looked = self.catch_up(&plan).await;
-                tokio::time::sleep(trouble.tell(&looked).max(plan.interval)).await;
+                let wait = complaints.tell(&looked);
+                tokio::select! {
+                    () = sleep(wait.max(plan.interval)) => {}
+                    // What was refused is allowed by now.
+                    () = self.worked.notified(), if !wait.is_zero() => {}
+                }
             };
             tokio::select! {
                 () = working => {}
                 // A look that is cut off is begun again, and finds its work done.
-                changed = plans.changed() => if changed.is_err() {
-                    lifecycle.closing().await;
-                    return Ok(());
-                },
+                changed = plans.changed() => {
+                    if changed.is_err() {
+                        lifecycle.closing().await;
+                        return Ok(());
+                    }
+                    complaints.forget_refusal();
+                }
                 () = lifecycle.closing() => return Ok(()),
             }
         }
@@ -248,7 +277,6 @@ impl Recovery {
     }
 
     async fn look(&self, plan: &Plan, ask: Ask) {
-        let mut kept = self.turn.lock().await;
         let now = self.clock.now();
         let task = Task {
             window: Window {
@@ -259,12 +287,14 @@ impl Recovery {
             all: ask.all,
             by_hand: true,
         };
-        let (progress, _looked) = Walk::new(self, plan, task, &mut kept).run().await;
+        let (progress, looked) = Walk::new(self, plan, task).run().await;
         self.by_hand.send_replace(progress);
+        if looked.is_ok() {
+            self.worked.notify_waiters();
+        }
     }
 
     async fn catch_up(&self, plan: &Plan) -> Result<(), Stop> {
-        let mut kept = self.turn.lock().await;
         let now = self.clock.now();
         let Some(mark) = self.inbox.recovery_mark().await? else {
             self.inbox.recovered(Vec::new(), Some(now), now).await?;
@@ -280,7 +310,7 @@ impl Recovery {
             all: false,
             by_hand: false,
         };
-        Walk::new(self, plan, task, &mut kept).run().await.1
+        Walk::new(self, plan, task).run().await.1
     }
 }
 
@@ -308,43 +338,4 @@ fn before(now: Timestamp, long: SignedDuration) -> Timestamp {
 
 fn signed(long: Duration) -> SignedDuration {
     SignedDuration::try_from(long).unwrap_or(SignedDuration::MAX)
-}
-
-/// Keeps complaints to one when it begins, and one an hour.
-#[derive(Default)]
-struct Trouble {
-    told: Option<Instant>,
-}
-
-impl Trouble {
-    /// Says how a look went, where that is news, and how long to wait for the next at least.
-    fn tell(&mut self, looked: &Result<(), Stop>) -> Duration {
-        match looked {
-            Ok(()) => {
-                if self.told.take().is_some() {
-                    tracing::info!("the sender's history can be read again");
-                }
-                Duration::ZERO
-            }
-            Err(Stop::Refused(what)) => {
-                self.told = Some(Instant::now());
-                tracing::warn!(
-                    "nothing is recovered: {what}; flashduty.app_key needs the permission \
-                     Integrations Read, and a plan that has it; asked again in an hour, and when the \
-                     configuration is read again"
-                );
-                LONG
-            }
-            Err(Stop::Later(what)) => {
-                if self.told.is_none_or(|told| told.elapsed() >= LONG) {
-                    self.told = Some(Instant::now());
-                    tracing::warn!(
-                        "nothing can be recovered now, and is tried again: {what}; the sender keeps \
-                         what it could not deliver for seven days"
-                    );
-                }
-                Duration::ZERO
-            }
-        }
-    }
 }

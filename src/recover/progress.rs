@@ -43,6 +43,9 @@ pub struct Progress {
     pub misrouted: u64,
     /// Listed, but the sender does not give the push itself.
     pub missing: u64,
+    /// Pushed to other URLs than `recover.endpoint`; not among the records of ours.
+    #[serde(default)]
+    pub elsewhere: u64,
     /// How long after the event the latest of those accepted or stale came in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most_late_seconds: Option<f64>,
@@ -74,6 +77,11 @@ impl Progress {
         }
     }
 
+    /// Whether there was something, and none of it ours: the endpoint may be a wrong one.
+    pub fn is_all_elsewhere(&self) -> bool {
+        self.elsewhere > 0 && self.records == 0
+    }
+
     /// The one line of a run that found something.
     pub(super) fn tell(&self, by_hand: bool) {
         let found = self.accepted + self.stale + self.duplicate + self.unreadable;
@@ -90,6 +98,7 @@ impl Progress {
             duplicate = self.duplicate,
             unreadable = self.unreadable,
             commands = self.commands,
+            elsewhere = self.elsewhere,
             most_late_seconds = self.most_late_seconds,
             "the sender's history gave {} events that had not come in",
             self.accepted + self.stale

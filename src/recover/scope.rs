@@ -7,7 +7,7 @@ use crate::event::Route;
 pub struct Scope {
     /// Of these integrations; none: of all.
     pub integrations: Vec<i64>,
-    /// Pushed to URLs that begin so, without a slash at the end; empty: to any.
+    /// Pushed to this URL, or to one whose path goes on from it; empty: to any.
     pub endpoint: String,
     /// The webhook's path, where there is no `endpoint` to tell the route by.
     pub path: String,
@@ -27,26 +27,65 @@ pub(super) enum Aim {
 impl Scope {
     /// What `url` says of the record that was pushed to it.
     pub(super) fn aim(&self, url: &str) -> Aim {
-        let url = url.split('#').next().unwrap_or_default();
+        let target = Target::of(url);
         let (behind, none) = if self.endpoint.is_empty() {
-            let path = self.path.trim_end_matches('/');
-            (path_of(url).strip_prefix(path), Aim::Astray)
+            (behind(target.path, &self.path), Aim::Astray)
         } else {
-            let endpoint = self.endpoint.trim_end_matches('/');
-            (url.strip_prefix(endpoint), Aim::Elsewhere)
+            let endpoint = Target::of(&self.endpoint);
+            let behind = behind(target.path, endpoint.path);
+            (
+                behind.filter(|_rest| target.is_beside(&endpoint)),
+                Aim::Elsewhere,
+            )
         };
-        match behind {
-            Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => Aim::Here(route(rest)),
-            _ => none,
-        }
+        behind.map_or(none, |rest| Aim::Here(route(rest)))
     }
 }
 
-/// Path and query of a URL.
-fn path_of(url: &str) -> &str {
-    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host_ends = behind_scheme.find(['/', '?']);
-    host_ends.map_or("", |at| behind_scheme.split_at(at).1)
+/// What follows `path` in another path, where a segment ends there.
+fn behind<'a>(other: &'a str, path: &str) -> Option<&'a str> {
+    let rest = other.strip_prefix(path.trim_end_matches('/'))?;
+    (rest.is_empty() || rest.starts_with(['/', '?'])).then_some(rest)
+}
+
+/// A URL as a request goes there: the fragment stays with whoever has it.
+struct Target<'a> {
+    scheme: &'a str,
+    host: &'a str,
+    port: &'a str,
+    /// Path and query.
+    path: &'a str,
+}
+
+impl<'a> Target<'a> {
+    fn of(url: &'a str) -> Self {
+        let url = url.trim().split('#').next().unwrap_or_default();
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        // Whose name and password they are changes nothing.
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
+            _ => (authority, ""),
+        };
+        Self {
+            scheme,
+            host,
+            port: match port {
+                "" if scheme.eq_ignore_ascii_case("https") => "443",
+                "" => "80",
+                port => port,
+            },
+            path,
+        }
+    }
+
+    /// Whether both are paths of one server.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.scheme.eq_ignore_ascii_case(other.scheme)
+            && self.host.eq_ignore_ascii_case(other.host)
+            && self.port == other.port
+    }
 }
 
 /// The route of a URL's end behind the webhook's own: `/tag?query`, either half left out.
@@ -96,6 +135,49 @@ mod tests {
             ] {
                 assert_eq!(scope(endpoint).aim(url), aim, "{url}");
             }
+        }
+    }
+
+    #[test]
+    fn one_server_is_written_in_many_ways_and_a_path_in_one() {
+        for (endpoint, url, is_here) in [
+            ("https://h.example/hook", "HTTPS://H.Example/hook", true),
+            ("https://H.EXAMPLE/hook", "https://h.example:443/hook", true),
+            ("https://h.example:443/hook", "https://h.example/hook", true),
+            ("http://h.example:80/hook", "http://h.example/hook", true),
+            ("https://h.example/hook", "https://u:p@h.example/hook", true),
+            ("https://[::1]/hook", "https://[::1]:443/hook", true),
+            ("https://h.example", "https://h.example/any", true),
+            (
+                "https://h.example/hook",
+                "https://h.example/hook-staging",
+                false,
+            ),
+            ("https://h.example/hook", "https://h.example/Hook", false),
+            (
+                "https://h.example/hook",
+                "https://h.example:8443/hook",
+                false,
+            ),
+            ("https://h.example/hook", "http://h.example:443/hook", false),
+            (
+                "https://h.example/hook",
+                "https://h.example.org/hook",
+                false,
+            ),
+            (
+                "https://h.example/hook",
+                "https://o.example/?https://h.example/hook",
+                false,
+            ),
+            ("https://[::1]/hook", "https://[::1:443]/hook", false),
+        ] {
+            let aim = scope(endpoint).aim(url);
+            assert_eq!(
+                aim == here("", "") || aim == here("any", ""),
+                is_here,
+                "{url}"
+            );
         }
     }
 

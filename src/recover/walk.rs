@@ -1,9 +1,10 @@
 //! One look into the history: window by window, record by record, each push offered once.
 //!
 //! A record is remembered only after its push was committed or kept, and the mark moves only when a
-//! window is done. So a crash repeats work, and what is offered again is a duplicate.
+//! window is done. So a crash repeats work, and what is offered again is a duplicate. Looks take turns,
+//! a page each, so that a long one holds up no other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -12,44 +13,30 @@ use super::call::{Caller, Pacer};
 use super::feed::{Feeds, Window};
 use super::history::{DETAIL, Detail, PAGE, Record};
 use super::progress::Progress;
-use super::scope::Aim;
+use super::recent::Recent;
+use super::scope::{Aim, Scope};
+use super::stop::Stop;
+use super::trouble::{Doubt, Next, Troubles};
 use super::{Found, KEPT, Plan, Recovery, Verdict, before};
 use crate::event::Route;
 use crate::flashduty::Fault;
-use crate::inbox::{InboxError, RecordId};
+use crate::inbox::RecordId;
+use crate::metrics::RecoveredOutcome;
 
 /// After so much of the history the mark moves.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
-/// A record whose push could not be had in so many looks is passed over: the rest is not held up.
-const TROUBLE: u32 = 10;
-/// Records that are kept in mind for what was wrong with them.
-const KEPT_IN_MIND: usize = 10_000;
-
-/// Why a look ended early.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Stop {
-    /// A person has to do something.
-    #[error("{0}")]
-    Refused(String),
-    /// It may work later.
-    #[error("{0}")]
-    Later(String),
-}
-
-impl From<InboxError> for Stop {
-    fn from(error: InboxError) -> Self {
-        Self::Later(error.to_string())
-    }
-}
 
 /// What outlives a look.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    pub(super) pacer: Pacer,
-    /// How often each record's push could not be had.
-    troubled: HashMap<RecordId, u32>,
+    pacer: Pacer,
+    troubles: Troubles,
     /// Records that were complained about.
-    told: HashSet<RecordId>,
+    told: Recent<()>,
+    /// Records of others that were counted.
+    elsewhere: Recent<()>,
+    /// Whose endpoint was said to find nothing.
+    lost: Option<Scope>,
 }
 
 /// What is looked at.
@@ -66,9 +53,9 @@ pub(super) struct Walk<'a> {
     recovery: &'a Recovery,
     plan: &'a Plan,
     task: Task,
-    caller: Caller<'a>,
-    troubled: &'a mut HashMap<RecordId, u32>,
-    told: &'a mut HashSet<RecordId>,
+    doubt: Doubt,
+    /// The last record that failed, and what the API said.
+    failed: Option<(Record, String)>,
     /// Dealt with, and not yet remembered.
     handled: Vec<RecordId>,
     progress: Progress,
@@ -76,31 +63,18 @@ pub(super) struct Walk<'a> {
     left_behind: bool,
     /// What is new among what was misrouted or missing, with one example.
     strange: (u64, String),
+    /// Where others' pushes went, for one.
+    example: String,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(
-        recovery: &'a Recovery,
-        plan: &'a Plan,
-        task: Task,
-        kept: &'a mut Kept,
-    ) -> Self {
-        if kept.told.len() + kept.troubled.len() > KEPT_IN_MIND {
-            kept.told.clear();
-            kept.troubled.clear();
-        }
+    pub(super) fn new(recovery: &'a Recovery, plan: &'a Plan, task: Task) -> Self {
         Self {
             recovery,
             plan,
             task,
-            caller: Caller {
-                api: &plan.api,
-                rate: plan.rate,
-                tries: recovery.tries,
-                pacer: &mut kept.pacer,
-            },
-            troubled: &mut kept.troubled,
-            told: &mut kept.told,
+            doubt: Doubt::new(task.by_hand),
+            failed: None,
             handled: Vec::new(),
             progress: Progress {
                 running: true,
@@ -113,12 +87,16 @@ impl<'a> Walk<'a> {
             },
             left_behind: false,
             strange: (0, String::new()),
+            example: String::new(),
         }
     }
 
     /// Looks at all of it, and says what was found.
     pub(super) async fn run(mut self) -> (Progress, Result<(), Stop>) {
         let looked = self.windows().await;
+        if looked.is_ok() {
+            self.conclude().await;
+        }
         self.progress.running = false;
         self.progress.error = looked.as_ref().err().map(ToString::to_string);
         self.progress.tell(self.task.by_hand);
@@ -133,54 +111,105 @@ impl<'a> Walk<'a> {
         (self.progress, looked)
     }
 
+    async fn conclude(&mut self) {
+        let mut kept = self.recovery.turn.lock().await;
+        if let Some((record, what)) = self.failed.take().filter(|_| self.doubt.is_open()) {
+            let why = format!("it cannot be had now, and is asked for again: {what}");
+            self.complain(&mut kept, &record, &why);
+        }
+        self.tell_of_elsewhere(&mut kept.lost);
+    }
+
+    /// Says so when nothing was ours: to a person each time, else once until something is.
+    fn tell_of_elsewhere(&self, lost: &mut Option<Scope>) {
+        if self.progress.records > 0 {
+            *lost = None;
+        }
+        let is_told = !self.task.by_hand && lost.as_ref() == Some(&self.plan.scope);
+        if self.progress.is_all_elsewhere() && !is_told {
+            *lost = Some(self.plan.scope.clone());
+            tracing::warn!(
+                elsewhere = self.progress.elsewhere,
+                "all pushes that were found in the sender's history went elsewhere, for instance to \
+                 {}: if that is this receiver's URL, recover.endpoint is wrong",
+                self.example
+            );
+        }
+    }
+
     async fn windows(&mut self) -> Result<(), Stop> {
         let Window { mut from, to } = self.task.window;
         while from < to {
             // What the sender keeps becomes less while a look goes on.
             from = from.max(before(self.recovery.clock.now(), KEPT)).min(to);
             let end = from.saturating_add(WINDOW).unwrap_or(to).min(to);
-            let ended = self.window(Window { from, to: end }).await;
-            // What was dealt with is not to be fetched again, whatever came after it.
-            let moves = ended.is_ok() && !self.left_behind && !self.task.by_hand;
-            self.remember(moves.then_some(end)).await?;
-            ended?;
+            self.window(Window { from, to: end }).await?;
+            if !self.left_behind && !self.task.by_hand {
+                self.remember(Some(end)).await?;
+            }
             self.show(|progress| progress.at = Some(end));
             from = end;
         }
-        Ok(())
+        match self.failed.take_if(|_failed| self.doubt.remains()) {
+            Some((_record, what)) => Err(Stop::Later(what)),
+            None => Ok(()),
+        }
     }
 
     async fn window(&mut self, window: Window) -> Result<(), Stop> {
         let mut feeds = Feeds::new(&self.plan.scope.integrations, window, self.task.all);
         // A page that shifted, or a window begun again, shows a record twice.
         let mut met = HashSet::new();
-        loop {
-            let listed = feeds.next(PAGE, &mut self.caller).await;
-            let mut records = listed.map_err(|fault| match fault {
-                Fault::Refused(what) => Stop::Refused(what),
-                other => Stop::Later(other.to_string()),
-            })?;
-            if records.is_empty() {
-                return Ok(());
-            }
-            records.retain(|record| met.insert(record.id()));
-            self.records(records).await?;
-            self.remember(None).await?;
+        while self.page(&mut feeds, &mut met).await? {}
+        Ok(())
+    }
+
+    /// Deals with the next records; false when there are none.
+    async fn page(&mut self, feeds: &mut Feeds, met: &mut HashSet<RecordId>) -> Result<bool, Stop> {
+        let mut kept = self.recovery.turn.lock().await;
+        let mut records = feeds.next(PAGE, &mut self.caller(&mut kept.pacer)).await?;
+        if records.is_empty() {
+            return Ok(false);
+        }
+        records.retain(|record| met.insert(record.id()));
+        let ended = self.records(&mut kept, records).await;
+        // What was dealt with is not to be fetched again, whatever came after it.
+        self.remember(None).await?;
+        ended.map(|()| true)
+    }
+
+    fn caller<'c>(&self, pacer: &'c mut Pacer) -> Caller<'c>
+    where
+        'a: 'c,
+    {
+        Caller {
+            api: &self.plan.api,
+            rate: self.plan.rate,
+            tries: self.recovery.tries,
+            pacer,
         }
     }
 
-    async fn records(&mut self, records: Vec<Record>) -> Result<(), Stop> {
+    async fn records(&mut self, kept: &mut Kept, records: Vec<Record>) -> Result<(), Stop> {
         let mut ours = Vec::new();
         for record in records {
-            match self.plan.scope.aim(&record.endpoint) {
-                Aim::Elsewhere => {}
+            let aim = self.plan.scope.aim(&record.endpoint);
+            // Without a URL it may be anybody's.
+            let is_ours = aim != Aim::Elsewhere || record.endpoint.is_empty();
+            if record.strange.is_some() && is_ours {
+                self.missing(kept, &record, "it cannot be read, and so not asked for");
+                self.show(|progress| progress.records += 1);
+                continue;
+            }
+            match aim {
+                Aim::Elsewhere => self.elsewhere(kept, &record),
                 Aim::Here(route) => ours.push((record, route)),
                 Aim::Astray => {
                     self.show(|progress| {
                         progress.records += 1;
                         progress.misrouted += 1;
                     });
-                    self.complain(&record, "it went to a URL that is no webhook of ours");
+                    self.complain(kept, &record, "it went to a URL that is no webhook of ours");
                 }
             }
         }
@@ -188,7 +217,7 @@ impl<'a> Walk<'a> {
         let known = self.recovery.inbox.handled(ids).await?;
         for ((record, route), known) in ours.into_iter().zip(known) {
             if !known {
-                self.one(&record, route).await?;
+                self.one(kept, &record, route).await?;
             }
             self.show(|progress| {
                 progress.records += 1;
@@ -199,10 +228,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    async fn one(&mut self, record: &Record, route: Route) -> Result<(), Stop> {
-        let Some(body) = self.body(record).await? else {
-            self.progress.missing += 1;
-            self.complain(record, "the sender does not give what was pushed");
+    async fn one(&mut self, kept: &mut Kept, record: &Record, route: Route) -> Result<(), Stop> {
+        let Some(body) = self.body(kept, record).await? else {
             return Ok(());
         };
         let found = Found {
@@ -214,7 +241,7 @@ impl<'a> Walk<'a> {
         let verdict = admitted.map_err(|refused| Stop::Later(refused.0))?;
         self.progress.count(&verdict, self.late(record));
         if let Verdict::Misrouted(why) = &verdict {
-            self.complain(record, why);
+            self.complain(kept, record, why);
         } else if !self.task.dry_run {
             self.recovery.metrics.recovered(verdict.outcome(), 1);
             self.handled.push(record.id());
@@ -229,37 +256,65 @@ impl<'a> Walk<'a> {
     }
 
     /// What was pushed; `None` when it cannot be had.
-    async fn body(&mut self, record: &Record) -> Result<Option<Bytes>, Stop> {
+    async fn body(&mut self, kept: &mut Kept, record: &Record) -> Result<Option<Bytes>, Stop> {
         let id = record.id();
-        let given_up = self
-            .troubled
-            .get(&id)
-            .is_some_and(|times| *times >= TROUBLE);
-        if given_up && !self.task.by_hand {
+        let next = kept.troubles.next(&id, &mut self.doubt);
+        if next != Next::Ask {
+            self.left_behind |= next != Next::Pass;
+            self.progress.missing += 1;
             return Ok(None);
         }
-        match self.caller.ask::<Detail>(DETAIL, &record.detail()).await {
-            Ok(detail) => Ok(Some(detail.request_body)),
+        let mut caller = self.caller(&mut kept.pacer);
+        match caller.ask::<Detail>(DETAIL, &record.detail()).await {
+            Ok(detail) => {
+                kept.troubles.had(&id, &mut self.doubt);
+                Ok(Some(detail.request_body))
+            }
             // The next look may find it: records are indexed late at times.
-            Err(Fault::Invalid(_) | Fault::TooLarge(_)) => {
-                self.left_behind |= !self.trouble(id);
+            Err(Fault::Invalid(_) | Fault::TooLarge(_) | Fault::Strange(_)) => {
+                self.missing(kept, record, "the sender does not give what was pushed");
                 Ok(None)
             }
-            Err(Fault::Refused(what)) => Err(Stop::Refused(what)),
-            Err(Fault::Throttled { what, .. }) => Err(Stop::Later(what)),
-            // A person who asks gets to what comes behind it.
-            Err(Fault::Transient(what)) => match self.trouble(id) && self.task.by_hand {
-                true => Ok(None),
-                false => Err(Stop::Later(what)),
-            },
+            Err(Fault::Transient(what)) => {
+                self.left_behind = true;
+                if kept.troubles.failed(id, &mut self.doubt) {
+                    return Err(Stop::Later(what));
+                }
+                self.failed = Some((record.clone(), what));
+                self.progress.missing += 1;
+                if kept.troubles.knows(&id) {
+                    self.complain(kept, record, "the sender does not give what was pushed");
+                }
+                Ok(None)
+            }
+            Err(fault @ (Fault::Refused { .. } | Fault::Throttled { .. })) => Err(fault.into()),
         }
     }
 
-    /// Notes that a record's push could not be had; whether it is given up.
-    fn trouble(&mut self, id: RecordId) -> bool {
-        let times = self.troubled.entry(id).or_default();
-        *times += u32::from(!self.task.by_hand);
-        *times >= TROUBLE
+    /// Notes that a record cannot be had while the API answers: the mark stays, for hours.
+    fn missing(&mut self, kept: &mut Kept, record: &Record, why: &str) {
+        let given_up = match record.strange {
+            Some(_) => kept.troubles.blame(record.id(), &self.doubt),
+            None => kept.troubles.lacks(record.id(), &mut self.doubt),
+        };
+        self.left_behind |= !given_up;
+        self.progress.missing += 1;
+        self.complain(kept, record, why);
+    }
+
+    /// Counts a push that was none of ours, each once: every look meets it again for a while.
+    fn elsewhere(&mut self, kept: &mut Kept, record: &Record) {
+        self.show(|progress| progress.elsewhere += 1);
+        if self.example.is_empty() {
+            self.example = match without_query(record) {
+                "" => "a URL that is not told".to_owned(),
+                url => url.to_owned(),
+            };
+        }
+        if !self.task.dry_run && kept.elsewhere.meet(record.id(), ()).1 {
+            let metrics = &self.recovery.metrics;
+            metrics.recovered(RecoveredOutcome::elsewhere, 1);
+        }
     }
 
     async fn remember(&mut self, reached: Option<Timestamp>) -> Result<(), Stop> {
@@ -280,15 +335,17 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes what is wrong with a record, once: every look meets it again for a while.
-    fn complain(&mut self, record: &Record, why: &str) {
-        if !self.told.insert(record.id()) {
+    fn complain(&mut self, kept: &mut Kept, record: &Record, why: &str) {
+        if !kept.told.meet(record.id(), ()).1 {
             return;
         }
         let (count, example) = &mut self.strange;
         if *count == 0 {
-            // A query may hold a secret.
-            let url = record.endpoint.split('?').next().unwrap_or_default();
-            *example = format!("the record {} to {url}, since {why}", record.event_id);
+            let (name, url) = (self.plan.api.shown(&record.name()), without_query(record));
+            *example = match url {
+                "" => format!("{name}, since {why}"),
+                url => format!("{name} to {url}, since {why}"),
+            };
         }
         *count += 1;
     }
@@ -299,4 +356,9 @@ impl<'a> Walk<'a> {
             self.recovery.by_hand.send_replace(self.progress.clone());
         }
     }
+}
+
+/// The URL a record's push went to; a query may hold a secret.
+fn without_query(record: &Record) -> &str {
+    record.endpoint.split('?').next().unwrap_or_default()
 }

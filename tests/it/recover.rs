@@ -316,7 +316,7 @@ fn a_person_recovers_what_is_older_than_the_store_politely() {
 }
 
 #[test]
-fn a_key_that_is_refused_is_one_warning_and_a_reload_asks_again() {
+fn a_key_that_is_refused_is_one_warning_until_it_works() {
     let sender = Sender::new();
     sender.refuse(true);
     let tables = sender.tables("interval = \"50ms\"\nrate = \"1000/1s\"\ncommands = true");
@@ -337,6 +337,12 @@ fn a_key_that_is_refused_is_one_warning_and_a_reload_asks_again() {
         "{told}"
     );
 
+    // A reload that changes nothing of it asks nothing.
+    let asked = sender.api.received().len();
+    assert_eq!(receiver.reconfigure(&format!("{BASE}{tables}")).status, 200);
+    receiver.cli(&["recover", "--since", "1h"]);
+    assert_eq!(sender.api.received().len(), asked + 1, "by hand alone");
+
     // A command that comes too late is expired, also when commands are wanted.
     sender.refuse(false);
     missed(&sender, 8);
@@ -344,14 +350,38 @@ fn a_key_that_is_refused_is_one_warning_and_a_reload_asks_again() {
     let stored = stored(&receiver);
     receiver.wait_for_delivery(&stored["event-7"]["seq"], "expired");
 
-    // The next event fails only now, and comes in by itself once the configuration is read again.
+    // The next event fails only now, and comes in by itself since a person found the key to work.
     sender.back(0);
     sender.push("127.0.0.1:1".parse().unwrap());
-    assert_eq!(receiver.reconfigure(&format!("{BASE}{tables}")).status, 200);
     wait_for_all(&sender, &receiver);
     let lines = receiver.lines.all();
     assert_eq!(lines.iter().filter(|line| refused(line)).count(), 1);
     assert!(!format!("{lines:?}").contains(KEY));
+}
+
+#[test]
+fn what_was_unreadable_when_it_was_pushed_is_kept_once() {
+    let sender = Sender::new();
+    let tables = sender.tables("interval = \"50ms\"\nrate = \"1000/1s\"");
+    let receiver = Receiver::start(&tables);
+    receiver.lines.wait("the beginning", |line| {
+        line["message"].as_str().unwrap().starts_with("from now on")
+    });
+    sender.push_unreadable(receiver.public);
+    sender.push_unreadable("127.0.0.1:1".parse().unwrap());
+    // What comes behind it was recovered, so it was, too.
+    sender.push("127.0.0.1:1".parse().unwrap());
+    wait_for_all(&sender, &receiver);
+    assert_eq!(receiver.rows("unreadable").len(), 1);
+    let recovered = |outcome: &str| {
+        receiver.metric(&format!(
+            "flashduty_recovered_total{{outcome=\"{outcome}\"}}"
+        ))
+    };
+    assert_eq!(
+        (recovered("duplicate"), recovered("unreadable")),
+        (2.0, 0.0)
+    );
 }
 
 #[test]

@@ -119,35 +119,61 @@ impl Sender {
             0 => (4021, ""),
             _ => (4022, "/ops?team=a"),
         };
-        let mut delivered = false;
-        for attempt in 0..2 {
-            let ended = try_once(receiver, route, &body);
-            delivered = ended.is_ok_and(|status| status == 200);
-            let own = Attempt {
-                record: format!("2026Xrec{number}t{attempt}"),
+        let delivered = self.try_twice(
+            receiver,
+            &Attempt {
+                record: format!("2026Xrec{number}"),
                 integration,
                 route,
                 at,
-                delivered,
-                body: body.clone(),
-            };
-            // Somebody else's push fails at the same time.
-            let others = Attempt {
-                record: format!("others-{number}t{attempt}"),
-                integration: 99,
-                ..own.clone()
-            };
-            self.memory.attempts.lock().unwrap().extend([own, others]);
-            let again = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset];
-            if !ended.is_err_and(|kind| again.contains(&kind)) {
-                break;
-            }
-        }
+                delivered: false,
+                body,
+            },
+        );
         self.memory.sent.lock().unwrap().push(Sent {
             id,
             command,
             delivered,
         });
+    }
+
+    /// The user reshaped a push into something that is no event.
+    pub(crate) fn push_unreadable(&self, receiver: SocketAddr) {
+        let at = now() + self.memory.offset.load(Ordering::SeqCst);
+        let first = Attempt {
+            record: format!("2026Xodd{receiver}"),
+            integration: 4021,
+            route: "",
+            at,
+            delivered: false,
+            body: "{{incident.title}} is no JSON".to_owned(),
+        };
+        self.try_twice(receiver, &first);
+    }
+
+    /// Pushes by the sender's rules, and remembers each attempt; whether it was answered with 200.
+    fn try_twice(&self, receiver: SocketAddr, first: &Attempt) -> bool {
+        for attempt in 0..2 {
+            let ended = try_once(receiver, first.route, &first.body);
+            let own = Attempt {
+                record: format!("{}t{attempt}", first.record),
+                delivered: ended.is_ok_and(|status| status == 200),
+                ..first.clone()
+            };
+            // Somebody else's push fails at the same time.
+            let others = Attempt {
+                record: format!("others-{}", own.record),
+                integration: 99,
+                ..own.clone()
+            };
+            let delivered = own.delivered;
+            self.memory.attempts.lock().unwrap().extend([own, others]);
+            let again = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset];
+            if !ended.is_err_and(|kind| again.contains(&kind)) {
+                return delivered;
+            }
+        }
+        false
     }
 }
 

@@ -56,3 +56,29 @@ async fn the_log_is_moved_into_the_file_beside_a_writer_that_goes_on() {
     assert_eq!(again.counts().await.unwrap().events, 2);
     again.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_log_that_is_moved_aside_is_waited_for_by_the_end_and_not_begun_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = open(folder.path());
+    commit(&inbox, "a").await;
+    // Whoever asked for it has gone, and it has not come far.
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let flushing = inbox.beside("held", move || gone.recv());
+    drop(flushing.unwrap());
+    let close = inbox.close();
+    tokio::pin!(close);
+    let early = tokio::select! {
+        biased;
+        _ = &mut close => true,
+        () = tokio::time::sleep(Duration::from_millis(50)) => false,
+    };
+    assert!(!early, "closed while somebody had the file open");
+    go.send(()).unwrap();
+    close.await.unwrap();
+
+    // The next process has the file.
+    std::fs::write(folder.path().join("inbox.db"), "another's").unwrap();
+    inbox.flush().await;
+    assert_eq!(*inbox.log.broken().borrow(), None);
+}

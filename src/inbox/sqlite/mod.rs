@@ -71,7 +71,7 @@ pub struct SqliteInbox {
     log: Arc<Log>,
     routes: Arc<Routes>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Those that only read.
+    /// Those that write nothing of their own, and end before the writer does.
     readers: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<StoreLock>>,
     unclean: bool,
@@ -162,10 +162,38 @@ impl SqliteInbox {
             return;
         };
         let log = Arc::clone(&self.log);
-        let flushing = tokio::task::spawn_blocking(move || log.flush_aside(&path));
-        if let Err(panic) = flushing.await {
-            tracing::error!("cannot move the store's log into its file: {panic}");
+        match self.beside("store-flush", move || log.flush_aside(&path)) {
+            // A thread that panics is told of when the store closes.
+            Ok(Some(flushed)) => {
+                let _done = flushed.await;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!("cannot move the store's log into its file: {error}"),
         }
+    }
+
+    /// Does `work`, which has a connection of its own, on a thread that whoever closes the store
+    /// waits for: the last connection to close would move the log into the file, unseen. `None`
+    /// once it closes.
+    fn beside<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<oneshot::Receiver<T>>, InboxError> {
+        let (answer, answered) = oneshot::channel();
+        // Looked at under the lock, so that what began before is waited for.
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.log.closing.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let _heard = answer.send(work());
+            })
+            .map_err(|error| InboxError::Refused(error.to_string()))?;
+        readers.push(thread);
+        Ok(Some(answered))
     }
 
     async fn write<T: Send + 'static>(

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::OptionalExtension as _;
-use tokio::sync::oneshot;
 
 use super::writer::Writer;
 use super::{
@@ -163,23 +162,11 @@ impl Inbox for SqliteInbox {
             return Ok(None);
         };
         let (path, log) = (path.clone(), Arc::clone(&self.log));
-        let (answer, answered) = oneshot::channel();
-        {
-            // Under the lock, so that whoever closes the store waits for all that began before: the
-            // last connection to close would move the log into the file, unseen.
-            let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.log.closing.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let thread = std::thread::Builder::new()
-                .name("store-check".to_owned())
-                .spawn(move || {
-                    let _heard = answer.send(check::quick_check(&path, &log));
-                })
-                .map_err(|error| InboxError::Refused(error.to_string()))?;
-            readers.push(thread);
-        }
-        answered
+        let Some(checked) = self.beside("store-check", move || check::quick_check(&path, &log))?
+        else {
+            return Ok(None);
+        };
+        checked
             .await
             .map_err(|_| InboxError::Closed)?
             .map_err(|error| error::sort(&error, None))

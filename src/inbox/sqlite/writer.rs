@@ -107,9 +107,12 @@ impl Log {
     }
 
     /// Round after round, each with what came in during the one before: that is less each time,
-    /// until the writer can do the rest in no time.
+    /// until the writer can do the rest in no time. Once the store closes, the writer does all of it.
     fn catch_up(&self, connection: &Connection, folder: Option<&Path>) {
         for _ in 0..ROUNDS {
+            if self.closing.load(Ordering::Relaxed) {
+                break;
+            }
             let alone = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(failure) = self.checkpoint(connection) {
                 self.checkpoint_failed(error::sort(&failure, folder));

@@ -1,12 +1,16 @@
 //! Whole looks into a history that behaves, and into one that does not.
 
 mod fake;
+mod lines;
 mod trouble;
+mod turns;
 
 use std::collections::HashSet;
 use std::sync::Mutex as StdMutex;
 
 use self::fake::{Fake, Mishap, Past};
+use self::lines::Lines;
+use super::stop::Stop;
 use super::*;
 use crate::inbox::RecordId;
 use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
@@ -82,6 +86,7 @@ struct Set {
     clock: Arc<TestClock>,
     taking: Arc<Taking>,
     inbox: Arc<dyn Inbox>,
+    metrics: Arc<Metrics>,
     plan: watch::Sender<Option<Arc<Plan>>>,
     recovery: Arc<Recovery>,
 }
@@ -112,10 +117,11 @@ impl Set {
         let clock = Arc::new(TestClock(StdMutex::new(at(1000))));
         let taking = Arc::<Taking>::default();
         let plan = watch::Sender::new(Some(Arc::new(plan(&fake, vec![MINE]))));
+        let metrics = Metrics::new();
         let surroundings = Surroundings {
             inbox: Arc::clone(&inbox),
             clock: Arc::<TestClock>::clone(&clock),
-            metrics: Metrics::new(),
+            metrics: Arc::clone(&metrics),
             admission: Arc::<Taking>::clone(&taking),
             tries: Tries {
                 most: 3,
@@ -129,6 +135,7 @@ impl Set {
             clock,
             taking,
             inbox,
+            metrics,
             plan,
             recovery,
         }
@@ -169,6 +176,13 @@ impl Set {
     async fn reached(&self) -> Timestamp {
         self.inbox.recovery_mark().await.unwrap().unwrap().reached
     }
+}
+
+/// Time passes for whoever measures it, but not for the clock.
+async fn pass(long: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(long).await;
+    tokio::time::resume();
 }
 
 fn plan(fake: &Fake, integrations: Vec<i64>) -> Plan {
@@ -308,6 +322,42 @@ async fn what_cannot_be_read_is_kept_and_what_goes_nowhere_is_said() {
     // Once its URL is understood, it can be had after all.
     let again = set.by_hand(at(900), false, false).await;
     assert_eq!((again.known, again.misrouted), (3, 1));
+}
+
+#[tokio::test]
+async fn what_went_elsewhere_is_counted_once_and_said_when_nothing_was_ours() {
+    let (lines, _guard) = Lines::begin();
+    let elsewhere = |number: i64| Past {
+        endpoint: "https://Hooks.example.com/webhook-staging?token=secret".to_owned(),
+        ..past(number)
+    };
+    let set = Set::new((990..995).map(elsewhere).collect(), 980).await;
+    let count = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, set.metrics.registry()).unwrap();
+        let line = text.lines().find(|line| line.contains("elsewhere"));
+        line.unwrap().rsplit(' ').next().unwrap().to_owned()
+    };
+    let told = || lines.with("went elsewhere").len();
+    for _ in 0..3 {
+        set.look().await.unwrap();
+        assert_eq!((count().as_str(), told()), ("5", 1));
+    }
+    let by_hand = set.by_hand(at(980), false, false).await;
+    assert_eq!((by_hand.elsewhere, by_hand.records), (5, 0));
+    assert_eq!((count().as_str(), told()), ("5", 2), "a person is told");
+    assert!(
+        lines
+            .all()
+            .contains("https://Hooks.example.com/webhook-staging:")
+    );
+    assert!(!lines.all().contains("secret"));
+    // Once something was ours, it is not the endpoint.
+    let mut ours = past(996);
+    ours.endpoint = "HTTPS://HOOKS.example.com:443/webhook".to_owned();
+    set.fake.history.lock().unwrap().past.push(ours);
+    set.look().await.unwrap();
+    assert_eq!((set.taken().len(), told()), (1, 2));
 }
 
 #[test]

@@ -66,7 +66,7 @@ async fn whatever_befalls_a_call_it_is_made_again() {
     let cut = r#"{"request_id":"r","data":{"items":[{"event_id":"#;
     let mishaps = [
         Mishap::error(500, "InternalError"),
-        Mishap::answer(429, "retry-after: 1\r\n", "slow down"),
+        Mishap::answer(429, "retry-after: 0\r\n", "slow down"),
         Mishap::error(429, "RequestTooFrequently"),
         Mishap::answer(200, "", cut),
         Mishap::Bytes(format!(
@@ -115,7 +115,7 @@ async fn an_api_that_is_down_ends_a_look_and_not_the_next() {
 }
 
 #[tokio::test]
-async fn a_push_that_is_never_to_be_had_holds_up_no_other_for_long() {
+async fn a_push_that_is_never_to_be_had_holds_up_no_other_and_is_given_up_after_hours() {
     let set = Set::new((900..905).map(past).collect(), 880).await;
     set.fake
         .script(|path, asked, _| match path.contains("/detail") {
@@ -125,43 +125,73 @@ async fn a_push_that_is_never_to_be_had_holds_up_no_other_for_long() {
             }
             _ => None,
         });
-    for _ in 0..10 {
-        assert!(matches!(set.look().await, Err(Stop::Later(_))));
-        assert_eq!(set.taken(), [900]);
+    for _ in 0..20 {
+        set.look().await.unwrap();
+        assert_eq!(set.taken(), [900, 903, 904]);
+    }
+    assert_eq!(set.reached().await, at(880), "it counts time");
+    // Another record shows each time that it is not the API.
+    for number in 905..909 {
+        pass(Duration::from_secs(2 * 3600)).await;
+        set.fake.history.lock().unwrap().past.push(past(number));
+        set.look().await.unwrap();
     }
     set.look().await.unwrap();
-    assert_eq!(set.taken(), [900, 903, 904]);
+    assert_eq!(set.reached().await, at(999), "they are given up");
+    let details = set.details();
     let done = set.by_hand(at(900), false, false).await;
-    assert_eq!((done.known, done.missing), (3, 2));
+    assert_eq!((done.known, done.missing), (7, 2));
+    assert!(set.details() > details, "a person has them asked for");
 }
 
 #[tokio::test]
-async fn a_refused_key_is_tried_once_until_the_configuration_changes() {
-    let set = Set::new((900..905).map(past).collect(), 880).await;
-    set.fake
-        .script(|_, _, at| (at < 2).then(|| Mishap::error(403, "AccessDenied")));
-    let lifecycle = Lifecycle::default();
-    let calls = || set.fake.history.lock().unwrap().calls.len();
-    let changing = async {
-        while calls() == 0 {
-            tokio::task::yield_now().await;
-        }
-        // Many intervals; that nothing happens gives no signal.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(calls(), 1);
-        let by_hand = set.by_hand(at(900), false, false).await;
-        assert!(by_hand.error.unwrap().contains("403 AccessDenied"));
-        assert_eq!(calls(), 2, "a person is answered at once");
-        set.plan
-            .send_replace(Some(Arc::new(plan(&set.fake, vec![MINE]))));
-        while set.taken().len() < 5 {
-            tokio::task::yield_now().await;
-        }
-        lifecycle.close();
-    };
-    let running = Arc::clone(&set.recovery).run(lifecycle.clone());
-    let (ran, ()) = tokio::join!(running, changing);
-    ran.unwrap();
+async fn an_api_that_gives_no_details_for_a_while_costs_no_record() {
+    let set = Set::new((900..910).map(past).collect(), 880).await;
+    set.fake.script(|path, _, _| {
+        let fails = path.contains("/detail");
+        fails.then(|| Mishap::error(500, "InternalError"))
+    });
+    for look in 1..=20 {
+        assert!(matches!(set.look().await, Err(Stop::Later(_))));
+        assert!(set.details() <= look * 6, "two records, three times each");
+        pass(Duration::from_secs(3600)).await;
+    }
+    assert_eq!(set.reached().await, at(880));
+    set.fake.script(|_, _, _| None);
+    set.look().await.unwrap();
+    assert_eq!(set.taken(), (900..910).collect::<Vec<_>>());
+    assert_eq!(set.reached().await, at(999));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_counted_said_and_waited_for() {
+    let (lines, _guard) = Lines::begin();
+    let set = Set::new(vec![past(900)], 880).await;
+    set.fake.script(|path, asked, _| {
+        let first = asked["start_time"] == at(880 - 10).as_millisecond();
+        let page = r#"{"data":{"items":[
+            {"event_id":"record-900","integration_id":4021,"event_time":"2027-01-15T23:00:00Z",
+             "endpoint":"https://hooks.example.com/webhook"},
+            {"event_id":77,"integration_id":4021,"request":"the-key"},
+            {"event_id":["the-key"],"endpoint":"https://hooks.example.com/webhook?t=secret"},
+            {"event_id":78,"endpoint":"https://hooks.example.org/webhook"},
+            null],"search_after_ctx":""}}"#;
+        (path.contains("/list") && first).then(|| Mishap::answer(200, "", page))
+    });
+    for _ in 0..3 {
+        set.look().await.unwrap();
+        assert_eq!(set.reached().await, at(880), "nothing is lost in silence");
+        pass(Duration::from_secs(2 * 3600)).await;
+    }
+    assert_eq!(set.taken(), [900]);
+    let told = lines.with("could not be recovered");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("missing=3") && told[0].contains("event_id 77"));
+    assert!(!lines.all().contains("the-key") && !lines.all().contains("secret"));
+    set.look().await.unwrap();
+    assert_eq!(set.reached().await, at(999), "and nothing held up for ever");
+    let done = set.by_hand(at(870), false, false).await;
+    assert_eq!((done.records, done.missing, done.elsewhere), (4, 3, 1));
 }
 
 #[tokio::test]
