@@ -1,6 +1,7 @@
 //! `serve` and `demo`: the commands that run a receiver.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -227,7 +228,10 @@ impl Folder {
     fn new() -> anyhow::Result<Self> {
         let name = format!("flashduty-receiver-demo-{}", uuid::Uuid::now_v7());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
 }
