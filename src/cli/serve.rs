@@ -25,18 +25,19 @@ use crate::telemetry::Telemetry;
 
 /// Shown below `serve --help`.
 pub const SERVE_EXAMPLES: &str = "\
-Signals: SIGTERM drains (server.drain_delay, then server.drain_timeout) and ends, SIGINT leaves out
-the delay, a second one hurries; SIGHUP reads the configuration again. The log goes to standard
+Signals: SIGTERM drains (server.drain_delay, then server.drain_timeout) and ends, SIGINT leaves out \
+the delay, a second one hurries; SIGHUP reads the configuration again. The log goes to standard \
 output, one JSON object a line:
-    flashduty-receiver --config config.toml | jq 'select(.target == \"flashduty::event\")'
+    flashduty-receiver --config config.toml |
+      jq 'select(.target == \"flashduty::event\")'
 
-Under systemd (see deploy/systemd): a listening socket that is handed over (LISTEN_FDS) takes the
-place of server.listen, a second one that of admin.listen. It outlives the process, so a restart
+Under systemd (see deploy/systemd): a listening socket that is handed over (LISTEN_FDS) takes the \
+place of server.listen, a second one that of admin.listen. It outlives the process, so a restart \
 refuses nobody, and SIGTERM then ends within a moment: neither drain key applies.";
 
 /// Shown below `demo --help`.
 pub const DEMO_EXAMPLES: &str = "\
-Needs no configuration and leaves nothing behind. Listens on loopback only, on 8080 and 9090 or,
+Needs no configuration and leaves nothing behind. Listens on loopback only, on 8080 and 9090 or, \
 when these are taken, on free ports; accepts private addresses besides the sender's.";
 
 /// Between the steps of the play, so that each is seen beside its log line.
