@@ -91,6 +91,8 @@ impl Routing {
             let name = &target.name;
             match (&target.filter, target.include_stale) {
                 (Some(filter), _) => format!("sink {name} {}", target.explain(filter, words)),
+                // A command is never stale.
+                (None, _) if words.event().command => format!("sink {name} takes every command"),
                 (None, true) => format!("sink {name} takes every event, stale ones, too"),
                 (None, false) => format!("sink {name} takes every event, but no stale ones"),
             }
@@ -135,6 +137,11 @@ impl Target {
             false => fresh.clone(),
         };
         match (fresh.matched, stale.matched && self.include_stale) {
+            // It is never stale.
+            (true, _) if words.event().command => format!("takes it: {}", reason(&fresh)),
+            (false, _) if words.event().command => {
+                format!("does not take it: {}", reason(&fresh))
+            }
             (true, true) => format!("takes it, also when it turns out stale: {}", reason(&fresh)),
             (true, false) => format!("takes it unless it turns out stale: {}", reason(&fresh)),
             (false, true) => format!("takes it only when it turns out stale: {}", reason(&stale)),
@@ -288,6 +295,28 @@ mod tests {
         sink s6 does not take it: no part of its filter is true
         sink s7 does not take it: labels.region != 'eu' cannot be judged, because labels has no "region"
         sink s8 takes it only when it turns out stale: stale is true
+        "#);
+    }
+
+    #[test]
+    fn of_a_command_nothing_is_said_that_depends_on_its_being_stale() {
+        let routing = Routing::new(vec![
+            target(1, None, false),
+            target(2, None, true),
+            target(3, Some("severity == 'Critical'"), false),
+            target(4, Some("severity == 'Critical'"), true),
+            target(5, Some("stale"), true),
+        ]);
+        let event = Event {
+            command: true,
+            ..event(CRITICAL)
+        };
+        insta::assert_snapshot!(routing.explain(&Words::new(&event)).join("\n"), @r#"
+        sink s1 takes every command
+        sink s2 takes every command
+        sink s3 takes it: severity == 'Critical' is true
+        sink s4 takes it: severity == 'Critical' is true
+        sink s5 does not take it: stale is false
         "#);
     }
 }

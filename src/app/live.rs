@@ -147,8 +147,12 @@ impl Live {
                 Ok("the configuration was read again and is in force".to_owned())
             }
             Ok(kept) => {
+                let keep = match kept.len() {
+                    1 => "keeps its old value",
+                    _ => "keep their old values",
+                };
                 let told = format!(
-                    "the configuration was read again; {} keep their old values until a restart",
+                    "the configuration was read again; {} {keep} until a restart",
                     kept.join(", ")
                 );
                 tracing::warn!("{told}");

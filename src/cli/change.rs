@@ -73,15 +73,17 @@ pub struct ReplayArgs {
 
 /// Shown below `replay --help`.
 pub const REPLAY_EXAMPLES: &str = "\
-A replay is delivered whatever its age, keeps its event id and is marked as a replay. Without --state,
-a replay to one --sink also makes deliveries of stored events that have none, where the sink's filter
-wants them. What waits or runs already is left alone.
+A replay is delivered whatever its age, keeps its event id and is marked as a replay. Without --state, \
+a replay to one --sink also makes deliveries of stored events that have none, where the sink's filter \
+wants them. What was delivered is delivered again, unless --state leaves it out; what waits or runs \
+already is left alone.
 
 Examples:
   What would be delivered again, once the ticket system is back:
     flashduty-receiver replay --sink tickets --state dead --since 2h --dry-run
   Do it, slowly:
-    flashduty-receiver replay --sink tickets --state dead --since 2h --rate 20/1s
+    flashduty-receiver replay --sink tickets --state dead --since 2h \\
+      --rate 20/1s
   Give a new sink what came in before it was there:
     flashduty-receiver replay --sink audit --since 1d
   One event, from a script:
@@ -105,7 +107,8 @@ What is given up can be replayed as long as its event is stored. A running attem
 
 Examples:
   The backlog of a sink that is not coming back:
-    flashduty-receiver drop --sink pager --state pending --reason 'pager was replaced'
+    flashduty-receiver drop --sink pager --state pending \\
+      --reason 'pager was replaced'
   One dead delivery that nobody needs:
     flashduty-receiver drop --seq 42 --state dead --reason 'done by hand'";
 

@@ -7,8 +7,8 @@ use super::{Exit, settings};
 
 /// Shown below `check --help`.
 pub const CHECK_EXAMPLES: &str = "\
-Prints the whole configuration as the receiver would use it, secrets and all that may hold one
-hidden, and says which files it comes from. Exits with 2 when the receiver would not start with it,
+Prints the whole configuration as the receiver would use it, secrets and all that may hold one \
+hidden, and says which files it comes from. Exits with 2 when the receiver would not start with it, \
 naming file, line, key and what is allowed:
     flashduty-receiver --config new.toml check && mv new.toml config.toml";
 

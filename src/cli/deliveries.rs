@@ -39,7 +39,7 @@ Examples:
     flashduty-receiver deliveries --sink log --state pending
   Every attempt to deliver the event at position 42:
     flashduty-receiver deliveries 42
-  Once what was wrong is mended, deliver again what was given up (see replay --help):
+  Once that is mended, deliver it again (see replay --help):
     flashduty-receiver replay --sink log --state dead --since 2h --dry-run";
 
 #[derive(Debug, Subcommand)]

@@ -36,18 +36,19 @@ pub struct ExplainArgs {
 /// A push that might be made.
 #[derive(Debug, Args)]
 struct PushArgs {
-    /// Explain what would become of this body; nothing is sent or stored
-    #[arg(long, value_name = "FILE", requires = "peer", conflicts_with = "which")]
+    /// Explain what would become of this body; nothing is sent or stored. Without --peer only which
+    /// sinks would take it, and why
+    #[arg(long, value_name = "FILE", conflicts_with = "which")]
     file: Option<PathBuf>,
     /// The address it would come from, as the receiver's socket sees it: the proxy's, if any
     #[arg(long, value_name = "IP", requires = "file")]
     peer: Option<IpAddr>,
     /// The client that the proxy's PROXY header would name
-    #[arg(long, value_name = "IP", requires = "file")]
+    #[arg(long, value_name = "IP", requires_all = ["file", "peer"])]
     proxied: Option<IpAddr>,
     /// A header it would have, such as X-Forwarded-For or the secret
-    #[arg(long = "header", short = 'H', value_name = "NAME:VALUE", requires = "file",
-        value_parser = header)]
+    #[arg(long = "header", short = 'H', value_name = "NAME:VALUE",
+        requires_all = ["file", "peer"], value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The path segment behind the webhook path
     #[arg(long, requires = "file")]
@@ -62,9 +63,11 @@ pub const EXAMPLES: &str = "\
 Examples:
   Why did this event not reach us?
     flashduty-receiver explain 8d6f4a2e0c1b4f7a9e3d5c6b7a8f9e0d
+  Which sinks would take this push, and why?
+    flashduty-receiver explain --file body.json --tag ops
   Would this push get through our load balancer?
-    flashduty-receiver explain --file body.json --peer 10.0.3.7 \\
-      -H 'X-Forwarded-For: 47.94.95.118' -H 'X-Flashduty-Token: s3cret' --tag ops";
+    flashduty-receiver explain --file body.json --peer 10.0.3.7 --tag ops \\
+      -H 'X-Forwarded-For: 47.94.95.118' -H 'X-Flashduty-Token: s3cret'";
 
 /// Explains a stored event, or a push that might be made.
 ///
@@ -125,11 +128,10 @@ fn arrival(event: &EventRow) -> String {
         (Origin::Recovered, _, _) => "was fetched from the sender's history".to_owned(),
         (Origin::Replay, _, _) => "was offered again by a person".to_owned(),
         (Origin::Push, Some(client), Some(peer)) if client != peer => format!(
-            "was pushed by {client} through {peer}, which is trusted to say so; address and \
-             secret were right"
+            "was pushed by {client} through {peer}, which was trusted to say so, and let in"
         ),
         (Origin::Push, Some(client), _) => {
-            format!("was pushed by {client} directly; address and secret were right")
+            format!("was pushed by {client} directly, and let in")
         }
         (Origin::Push, None, _) => "was pushed; its client's address was not judged".to_owned(),
     };
@@ -187,7 +189,6 @@ fn hypothetical(args: PushArgs, config: Option<&Path>) -> anyhow::Result<Vec<Str
     let (source, envelope) = settings::rules(&loaded)?;
     let path = args.file.context("--file is missing")?;
     let body = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    let peer = args.peer.context("--peer is missing")?;
     let settings = &loaded.settings;
     let hypothesis = Hypothesis {
         source: &source,
@@ -208,7 +209,10 @@ fn hypothetical(args: PushArgs, config: Option<&Path>) -> anyhow::Result<Vec<Str
         tag: args.tag.map(Into::into),
         query: args.query.filter(|query| !query.is_empty()).map(Into::into),
     };
-    let told = hypothesis.judge(&Peer::new(peer, args.proxied), &headers, &route, &body);
+    let told = match args.peer {
+        Some(peer) => hypothesis.judge(&Peer::new(peer, args.proxied), &headers, &route, &body),
+        None => hypothesis.read(&body),
+    };
     let mut steps = told.steps;
     if told.accepted {
         let arrival = Arrival {
@@ -269,7 +273,7 @@ mod tests {
     #[test]
     fn a_stored_event_is_told_from_arrival_to_verdict() {
         insta::assert_snapshot!(story(&row()).join("\n"), @r"
-        was pushed by 47.94.95.118 through 10.0.3.7, which is trusted to say so; address and secret were right, to route /ops, at 2026-05-04T10:00:00.250Z
+        was pushed by 47.94.95.118 through 10.0.3.7, which was trusted to say so, and let in, to route /ops, at 2026-05-04T10:00:00.250Z
         carried i_ack (a change of state), event id 8d6f4a2e, about incident:664af
         was judged accepted and stored at position 42, 0.250 s after the time it gives itself
         ");

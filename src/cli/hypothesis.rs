@@ -79,6 +79,20 @@ impl Hypothesis<'_> {
         }
     }
 
+    /// What the body alone says, when it is not asked whether its sender would be let in.
+    pub fn read(&self, body: &[u8]) -> Sentences {
+        let envelope = match self.envelope.read(body) {
+            Ok(envelope) => envelope,
+            Err(unreadable) => return refused(vec![format!("{unreadable}: no sink gets it")]),
+        };
+        let mut steps = vec![identity(&envelope)];
+        steps.extend(self.expiry(&envelope));
+        Sentences {
+            steps,
+            accepted: true,
+        }
+    }
+
     fn admission(&self, envelope: &Envelope, route: &Route, body: &[u8], steps: &mut Vec<String>) {
         steps.push(identity(envelope));
         if !envelope.placeholders.is_empty() {
@@ -103,17 +117,19 @@ impl Hypothesis<'_> {
         };
         steps.push(key);
         steps.push(self.order(envelope));
-        if let Some(age) = self.age(envelope)
-            && envelope.command
-            && age > self.command_max_age
-        {
-            steps.push(format!(
+        steps.extend(self.expiry(envelope));
+        steps.push("it is stored and answered 200, unless it turns out a duplicate".to_owned());
+    }
+
+    fn expiry(&self, envelope: &Envelope) -> Option<String> {
+        let age = self.age(envelope)?;
+        (envelope.command && age > self.command_max_age).then(|| {
+            format!(
                 "it is a command {:.0} s old, older than admission.command_max_age: every sink \
                  has it expired rather than carry it out late",
                 age.as_secs_f64()
-            ));
-        }
-        steps.push("it is stored and answered 200, unless it turns out a duplicate".to_owned());
+            )
+        })
     }
 
     fn order(&self, envelope: &Envelope) -> String {

@@ -50,7 +50,7 @@ pub fn run(args: &PresetArgs, printer: &mut Printer) -> anyhow::Result<Exit> {
     if let Some(name) = &args.name {
         let Some(text) = preset::print(name, lang) else {
             printer.note(&format!(
-                "there is no preset {name}; there are {}",
+                "flashduty-receiver: there is no preset {name}; there are {}",
                 preset::NAMES.join(", ")
             ))?;
             return Ok(Exit::Usage);

@@ -37,8 +37,8 @@ pub struct RecoverArgs {
 
 /// Shown below `recover --help`.
 pub const EXAMPLES: &str = "\
-The running receiver asks the sender which pushes failed, and takes those it does not have. It
-goes on when this command is interrupted. Needs flashduty.app_key, and recover.integrations or
+The running receiver asks the sender which pushes failed, and takes those it does not have. It \
+goes on when this command is interrupted. Needs flashduty.app_key, and recover.integrations or \
 recover.endpoint beside it.
 
 Examples:

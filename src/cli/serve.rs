@@ -1,6 +1,7 @@
 //! `serve` and `demo`: the commands that run a receiver.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,18 +25,19 @@ use crate::telemetry::Telemetry;
 
 /// Shown below `serve --help`.
 pub const SERVE_EXAMPLES: &str = "\
-Signals: SIGTERM drains (server.drain_delay, then server.drain_timeout) and ends, SIGINT leaves out
-the delay, a second one hurries; SIGHUP reads the configuration again. The log goes to standard
+Signals: SIGTERM drains (server.drain_delay, then server.drain_timeout) and ends, SIGINT leaves out \
+the delay, a second one hurries; SIGHUP reads the configuration again. The log goes to standard \
 output, one JSON object a line:
-    flashduty-receiver --config config.toml | jq 'select(.target == \"flashduty::event\")'
+    flashduty-receiver --config config.toml |
+      jq 'select(.target == \"flashduty::event\")'
 
-Under systemd (see deploy/systemd): a listening socket that is handed over (LISTEN_FDS) takes the
-place of server.listen, a second one that of admin.listen. It outlives the process, so a restart
+Under systemd (see deploy/systemd): a listening socket that is handed over (LISTEN_FDS) takes the \
+place of server.listen, a second one that of admin.listen. It outlives the process, so a restart \
 refuses nobody, and SIGTERM then ends within a moment: neither drain key applies.";
 
 /// Shown below `demo --help`.
 pub const DEMO_EXAMPLES: &str = "\
-Needs no configuration and leaves nothing behind. Listens on loopback only, on 8080 and 9090 or,
+Needs no configuration and leaves nothing behind. Listens on loopback only, on 8080 and 9090 or, \
 when these are taken, on free ports; accepts private addresses besides the sender's.";
 
 /// Between the steps of the play, so that each is seen beside its log line.
@@ -227,7 +229,10 @@ impl Folder {
     fn new() -> anyhow::Result<Self> {
         let name = format!("flashduty-receiver-demo-{}", uuid::Uuid::now_v7());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
 }

@@ -212,7 +212,12 @@ fn bodies(server: &Server, report: &mut Report<'_>) {
 
 /// What is worth saying about settings that can be used.
 pub(super) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
-    let Settings { server, sinks, .. } = settings;
+    let Settings {
+        server,
+        admin,
+        sinks,
+        ..
+    } = settings;
     let mut warnings = Vec::new();
     if server.ack_deadline >= SENDER_BUDGET {
         warnings.push(format!(
@@ -231,6 +236,12 @@ pub(super) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
         warnings.push(format!(
             "stopping may take {} (server.drain_delay and server.drain_timeout): grant the container more than that, Kubernetes' default is 30s",
             duration::format(stop),
+        ));
+    }
+    if !admin.listen.ip().to_canonical().is_loopback() && admin.token.is_none() {
+        warnings.push(format!(
+            "admin.listen = \"{}\" is beyond loopback and there is no admin.token: metrics and health answer, the API and the commands that use it do not",
+            admin.listen,
         ));
     }
     if !sinks.values().any(super::Sink::is_enabled) {

@@ -1,5 +1,7 @@
 //! `[source]`: who may push.
 
+use std::net::IpAddr;
+
 use http::HeaderName;
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -7,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{header, net, secret};
-use crate::source::{ClientIpHeader, Enforce, SourceOptions};
+use crate::source::{ClientIpHeader, Enforce, PUBLISHED, SourceOptions};
 
 /// What a push must bring to be accepted.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -51,15 +53,9 @@ pub struct Source {
 
 impl Default for Source {
     fn default() -> Self {
-        let sender = [
-            [47, 94, 95, 118],
-            [123, 56, 8, 183],
-            [47, 94, 193, 81],
-            [1, 13, 19, 96],
-        ];
         Self {
-            allow: sender
-                .map(|octets| IpNet::from(std::net::IpAddr::from(octets)))
+            allow: PUBLISHED
+                .map(|address| IpNet::from(IpAddr::from(address)))
                 .to_vec(),
             enforce: Enforce::Address,
             trusted_proxies: Vec::new(),

@@ -16,6 +16,7 @@ use super::{Intake, Rules, answer};
 use crate::event::Route;
 use crate::listener::{BrokenHead, RequestStart};
 use crate::metrics::PushOutcome;
+use crate::source::denial::BESIDE;
 use crate::source::{Decision, Judgement, Peer};
 
 /// A push to the webhook path itself.
@@ -225,7 +226,7 @@ impl Push {
                 source_ip = %address,
                 peer_ip = %self.peer.socket,
                 "a push with the right secret {what}: this address is not listed; if the sender \
-                 has moved, add it to source.allow"
+                 has moved, add it to source.allow, {BESIDE}"
             );
         }
     }

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 /// The presets there are.
-pub const NAMES: [&str; 6] = ["feishu", "dingtalk", "wecom", "slack", "teams", "ticket"];
+pub const NAMES: [&str; 7] = [
+    "feishu", "lark", "dingtalk", "wecom", "slack", "teams", "ticket",
+];
 
 /// The language of what people read. Tickets have none: their fields are for programs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,6 +7,9 @@ use std::net::IpAddr;
 use super::forwarding::Unreadable;
 use super::networks::{Networks, private_ranges};
 
+/// A list that is set replaces the built-in one, and who adds an address must not lose the others.
+pub const BESIDE: &str = "beside the addresses it holds now";
+
 /// The kinds of refusal, as they stand in the log's `reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -152,7 +155,7 @@ impl fmt::Display for Denial<'_> {
                 ..
             } => write!(
                 f,
-                "{client} sent the right secret but is not in source.allow; if the sender has moved, add \"{client}\" there"
+                "{client} sent the right secret but is not in source.allow; if the sender has moved, add \"{client}\" there, {BESIDE}"
             ),
             Self::NotListed {
                 client,
@@ -164,7 +167,7 @@ impl fmt::Display for Denial<'_> {
             ),
             Self::NotListed { client, .. } => write!(
                 f,
-                "{client} is not in source.allow; add \"{client}\" there only if it is an address of the sender"
+                "{client} is not in source.allow; add \"{client}\" there, {BESIDE}, only if it is an address of the sender"
             ),
         }
     }

@@ -28,7 +28,7 @@ use self::walk::{Client, Found, TrustWalk};
 
 pub use self::denial::Reason;
 pub use self::networks::{NetworkError, parse_allow, parse_trusted, private_ranges};
-pub use self::options::{ClientIpHeader, Enforce, SourceOptions, SourceOptionsError};
+pub use self::options::{ClientIpHeader, Enforce, PUBLISHED, SourceOptions, SourceOptionsError};
 
 /// The most of a forwarding header that [`SourceRules::forwarding_excerpt`] gives, in bytes.
 pub const EXCERPT_BYTES: usize = 256;

@@ -1,5 +1,7 @@
 //! What the configuration says about sources, and which of it is refused or warned of at start.
 
+use std::net::Ipv4Addr;
+
 use http::HeaderName;
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -10,6 +12,14 @@ use super::networks::{Block, Networks};
 
 /// Secrets shorter than this draw a warning: 16 random bytes in any spelling are longer.
 const SHORT_SECRET_BYTES: usize = 16;
+
+/// The addresses Flashduty publishes as those it pushes from. They may change.
+pub const PUBLISHED: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(47, 94, 95, 118),
+    Ipv4Addr::new(123, 56, 8, 183),
+    Ipv4Addr::new(47, 94, 193, 81),
+    Ipv4Addr::new(1, 13, 19, 96),
+];
 
 /// The `[source]` section, read but not yet checked as a whole.
 #[derive(Debug, Clone)]
@@ -221,10 +231,14 @@ impl SourceOptions {
                 ));
             }
         }
-        if let Some(block) = Networks::new(self.allow.clone()).whole_family() {
+        let allow = Networks::new(self.allow.clone());
+        if let Some(block) = allow.whole_family() {
             warnings.push(format!(
                 "source.allow holds {block}, so addresses keep nobody out"
             ));
+        }
+        if !PUBLISHED.into_iter().any(|at| allow.contains(at.into())) {
+            warnings.push(self.without_the_sender());
         }
         match (self.client_ip_header.header(), self.trusted_proxies.is_empty()) {
             (None, false) if !self.proxy_protocol => warnings.push(
@@ -240,6 +254,19 @@ impl SourceOptions {
             _ => {}
         }
         warnings
+    }
+
+    /// What comes of a list that somebody meant to add to, and replaced.
+    fn without_the_sender(&self) -> String {
+        let effect = match self.enforce {
+            Enforce::Address => "pushes from these are not let in",
+            Enforce::Secret => "pushes from these are let in by their secret, and warned of",
+        };
+        let published = PUBLISHED.map(|address| format!("\"{address}\"")).join(", ");
+        format!(
+            "source.allow takes the place of the built-in list and holds none of the addresses that \
+             Flashduty publishes, so {effect}; list them beside your own: {published}"
+        )
     }
 }
 

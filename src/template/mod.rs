@@ -196,7 +196,10 @@ impl Template {
         let values: Vec<(String, Value)> = self
             .names
             .iter()
-            .filter_map(|word| Some((word.clone(), context.value(word)?)))
+            .map(String::as_str)
+            // The filter for times asks for it, where the template itself may not.
+            .chain(["timezone"])
+            .filter_map(|word| Some((word.to_owned(), context.value(word)?)))
             .collect();
         let mut out = Bounded::default();
         self.environment

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::http::SENDER;
-use crate::receiver::{BASE, Receiver, base_with, now, soak_line};
+use crate::receiver::{BASE, Receiver, base_with, command, now, soak_line};
 
 /// The commands' sentences, in one text.
 fn explained(receiver: &Receiver, arguments: &[&str]) -> String {
@@ -107,6 +107,36 @@ fn what_would_become_of_a_push_is_told_and_nothing_is_stored() {
         receiver.metric("flashduty_events_total{outcome=\"accepted\"}"),
         0.0
     );
+}
+
+#[test]
+fn without_a_peer_it_is_told_which_sinks_would_take_a_push_and_no_more() {
+    let filters = "[sink.ops]\ntype = \"file\"\npath = \"ops.jsonl\"\nfilter = 'tag == \"ops\"'\n\
+                   [sink.a]\ntype = \"file\"\npath = \"a.jsonl\"\nfilter = 'query == \"team=a\"'\n";
+    let receiver = Receiver::start(filters);
+    let body = json!({"event_id": "e", "event_type": "i_custom", "event_time": now()});
+    std::fs::write(receiver.folder.join("body.json"), body.to_string()).unwrap();
+    std::fs::write(receiver.folder.join("broken.json"), "{").unwrap();
+    // As a person types it, who names neither a peer nor a receiver.
+    let told = |parts: &[&str]| {
+        let arguments = [&["explain", "--file"], parts].concat();
+        let output = command(&receiver.folder, &arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plain = told(&["body.json"]);
+    assert!(plain.contains("i_custom (a command)"), "{plain}");
+    assert!(plain.contains("sink log takes every command"), "{plain}");
+    assert!(plain.contains("sink ops does not take it"), "{plain}");
+    assert!(
+        !plain.contains("source.") && !plain.contains("answered"),
+        "{plain}"
+    );
+    let routed = told(&["body.json", "--tag", "ops", "--query", "team=a"]);
+    assert!(routed.contains("sink ops takes it: "), "{routed}");
+    assert!(routed.contains("sink a takes it: "), "{routed}");
+    let broken = told(&["broken.json"]);
+    assert!(broken.contains("no sink gets it"), "{broken}");
 }
 
 #[test]

@@ -98,6 +98,19 @@ fn what_needs_a_restart_keeps_its_value_and_is_named() {
          old values until a restart"
     );
     assert_eq!(push_from(&receiver, &listed(2), (0, false)), 200);
+    put(
+        folder.path(),
+        &right(3).replacen("127.0.0.1:0", "127.0.0.1:1", 1),
+    );
+    let one = receiver.lines.wait("the one that is kept", |line| {
+        line["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("server.listen keeps"))
+    });
+    assert_eq!(
+        one["message"],
+        "the configuration was read again; server.listen keeps its old value until a restart"
+    );
     let astray = receiver.client().push("/elsewhere", &body("astray"));
     assert_eq!(astray.unwrap().status, 404);
     assert_eq!(receiver.stop().code(), Some(0));

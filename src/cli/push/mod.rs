@@ -79,18 +79,20 @@ pub struct PushArgs {
 pub const EXAMPLES: &str = "\
 Examples:
   One event, to see it arrive:
-    flashduty-receiver push http://127.0.0.1:8080/webhook -H 'X-Flashduty-Token: s3cret'
+    flashduty-receiver push http://127.0.0.1:8080/webhook \\
+      -H 'X-Flashduty-Token: s3cret'
   The same push twice; the second is answered \"duplicate\":
     flashduty-receiver push http://127.0.0.1:8080/webhook --file body.json -n 2
   A minute of steady load, as real as it gets:
-    flashduty-receiver push http://127.0.0.1:8080/webhook --rate 2000 --duration 60s -c 64 \\
-      --type i_new,i_ack,i_rslv --incidents 500
+    flashduty-receiver push http://127.0.0.1:8080/webhook --rate 2000 \\
+      --duration 60s -c 64 --type i_new,i_ack,i_rslv --incidents 500
   As fast as it goes:
-    flashduty-receiver push http://127.0.0.1:8080/webhook --duration 10s -c 64 --json
+    flashduty-receiver push http://127.0.0.1:8080/webhook --duration 10s \\
+      -c 64 --json
 
-With a rate, latency counts from the moment a push was due, so a stall shows in every push it held
-up. A later event of an incident may overtake an earlier one on another connection: the earlier one
-is then answered \"stale\", as it would be for the sender. Exits with 1 when any push got no 200 in
+With a rate, latency counts from the moment a push was due, so a stall shows in every push it held \
+up. A later event of an incident may overtake an earlier one on another connection: the earlier one \
+is then answered \"stale\", as it would be for the sender. Exits with 1 when any push got no 200 in \
 time.";
 
 /// One header, its value not shown to anyone.

@@ -44,6 +44,24 @@ fn each_command_has_a_help_with_examples() {
 }
 
 #[test]
+fn a_help_is_wrapped_where_the_terminal_ends_and_nowhere_else() {
+    for command in Cli::command().get_subcommands() {
+        let text = command.get_after_help().unwrap().to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        for line in &lines {
+            let is_example = line.starts_with(' ');
+            assert!(!is_example || line.len() <= 80, "{line:?} is cut");
+        }
+        for pair in lines.windows(2) {
+            let broken = pair
+                .iter()
+                .all(|line| !line.is_empty() && !line.starts_with(' '));
+            assert!(!broken, "a paragraph is broken by hand: {pair:?}");
+        }
+    }
+}
+
+#[test]
 fn a_global_argument_may_stand_before_or_behind_the_command() {
     for line in [
         "flashduty-receiver --config x.toml events",
@@ -57,14 +75,22 @@ fn a_global_argument_may_stand_before_or_behind_the_command() {
 }
 
 #[test]
-fn explain_takes_an_event_or_a_file_with_a_peer_and_never_both() {
+fn explain_takes_an_event_or_a_file_and_never_both() {
     for (line, good) in [
         ("flashduty-receiver explain 8d6f", true),
         (
             "flashduty-receiver explain --file b.json --peer 10.0.0.1",
             true,
         ),
-        ("flashduty-receiver explain --file b.json", false),
+        ("flashduty-receiver explain --file b.json", true),
+        (
+            "flashduty-receiver explain --file b.json --tag ops --query a=b",
+            true,
+        ),
+        (
+            "flashduty-receiver explain --file b.json -H X-Real-IP:10.0.0.1",
+            false,
+        ),
         ("flashduty-receiver explain --peer 10.0.0.1", false),
         (
             "flashduty-receiver explain 8d6f --file b.json --peer 10.0.0.1",

@@ -165,7 +165,9 @@ fn retry(around: &str, sink: &Sink, report: &mut Report<'_>) {
 /// A key that does nothing is a mistake where a person wrote it; a preset may well have one.
 fn useless(around: &str, http: &HttpSink, report: &mut Report<'_>) {
     let lang = format!("{around}.lang");
-    if http.lang.is_some() && http.preset.is_none() && !report.blames(&lang) {
+    // A preset that is misspelt is one that is meant.
+    let preset = http.preset.is_some() || report.blames(&format!("{around}.preset"));
+    if http.lang.is_some() && !preset && !report.blames(&lang) {
         report.add_allowing(
             &lang,
             "does nothing without a preset",

@@ -195,3 +195,20 @@ fn risky_settings_that_can_work_are_warned_of() {
     let place = Place::with_file("[source]\ntoken = \"0123456789abcdef\"");
     assert_eq!(place.load().unwrap().warnings, Vec::<String>::new());
 }
+
+#[test]
+fn an_admin_port_beyond_loopback_without_a_token_is_warned_of() {
+    let warnings = |admin: &str| {
+        let source = "[source]\ntoken = \"0123456789abcdef\"";
+        let place = Place::with_file(&format!("[admin]\n{admin}\n{source}"));
+        place.load().unwrap().warnings.join("\n")
+    };
+    insta::assert_snapshot!(warnings("listen = \"0.0.0.0:9090\""), @r#"admin.listen = "0.0.0.0:9090" is beyond loopback and there is no admin.token: metrics and health answer, the API and the commands that use it do not"#);
+    for good in [
+        "listen = \"0.0.0.0:9090\"\ntoken = \"0123456789abcdef\"",
+        "listen = \"[::1]:9090\"",
+        "listen = \"[::ffff:127.0.0.1]:9090\"",
+    ] {
+        assert_eq!(warnings(good), "", "{good}");
+    }
+}

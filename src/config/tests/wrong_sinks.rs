@@ -154,6 +154,9 @@ refused! {
         config.toml:4: sink.a.preset = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
         "#;
 
+    a_misspelt_preset_is_the_one_mistake:
+        "[sink.a]\npreset = \"slak\"\nurl = \"https://h/x\"\nlang = \"en\""
+        => r#"config.toml:2: sink.a.preset = "slak": is an unknown word; allowed: "feishu" or "lark" or "dingtalk" or "wecom" or "slack" or "teams" or "ticket""#;
     a_language_takes_a_preset:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nlang = \"en\""
         => r#"config.toml:4: sink.a.lang = "en": does nothing without a preset; allowed: no lang, or a preset beside it"#;

@@ -4,7 +4,6 @@
 //! log may be readable without being on disk; they are moved into the file, and both are synced,
 //! before anything is written behind them.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -129,7 +128,7 @@ pub(super) fn open(location: &Location, lock_wait: Duration) -> Result<Opened, O
 
 fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
     let folder = folder_of(path);
-    std::fs::create_dir_all(folder).map_err(|error| place::unopenable(folder, &error))?;
+    place::make_folder(folder).map_err(|error| place::unopenable(folder, &error))?;
     match place::ground(folder).map_err(|error| place::unopenable(folder, &error))? {
         Ground::Solid => {}
         Ground::Passing(kind) => tracing::warn!(
@@ -148,12 +147,9 @@ fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
         // The folder may have been made just now, or by a process that came no further.
         place::sync_way_to(folder).map_err(|error| place::io_failed(folder, &error))?;
     }
-    // Opened by hand first: the system's own error says more than SQLite's "unable to open".
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
+    // Opened by hand first: the system's own error says more than SQLite's "unable to open", and
+    // SQLite gives the log and the shared memory the rights that the file has.
+    let file = place::for_its_owner()
         .open(path)
         .map_err(|error| place::unopenable(path, &error))?;
     let unclean = std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);

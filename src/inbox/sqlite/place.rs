@@ -1,9 +1,9 @@
 //! Where the store lies: the file system under it, its lock, its room, and what to say when it
 //! cannot be opened.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,25 @@ pub(super) fn volume(folder: &Path) -> io::Result<Volume> {
     })
 }
 
+/// Makes the store's folder, and those above it that are missing, for their owner alone. One that is
+/// there keeps its rights: somebody gave them to it.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Opens a file to read and write. One that is made is for its owner alone, whatever the umask
+/// allows; one that is there keeps its rights.
+pub(super) fn for_its_owner() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    options
+}
+
 /// Makes a folder's entries durable.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -124,11 +143,7 @@ pub(super) struct StoreLock {
 impl StoreLock {
     /// Takes the lock at `path`, waiting up to `wait` for its holder, who is named once.
     pub(super) fn take(path: &Path, wait: Duration) -> Result<Self, OpenError> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
+        let mut file = for_its_owner()
             .open(path)
             .map_err(|error| unopenable(path, &error))?;
         let begun = Instant::now();

@@ -142,6 +142,28 @@ fn what_is_probably_not_meant_is_warned_of() {
 }
 
 #[test]
+fn a_list_without_any_published_address_is_warned_of() {
+    let warnings = |allow: &[&str], enforce: Enforce| {
+        let allow = parse_allow(&words(allow)).unwrap();
+        let rules = rules(|options| {
+            options.tokens = secrets(&["0123456789abcdef"]);
+            options.allow = allow;
+            options.enforce = enforce;
+        });
+        rules.warnings().join("\n")
+    };
+    insta::assert_snapshot!(warnings(&["203.0.113.7"], Enforce::Address), @r#"source.allow takes the place of the built-in list and holds none of the addresses that Flashduty publishes, so pushes from these are not let in; list them beside your own: "47.94.95.118", "123.56.8.183", "47.94.193.81", "1.13.19.96""#);
+    insta::assert_snapshot!(warnings(&["203.0.113.7"], Enforce::Secret), @r#"source.allow takes the place of the built-in list and holds none of the addresses that Flashduty publishes, so pushes from these are let in by their secret, and warned of; list them beside your own: "47.94.95.118", "123.56.8.183", "47.94.193.81", "1.13.19.96""#);
+    for kept in ["1.13.19.96", "47.94.0.0/16", "::ffff:123.56.8.183"] {
+        assert_eq!(
+            warnings(&["203.0.113.7", kept], Enforce::Address),
+            "",
+            "{kept}"
+        );
+    }
+}
+
+#[test]
 fn debug_output_shows_no_secret() {
     let rules = rules(|options| options.tokens = secrets(&["0123456789abcdef"]));
     let shown = format!("{rules:?} {:?}", options());

@@ -26,12 +26,12 @@ fn a_denial_hints_at_what_to_change() {
     let list = reading(ClientIpHeader::XForwardedFor);
     let xff = |value| [("x-forwarded-for", value)];
     insta::assert_snapshot!(hint(&list, &peer("203.0.113.9"), &xff("47.94.95.118")), @r#"peer_not_trusted: peer 203.0.113.9 sent X-Forwarded-For but is not in source.trusted_proxies; if it is your proxy, add "203.0.113.9" there"#);
-    insta::assert_snapshot!(hint(&list, &peer("203.0.113.9"), &[]), @r#"not_allowed: 203.0.113.9 is not in source.allow; add "203.0.113.9" there only if it is an address of the sender"#);
+    insta::assert_snapshot!(hint(&list, &peer("203.0.113.9"), &[]), @r#"not_allowed: 203.0.113.9 is not in source.allow; add "203.0.113.9" there, beside the addresses it holds now, only if it is an address of the sender"#);
     insta::assert_snapshot!(hint(&list, &peer("10.0.0.5"), &[]), @"header_missing: trusted proxy 10.0.0.5 sent no X-Forwarded-For; let it add the header, or name the one it writes in source.client_ip_header");
     insta::assert_snapshot!(hint(&list, &peer("10.0.0.5"), &xff("unknown, 10.0.0.7")), @r#"header_unreadable: X-Forwarded-For, element 2 from the right: "unknown" says that the address is unknown"#);
     insta::assert_snapshot!(hint(&list, &peer("10.0.0.5"), &xff("")), @"header_unreadable: X-Forwarded-For, element 1 from the right: is empty");
     insta::assert_snapshot!(hint(&list, &peer("10.0.0.5"), &xff("10.0.0.8, 10.0.0.7")), @"only_proxies: X-Forwarded-For of peer 10.0.0.5 names only addresses of source.trusted_proxies (2); either the outermost proxy does not add its client, or the client's network is trusted by mistake");
-    insta::assert_snapshot!(hint(&list, &peer("10.0.0.5"), &xff("203.0.113.9")), @r#"not_allowed: 203.0.113.9 is not in source.allow; add "203.0.113.9" there only if it is an address of the sender"#);
+    insta::assert_snapshot!(hint(&list, &peer("10.0.0.5"), &xff("203.0.113.9")), @r#"not_allowed: 203.0.113.9 is not in source.allow; add "203.0.113.9" there, beside the addresses it holds now, only if it is an address of the sender"#);
     insta::assert_snapshot!(hint(&list, &peer("0.0.0.0"), &[]), @"header_unreadable: the connection's source is 0.0.0.0, which is nobody's address");
     let none = rules(|options| options.trusted_proxies.clear());
     insta::assert_snapshot!(hint(&none, &peer("100.117.3.9"), &xff("47.94.95.118")), @r#"peer_not_trusted: peer 100.117.3.9 sent X-Forwarded-For but is not in source.trusted_proxies; if it is your proxy, add "100.117.3.9" or "private_ranges" there"#);
@@ -40,7 +40,7 @@ fn a_denial_hints_at_what_to_change() {
     insta::assert_snapshot!(hint(&off, &peer("10.0.0.5"), &xff("47.94.95.118")), @r#"not_allowed: trusted proxy 10.0.0.5 is itself the client, because source.client_ip_header is "none"; name the header it writes there"#);
     let token = rules(|options| options.tokens = secrets(&["0123456789abcdef"]));
     let right = [("x-flashduty-token", "0123456789abcdef")];
-    insta::assert_snapshot!(hint(&token, &peer("203.0.113.9"), &right), @r#"not_allowed: 203.0.113.9 sent the right secret but is not in source.allow; if the sender has moved, add "203.0.113.9" there"#);
+    insta::assert_snapshot!(hint(&token, &peer("203.0.113.9"), &right), @r#"not_allowed: 203.0.113.9 sent the right secret but is not in source.allow; if the sender has moved, add "203.0.113.9" there, beside the addresses it holds now"#);
 }
 
 #[test]

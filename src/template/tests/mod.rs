@@ -268,6 +268,17 @@ fn a_template_may_speak_of_the_attempt_and_of_what_is_remembered() {
 }
 
 #[test]
+fn times_are_shown_in_the_sinks_zone_also_where_the_template_does_not_name_it() {
+    let template = Template::compile("at", "{{ event_time | datetime }}").unwrap();
+    let words = self::words(json!({"event_time": 1_775_980_800_137_i64}));
+    let nothing = Map::new();
+    let mut context = Context::new(&words, &nothing);
+    assert_eq!(template.render(&context).unwrap(), "2026-04-12 16:00:00");
+    context.timezone = "Europe/Berlin";
+    assert_eq!(template.render(&context).unwrap(), "2026-04-12 10:00:00");
+}
+
+#[test]
 fn filters_do_what_they_say() {
     let all = || {
         json!({"t": 1_775_980_800, "ms": 1_775_980_800_137_i64, "url": "https://h/a?b=(c)&d=\"é\"",

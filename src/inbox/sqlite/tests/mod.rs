@@ -1,6 +1,7 @@
 //! The conformance suite on a file and in memory, and what only the embedded store must do.
 
 mod rates;
+mod rights;
 
 use std::sync::Arc;
 
