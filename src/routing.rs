@@ -1,6 +1,7 @@
 //! Which sinks want an event. Decided once, before the event is offered, for both ways in which it
 //! may be judged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
@@ -73,6 +74,21 @@ impl Routing {
             })
             .filter(|wanted| wanted.fresh || wanted.stale)
             .collect()
+    }
+
+    /// The same sinks with other numbers: those they have in `numbers`.
+    #[must_use]
+    pub fn numbered(&self, numbers: &BTreeMap<Arc<str>, SinkId>) -> Self {
+        let targets = self.targets.iter().cloned().map(|target| Target {
+            sink: numbers.get(&target.name).copied().unwrap_or(target.sink),
+            ..target
+        });
+        Self::new(targets.collect())
+    }
+
+    /// What the enabled sinks are called.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.targets.iter().map(|target| &target.name)
     }
 
     /// The enabled sink called `name`.

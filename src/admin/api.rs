@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::params::{MAX_LIMIT, Named, Params, refused};
-use super::{Shared, changes, recovery};
+use super::{Shared, changes, recovery, spilled};
 use crate::event::{Outcome, Seq, Subject};
 use crate::inbox::query::{
     AuditRow, Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page,
@@ -131,6 +131,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/unreadable/{id}/body", get(unreadable_body))
         .route("/unreadable/{id}/offer", post(offer_unreadable))
         .route("/recover", get(recovery::progress).post(recovery::begin))
+        .merge(spilled::routes())
         .route("/reload", post(reload))
 }
 
@@ -391,10 +392,8 @@ fn list_problem(error: InboxError, params: &Params) -> Problem {
 
 pub(super) fn store_problem(error: InboxError) -> Problem {
     let status = match error {
-        InboxError::Full(_) | InboxError::Broken(_) | InboxError::Closed => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
         InboxError::Refused(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     Problem::new(status, error.to_string())
 }

@@ -7,6 +7,8 @@ use crate::intake::health::{Health, Readiness};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 
+const SPILLING: &str = "pushes are kept in the local spill until the database has what is there";
+
 /// Readiness of the whole service: red only while draining, unless the next process takes over, or
 /// while the store takes nothing.
 pub(super) struct ServiceHealth {
@@ -39,6 +41,11 @@ impl ServiceHealth {
         Arc::clone(&self.warnings)
     }
 
+    fn said(&self) -> Vec<String> {
+        let warnings = self.warnings.lock();
+        warnings.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Keeps `flashduty_ready` true to [`Health::readiness`].
     pub(super) async fn show_in_metrics(self: Arc<Self>) {
         let mut store = self.committer.watch();
@@ -63,13 +70,20 @@ impl Health for ServiceHealth {
         }
         match self.committer.state() {
             StoreState::Working => Readiness {
-                warnings: self
-                    .warnings
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone(),
+                warnings: self.said(),
                 ..Readiness::ready()
             },
+            StoreState::Spilling => {
+                let mut warnings = self.said();
+                let waiting = self.metrics.spilled_events.get();
+                warnings.push(format!("{SPILLING}; {waiting} events wait there"));
+                Readiness {
+                    warnings,
+                    notice: Some(SPILLING),
+                    ..Readiness::ready()
+                }
+            }
+            StoreState::Away(why) => Readiness::unready(why),
             StoreState::Full(_) => Readiness::unready("the store has no room"),
             StoreState::Broken(_) => Readiness::unready("the store has failed"),
         }

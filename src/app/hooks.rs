@@ -5,13 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::StatusCode;
 
-use super::Live;
+use super::{Live, spill};
 use crate::admin::AdminHooks;
 use crate::admin::api::Reoffered;
 use crate::clock::Clock;
-use crate::event::{Origin, Route};
+use crate::event::{Event, Origin, Route};
 use crate::inbox::query::UnreadableRow;
-use crate::inbox::{Committer, Inbox, InboxError, Offer};
+use crate::inbox::spill::{Drained, Spilled};
+use crate::inbox::{Committer, Inbox, InboxError, Offer, Refusal};
 use crate::intake::Arrival;
 use crate::intake::problem::Problem;
 use crate::lifecycle::Lifecycle;
@@ -57,7 +58,7 @@ impl AdminHooks for Hooks {
             Err(_) => return Err(unavailable(&InboxError::Closed)),
         };
         // A duplicate that differs is not in the store: the box has the only copy of its body.
-        if !offered.differs {
+        if !offered.differs() {
             self.inbox
                 .drop_unreadable(id)
                 .await
@@ -65,15 +66,46 @@ impl AdminHooks for Hooks {
         }
         tracing::info!(
             unreadable = id,
-            seq = offered.seq.0,
-            outcome = offered.outcome.as_str(),
+            seq = offered.seq().map(|seq| seq.0),
+            outcome = offered.outcome().as_str(),
             "an unreadable push was offered again"
         );
         Ok(Reoffered {
-            outcome: offered.outcome,
+            outcome: offered.outcome(),
             event_id,
-            seq: Some(offered.seq),
+            seq: offered.seq(),
         })
+    }
+
+    async fn offer_spilled(&self, events: Vec<Spilled>) -> Result<Drained, Problem> {
+        let route = |event: &Event| spill::wanted(&self.live, event);
+        let offers: Vec<_> = events
+            .iter()
+            .map(|row| row.offer(route(&row.event)))
+            .collect();
+        let offered: Vec<_> = offers
+            .into_iter()
+            .map(|offer| self.committer.offer(offer))
+            .collect();
+        let mut drained = Drained::default();
+        let mut unusable = Vec::new();
+        for (row, offered) in events.iter().zip(offered) {
+            match offered.await {
+                Ok(Ok(taken)) => unusable.extend(drained.count(row, &taken)),
+                Ok(Err(Refusal::Event(reason))) => unusable.push(drained.refuse(row, &reason)),
+                Ok(Err(refusal)) => {
+                    let status = StatusCode::SERVICE_UNAVAILABLE;
+                    return Err(Problem::new(status, refusal.to_string()));
+                }
+                Err(_) => return Err(unavailable(&InboxError::Closed)),
+            }
+        }
+        if !unusable.is_empty() {
+            let bounds = self.live.rules().load().unreadable;
+            let kept = self.inbox.keep_unreadable(unusable, bounds).await;
+            kept.map_err(|error| unavailable(&error))?;
+        }
+        Ok(drained)
     }
 
     fn recover(&self, ask: Ask) -> Result<Progress, Problem> {

@@ -11,6 +11,7 @@ mod live;
 mod plans;
 mod recovery;
 mod sinks;
+mod spill;
 mod stop;
 mod unreadable;
 mod wiring;
@@ -110,10 +111,12 @@ impl App {
         let (listen, key) = (settings.admin.listen, "admin.listen");
         let admin = bind(&loaded, (key, listen), sockets.admin)?;
         let inbox = Arc::new(open_store(&loaded).await?);
+        let in_force = Arc::<spill::RulesInForce>::default();
         let (committer, committing) = Committer::new(CommitterOptions {
             inbox: Arc::clone(&inbox) as Arc<dyn Inbox>,
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
+            spill: spill::open(settings, &in_force).await?,
         });
         let sinks = Sinks::new(
             Arc::clone(&inbox) as Arc<dyn Inbox>,
@@ -125,11 +128,13 @@ impl App {
             Arc::clone(&metrics),
         );
         let live = Live::new(loaded, source, sinks, telemetry, farewell).await?;
+        let live = Arc::new(live);
+        in_force.follow(&live);
         Ok(Self {
             public,
             admin,
             inbox,
-            live: Arc::new(live),
+            live,
             committer,
             committing: Box::pin(committing),
             metrics,
@@ -185,8 +190,8 @@ impl App {
         running.tend();
         running.supervisor.tell_ready();
         running.supervisor.give_signs_of_life(&running.lifecycle);
-        running.until_stopped(signals).await;
-        let result = running.wind_up(committing).await;
+        let end = running.until_stopped(signals).await;
+        let result = running.wind_up(committing, end).await;
         self.stdout.flush(stop::last_lines(self.farewell)).await;
         result
     }

@@ -13,7 +13,7 @@ use crate::config::{Loaded, Recover};
 use crate::event::{Event, Origin, Outcome, Route};
 use crate::flashduty::Api;
 use crate::inbox::query::EventFilter;
-use crate::inbox::{Committer, Inbox, InboxError, Offer, Offered, Refusal, Unreadable};
+use crate::inbox::{Committer, Inbox, InboxError, Offer, Refusal, Taken, Unreadable};
 use crate::intake::{Arrival, Rules, misrouted};
 use crate::metrics::Metrics;
 use crate::recover::{
@@ -104,7 +104,7 @@ impl Admission for Admit {
             return self.foretell(&event).await;
         }
         match self.offer(offer).await? {
-            Ok(offered) => Ok(verdict(&event, offered)),
+            Ok(taken) => Ok(verdict(&event, taken)),
             Err(reason) => {
                 let parts = (event.route.clone(), event.body.clone());
                 self.keep(&rules, reason, parts, dry_run).await
@@ -128,7 +128,7 @@ impl Admit {
     }
 
     /// Done once it is committed; the inner error is about this push alone.
-    async fn offer(&self, offer: Offer) -> Result<Result<Offered, String>, NotAdmitted> {
+    async fn offer(&self, offer: Offer) -> Result<Result<Taken, String>, NotAdmitted> {
         match self.committer.offer(offer).await {
             Ok(Ok(offered)) => Ok(Ok(offered)),
             Ok(Err(Refusal::Event(reason))) => Ok(Err(reason)),
@@ -195,14 +195,14 @@ fn refused(error: InboxError) -> NotAdmitted {
     NotAdmitted(error.to_string())
 }
 
-fn verdict(event: &Event, offered: Offered) -> Verdict {
-    match offered.outcome {
+fn verdict(event: &Event, taken: Taken) -> Verdict {
+    match taken.outcome() {
         Outcome::Accepted => Verdict::Accepted {
             command: event.command,
         },
         Outcome::Stale => Verdict::Stale,
         Outcome::Duplicate => Verdict::Duplicate {
-            differs: offered.differs,
+            differs: taken.differs(),
         },
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::{Running, Signal, wiring};
 use crate::inbox::{Inbox as _, InboxError, StoreState};
@@ -31,8 +32,8 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 const LAST_LINES_IN_HASTE: Duration = Duration::from_millis(20);
 
 impl Running {
-    /// Returns once nothing more is accepted.
-    pub(super) async fn until_stopped(&self, mut signals: mpsc::Receiver<Signal>) {
+    /// Returns once nothing more is accepted, with the time until which what is left may take.
+    pub(super) async fn until_stopped(&self, mut signals: mpsc::Receiver<Signal>) -> Instant {
         let delay = self.until_told(&mut signals).await;
         self.supervisor.tell_stopping();
         match self.farewell {
@@ -40,17 +41,25 @@ impl Running {
             Farewell::Brief => self.put_down(&mut signals).await,
         }
         self.lifecycle.close();
-        let grace = wiring::drain_timeout(&self.live.settings(), self.farewell)
+        let drain_timeout = wiring::drain_timeout(&self.live.settings(), self.farewell);
+        let end = Instant::now() + drain_timeout;
+        let grace = drain_timeout
             + match self.farewell {
                 Farewell::Patient => LAST_MOMENT,
                 Farewell::Brief => LAST_MOMENT_IN_HASTE,
             };
         tokio::select! {
-            finished = self.lifecycle.wait(grace) => if !finished {
-                tracing::warn!("some work was cut off after {grace:?}");
-            },
-            () = hurried(&mut signals) => tracing::warn!("hurried: work in flight was cut off"),
-            () = self.broken() => {}
+            finished = self.lifecycle.wait(grace) => {
+                if !finished {
+                    tracing::warn!("some work was cut off after {grace:?}");
+                }
+                end
+            }
+            () = hurried(&mut signals) => {
+                tracing::warn!("hurried: work in flight was cut off");
+                Instant::now()
+            }
+            () = self.broken() => Instant::now(),
         }
     }
 
@@ -110,9 +119,13 @@ impl Running {
         }
     }
 
-    /// Commits what is left and closes the store; never skipped.
-    pub(super) async fn wind_up(self, committing: JoinHandle<()>) -> anyhow::Result<()> {
-        self.committer.finish();
+    /// Commits what is left, drains a spill until `end`, and closes the store; never skipped.
+    pub(super) async fn wind_up(
+        self,
+        committing: JoinHandle<()>,
+        end: Instant,
+    ) -> anyhow::Result<()> {
+        self.committer.finish_by(end);
         // A panic in it has been counted as a crash.
         let _ended = committing.await;
         if let StoreState::Broken(what) = self.committer.state() {
@@ -125,7 +138,10 @@ impl Running {
             !self.lifecycle.has_crashed(),
             "a vital task ended early; see the log"
         );
-        tracing::info!("stopped; everything acknowledged is in the store");
+        match self.metrics.spilled_events.get() {
+            0 => tracing::info!("stopped; everything acknowledged is in the store"),
+            _ => tracing::info!("stopped; everything acknowledged is in the store or the spill"),
+        }
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ pub mod request;
 pub mod sample;
 pub mod serve;
 pub mod settings;
+pub mod spill;
 pub mod target;
 pub mod unreadable;
 #[cfg(test)]
@@ -105,6 +106,9 @@ pub enum Command {
     /// Fetch from the sender's history what it pushed while no receiver took it
     #[command(after_help = recover::EXAMPLES)]
     Recover(recover::RecoverArgs),
+    /// Say what waits in a spill, or drain one whose receiver is gone
+    #[command(after_help = spill::EXAMPLES)]
+    Spill(spill::SpillArgs),
     /// Print a ready-made sink, or list those there are
     #[command(after_help = preset::EXAMPLES)]
     Preset(preset::PresetArgs),
@@ -201,6 +205,7 @@ fn dispatch(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit> {
         Command::Replay(args) => one_thread()?.block_on(change::replay(args, config, printer)),
         Command::Drop(args) => one_thread()?.block_on(change::drop(args, config, printer)),
         Command::Recover(args) => one_thread()?.block_on(recover::run(args, config, printer)),
+        Command::Spill(args) => one_thread()?.block_on(spill::run(args, config, printer)),
         Command::Preset(args) => preset::run(&args, printer),
         Command::Unreadable(args) => one_thread()?.block_on(unreadable::run(args, config, printer)),
         Command::Health(args) => one_thread()?.block_on(health::run(args, config, printer)),

@@ -257,6 +257,6 @@ pub fn state_word(state: DeliveryState) -> &'static str {
 }
 
 /// A list is always there; a 404 in its place comes from something else.
-fn found<T>(page: Option<T>) -> anyhow::Result<T> {
+pub(super) fn found<T>(page: Option<T>) -> anyhow::Result<T> {
     page.context("this is not the admin listener of a receiver: it knows no /api/v1")
 }

@@ -48,6 +48,7 @@ pub fn merge_reload(running: &Settings, mut new: Settings) -> Reload {
     );
     let old = &running.store;
     keep("store.url", &old.url, &mut store.url, &mut kept);
+    keep("store.spill", &old.spill, &mut store.spill, &mut kept);
     keep(
         "store.retention",
         &old.retention,

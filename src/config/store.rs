@@ -1,7 +1,7 @@
 //! `[store]`: where events are kept, and how long.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -16,6 +16,9 @@ pub struct Store {
     /// Where the store is.
     #[schemars(with = "String", extend("x-allowed" = "\"sqlite:PATH\", relative to the working directory or, as in \"sqlite:///data/inbox.db\", absolute; or \"sqlite::memory:\""))]
     pub url: StoreUrl,
+    /// Where pushes go while a database is away.
+    #[schemars(with = "String", extend("x-allowed" = "\"sqlite:PATH\", relative to the working directory or, as in \"sqlite:///data/spill.db\", absolute; or \"off\""))]
+    pub spill: SpillUrl,
     /// How long settled events stay.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Text", extend("x-min" = "1h", "x-max" = "3650d"))]
@@ -38,10 +41,22 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             url: StoreUrl::File("data/inbox.db".into()),
+            spill: SpillUrl::File("data/spill.db".into()),
             retention: Duration::from_secs(7 * 24 * 60 * 60),
             max_size: 0,
             min_free_disk: 256 << 20,
             lock_wait: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Store {
+    /// The file of the spill; none where the store is a file itself, which is never away.
+    pub fn spill_file(&self) -> Option<&Path> {
+        let is_file = matches!(self.url, StoreUrl::File(_) | StoreUrl::Memory);
+        match &self.spill {
+            SpillUrl::File(path) if !is_file => Some(path),
+            SpillUrl::File(_) | SpillUrl::Off => None,
         }
     }
 }
@@ -73,22 +88,31 @@ impl StoreUrl {
         if rest == ":memory:" {
             return Ok(Self::Memory);
         }
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        if path.contains(['?', '#']) {
-            return Err("has parameters, which are not understood here".to_owned());
-        }
-        if path.is_empty() || path.ends_with('/') {
-            return Err("names no file".to_owned());
-        }
-        Ok(Self::File(path.into()))
+        file(rest).map(Self::File)
     }
+}
+
+/// The file that stands behind `sqlite:`.
+fn file(rest: &str) -> Result<PathBuf, String> {
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.contains(['?', '#']) {
+        return Err("has parameters, which are not understood here".to_owned());
+    }
+    if path.is_empty() || path.ends_with('/') {
+        return Err("names no file".to_owned());
+    }
+    Ok(path.into())
+}
+
+fn write_file(path: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let slashes = if path.is_absolute() { "//" } else { "" };
+    write!(f, "sqlite:{slashes}{}", path.display())
 }
 
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) if path.is_absolute() => write!(f, "sqlite://{}", path.display()),
-            Self::File(path) => write!(f, "sqlite:{}", path.display()),
+            Self::File(path) => write_file(path, f),
             Self::Memory => f.write_str("sqlite::memory:"),
         }
     }
@@ -101,6 +125,51 @@ impl Serialize for StoreUrl {
 }
 
 impl<'de> Deserialize<'de> for StoreUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = text::read_string(deserializer)?;
+        Self::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+/// Where pushes go while a database is away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpillUrl {
+    /// An SQLite file; a relative path starts at the working directory.
+    File(PathBuf),
+    /// Nowhere: they are refused.
+    Off,
+}
+
+impl SpillUrl {
+    /// Reads `off`, `sqlite:PATH` and `sqlite://PATH`.
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        match text.strip_prefix("sqlite:") {
+            Some(":memory:") => Err("names memory, which keeps nothing safe".to_owned()),
+            Some(rest) => file(rest).map(Self::File),
+            None => Err("is no file's URL".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for SpillUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write_file(path, f),
+            Self::Off => f.write_str("off"),
+        }
+    }
+}
+
+impl Serialize for SpillUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SpillUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = text::read_string(deserializer)?;
         Self::parse(&text).map_err(D::Error::custom)
@@ -131,5 +200,26 @@ mod tests {
             StoreUrl::parse("sqlite:/d/i.db"),
             Ok(StoreUrl::File("/d/i.db".into()))
         );
+    }
+
+    #[test]
+    fn a_spill_is_a_file_or_off() {
+        for text in ["sqlite:data/spill.db", "sqlite:///data/spill.db", "off"] {
+            assert_eq!(SpillUrl::parse(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "sqlite:",
+            "sqlite::memory:",
+            "postgres://db",
+            "sqlite:a/",
+        ] {
+            assert!(SpillUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_a_file_has_no_spill() {
+        assert_eq!(Store::default().spill_file(), None);
     }
 }

@@ -71,7 +71,9 @@ impl Janitor {
             }
             match tended {
                 Ok(()) => {}
-                Err(error @ (InboxError::Full(_) | InboxError::Refused(_))) => {
+                Err(
+                    error @ (InboxError::Full(_) | InboxError::Away(_) | InboxError::Refused(_)),
+                ) => {
                     tracing::warn!("cannot tend the store: {error}");
                     lifecycle.sleep(TICK).await;
                 }

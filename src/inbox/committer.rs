@@ -2,16 +2,54 @@
 //!
 //! An offer is answered only after the commit it was in, and goes on whoever stopped waiting.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::{ClaimOptions, Claims, Slots};
 use super::group::Group;
+use super::spill::SpillOptions;
 use super::{Inbox, Offer, Offered, Settled, SinkId};
 use crate::clock::Clock;
+use crate::event::{Outcome, Seq};
 use crate::metrics::{Metrics, SinkMetrics};
+
+/// Where an offer is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// In the store, and judged.
+    Judged(Offered),
+    /// In the local spill while the database is away; it is judged when that answers again.
+    Spilled,
+}
+
+impl Taken {
+    /// How it was judged; what is spilled counts as new until it is known to be otherwise.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Judged(offered) => offered.outcome,
+            Self::Spilled => Outcome::Accepted,
+        }
+    }
+
+    /// Its position, or that of the first copy.
+    pub fn seq(&self) -> Option<Seq> {
+        match self {
+            Self::Judged(offered) => Some(offered.seq),
+            Self::Spilled => None,
+        }
+    }
+
+    /// A duplicate whose body is not that of the first copy.
+    pub fn differs(&self) -> bool {
+        matches!(self, Self::Judged(offered) if offered.differs)
+    }
+}
+
+/// What becomes of an offer, told to whoever waits for it.
+pub(super) type Answer = oneshot::Sender<Result<Taken, Refusal>>;
 
 /// Why an offer was not committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -19,6 +57,9 @@ pub enum Refusal {
     /// The store has no room.
     #[error("the store has no room")]
     Full,
+    /// The database cannot be reached, and nothing else takes its place.
+    #[error("the database is away")]
+    Away,
     /// The store cannot be trusted any more, or is shut.
     #[error("the store has failed")]
     Failed,
@@ -32,8 +73,12 @@ pub enum Refusal {
 pub enum StoreState {
     /// The last commit worked.
     Working,
+    /// The database is away, or what came meanwhile is not there yet; the local spill takes pushes.
+    Spilling,
     /// Full; tried again every second.
     Full(String),
+    /// The database is away and nothing takes its place, for this reason; tried again every second.
+    Away(&'static str),
     /// Broken; the process is about to end.
     Broken(String),
 }
@@ -47,11 +92,13 @@ pub struct CommitterOptions {
     pub clock: Arc<dyn Clock>,
     /// Where commits are counted.
     pub metrics: Arc<Metrics>,
+    /// Where pushes go while the store is away, if it is one that may be.
+    pub spill: Option<SpillOptions>,
 }
 
 #[derive(Debug)]
 pub(super) enum Message {
-    Offer(Offer, oneshot::Sender<Result<Offered, Refusal>>),
+    Offer(Offer, Answer),
     Settled(Vec<Settled>),
     Recovered(SinkId),
     /// Deliveries were changed by hand.
@@ -65,11 +112,21 @@ pub(super) struct Shared {
     slots: Mutex<Vec<Arc<Slots>>>,
     state: watch::Sender<StoreState>,
     pub(super) finish: CancellationToken,
+    /// Until then the spill may still be drained.
+    pub(super) finish_by: OnceLock<Instant>,
 }
 
 impl Shared {
     pub(super) fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slots>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What pushes are told while the store takes none.
+    pub(super) fn refusal(&self) -> Refusal {
+        match *self.state.borrow() {
+            StoreState::Away(_) => Refusal::Away,
+            _ => Refusal::Full,
+        }
     }
 
     /// Says how the store is, before anybody is told what became of a push. Once it broke it stays
@@ -103,6 +160,7 @@ impl Committer {
             slots: Mutex::default(),
             state: watch::Sender::new(StoreState::Working),
             finish: CancellationToken::new(),
+            finish_by: OnceLock::new(),
         });
         let handle = Self {
             queue,
@@ -113,7 +171,7 @@ impl Committer {
     }
 
     /// Offers an event. The offer goes on whatever becomes of the receiver.
-    pub fn offer(&self, offer: Offer) -> oneshot::Receiver<Result<Offered, Refusal>> {
+    pub fn offer(&self, offer: Offer) -> oneshot::Receiver<Result<Taken, Refusal>> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Offer(offer, answer));
         answered
@@ -174,6 +232,12 @@ impl Committer {
 
     /// Commits what is left and ends the task. Nothing may be offered after it.
     pub fn finish(&self) {
+        self.finish_by(Instant::now());
+    }
+
+    /// As [`Committer::finish`], but a spill may be drained until `end` while the database answers.
+    pub fn finish_by(&self, end: Instant) {
+        let _first = self.shared.finish_by.get_or_init(|| end);
         self.shared.finish.cancel();
     }
 

@@ -22,6 +22,20 @@ pub(crate) struct FaultyInbox<I> {
     /// Told when a check of the store began, which then never ends.
     checking: Option<Arc<Notify>>,
     held: Mutex<Option<Held>>,
+    weather: Mutex<Weather>,
+}
+
+/// How a database behind a network is to be reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Weather {
+    #[default]
+    Fine,
+    /// Nothing gets there.
+    Away,
+    /// What is asked is done, and the answer gets lost.
+    Deaf,
+    /// What is asked is done after so long.
+    Slow(Duration),
 }
 
 /// Where a commit says that it is done, and what it waits for before it answers.
@@ -36,6 +50,7 @@ impl<I> FaultyInbox<I> {
             refuses_claims: false,
             checking: None,
             held: Mutex::default(),
+            weather: Mutex::default(),
         }
     }
 
@@ -66,6 +81,32 @@ impl<I> FaultyInbox<I> {
         self.failures.lock().unwrap().extend(failures);
     }
 
+    /// From now on.
+    pub(crate) fn turn(&self, weather: Weather) {
+        *self.weather.lock().unwrap() = weather;
+    }
+
+    /// What `asked` comes to in the weather there is.
+    async fn through<T>(
+        &self,
+        asked: impl Future<Output = Result<T, InboxError>>,
+    ) -> Result<T, InboxError> {
+        let away = || InboxError::Away("the network is down".to_owned());
+        let weather = *self.weather.lock().unwrap();
+        match weather {
+            Weather::Fine => asked.await,
+            Weather::Away => Err(away()),
+            Weather::Deaf => {
+                asked.await?;
+                Err(away())
+            }
+            Weather::Slow(time) => {
+                tokio::time::sleep(time).await;
+                asked.await
+            }
+        }
+    }
+
     fn failure(&self) -> Result<(), InboxError> {
         match self.failures.lock().unwrap().pop_front().flatten() {
             Some(error) => Err(error),
@@ -88,7 +129,7 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
         if self.refuses_claims && !batch.claims.is_empty() {
             return Err(InboxError::Refused("nothing can be claimed".to_owned()));
         }
-        let committed = self.inner.commit(batch, now).await;
+        let committed = self.through(self.inner.commit(batch, now)).await;
         let held = self.held.lock().unwrap().take();
         if let Some((done, goes)) = held {
             let _heard = done.send(());
@@ -101,7 +142,7 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     }
     async fn probe(&self) -> Result<(), InboxError> {
         self.failure()?;
-        self.inner.probe().await
+        self.through(self.inner.probe()).await
     }
     async fn sink(&self, name: &str) -> Result<SinkId, InboxError> {
         self.inner.sink(name).await
@@ -111,7 +152,8 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
         unreadable: Vec<Unreadable>,
         bounds: UnreadableBounds,
     ) -> Result<(), InboxError> {
-        self.inner.keep_unreadable(unreadable, bounds).await
+        self.through(self.inner.keep_unreadable(unreadable, bounds))
+            .await
     }
     async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError> {
         self.inner.drop_unreadable(id).await

@@ -88,6 +88,13 @@ pub struct Settled {
     pub(super) rated: bool,
 }
 
+impl Settled {
+    /// Which lease it was.
+    pub(super) fn of(&self) -> (Seq, SinkId, i64) {
+        (self.seq, self.sink, self.token)
+    }
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {

@@ -17,6 +17,7 @@ mod lease;
 mod prune;
 pub mod query;
 mod recovery;
+pub mod spill;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ use jiff::Timestamp;
 
 pub use self::change::{Audit, Change, Changed, What};
 pub use self::claims::{ClaimOptions, Claims, Desk, body_bytes};
-pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState};
+pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState, Taken};
 pub use self::keeper::{Keeper, NotKept};
 pub use self::lease::{Claim, Lease, Rate, Report, Settled, Settlement};
 pub use self::prune::{Prune, PruneWhat, Pruned};
@@ -49,6 +50,12 @@ pub const MOST_ROUTES: usize = 4096;
 /// A sink's number in the store; its name is interned when the store learns of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SinkId(pub i64);
+
+impl SinkId {
+    /// Of a sink whose number the database has not told yet: an event that such a sink wants is
+    /// routed again before it goes there.
+    pub const UNKNOWN: Self = Self(-1);
+}
 
 /// An event offered to the inbox.
 #[derive(Debug, Clone)]
@@ -118,6 +125,20 @@ pub struct Unreadable {
     pub peer_ip: Option<std::net::IpAddr>,
     /// The bytes as they came.
     pub body: bytes::Bytes,
+}
+
+impl Unreadable {
+    /// What is kept of an event that the store does not take as one.
+    pub fn of(event: &Event, reason: String) -> Self {
+        Self {
+            received_at: event.received_at,
+            reason,
+            route: event.route.clone(),
+            source_ip: event.source_ip,
+            peer_ip: event.peer_ip,
+            body: event.body.clone(),
+        }
+    }
 }
 
 /// The bounds of the unreadable box.
@@ -238,6 +259,10 @@ pub enum InboxError {
     /// No room: nothing was changed; refuse, and try a probe until there is.
     #[error("the store has no room: {0}")]
     Full(String),
+    /// The database cannot be reached or did not answer in time; what was asked may or may not have
+    /// happened: offer it again.
+    #[error("the database is away: {0}")]
+    Away(String),
     /// The store's I/O cannot be trusted any more: acknowledge nothing and leave (exit 74).
     #[error("the store's I/O failed: {0}")]
     Broken(String),

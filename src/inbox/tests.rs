@@ -43,6 +43,7 @@ fn run(inbox: FaultyInbox<SqliteInbox>) -> Running {
         inbox: Arc::<FaultyInbox<SqliteInbox>>::clone(&inbox) as Arc<dyn Inbox>,
         clock: Arc::new(SystemClock),
         metrics: Metrics::new(),
+        spill: None,
     });
     Running {
         inbox,
@@ -60,7 +61,7 @@ async fn whoever_waits_shares_one_transaction() {
         .collect();
     let mut seqs = Vec::new();
     for answer in waiting {
-        seqs.push(answer.await.unwrap().unwrap().seq.0);
+        seqs.push(answer.await.unwrap().unwrap().seq().unwrap().0);
     }
     assert_eq!(seqs, [1, 2, 3]);
 }
@@ -102,7 +103,7 @@ async fn a_full_store_refuses_and_takes_pushes_again_by_itself() {
         .unwrap()
         .unwrap();
     assert_eq!(
-        taken.outcome,
+        taken.outcome(),
         crate::event::Outcome::Accepted,
         "nothing was kept of the refused one"
     );

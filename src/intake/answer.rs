@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use crate::event::{Id, Seq};
-use crate::inbox::Offered;
+use crate::inbox::Taken;
 use crate::listener::CloseWithoutAnswer;
 use crate::metrics::PushOutcome;
 
@@ -20,15 +20,16 @@ use crate::metrics::PushOutcome;
 struct Acknowledgement<'a> {
     outcome: &'static str,
     event_id: Option<&'a Id>,
-    seq: Seq,
+    /// Absent while the push waits in the spill.
+    seq: Option<Seq>,
 }
 
 /// 200, with what became of the event.
-pub(super) fn acknowledged(offered: &Offered, event_id: Option<&Id>) -> Response {
+pub(super) fn acknowledged(taken: &Taken, event_id: Option<&Id>) -> Response {
     let acknowledgement = Acknowledgement {
-        outcome: offered.outcome.as_str(),
+        outcome: taken.outcome().as_str(),
         event_id,
-        seq: offered.seq,
+        seq: taken.seq(),
     };
     let body = serde_json::to_vec(&acknowledgement).expect("strings and a number");
     let mut response = Response::new(axum::body::Body::new(Full::new(Bytes::from(body))));

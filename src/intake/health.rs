@@ -21,6 +21,9 @@ pub struct Readiness {
     /// Why not, in words; present exactly when not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What whoever probes may know although it is ready: nothing that could be of use to a stranger.
+    #[serde(rename = "warning", skip_serializing_if = "Option::is_none")]
+    pub notice: Option<&'static str>,
     /// What a person should look at although pushes are still taken. Probes do not show it: anyone
     /// may ask them.
     #[serde(skip)]
@@ -119,6 +122,13 @@ mod tests {
         };
         let ok = (200, r#"{"ready":true}"#.to_owned());
         assert_eq!(probe(warned, "GET", "/readyz").await, ok);
+        let noted = Readiness {
+            notice: Some("pushes are kept elsewhere"),
+            ..Readiness::ready()
+        };
+        let body = r#"{"ready":true,"warning":"pushes are kept elsewhere"}"#;
+        let ok = (200, body.to_owned());
+        assert_eq!(probe(noted, "GET", "/readyz").await, ok);
         let draining = Readiness::unready("the service is draining");
         let body = r#"{"ready":false,"reason":"the service is draining"}"#;
         let refused = (503, body.to_owned());

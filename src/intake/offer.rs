@@ -17,7 +17,7 @@ use super::receive::Push;
 use super::rules::Arrival;
 use super::{Intake, OnLate, answer};
 use crate::event::{Event, Id, Origin, Outcome};
-use crate::inbox::{Offer, Offered, Refusal, Unreadable};
+use crate::inbox::{Offer, Refusal, Taken, Unreadable};
 use crate::metrics::PushOutcome;
 
 /// A body that took nearly all of the time still gets this much for its commit.
@@ -85,11 +85,11 @@ impl Push {
         };
         let answered = tokio::time::timeout_at(deadline, waiting.outcome()).await;
         match answered {
-            Ok(Ok(offered)) => {
+            Ok(Ok(taken)) => {
                 let (_, event, _) = waiting.rest.take().expect("taken once");
-                self.report(&event, &offered).await;
-                let response = answer::acknowledged(&offered, event.event_id.as_ref());
-                self.done((offered.outcome.into(), response))
+                self.report(&event, &taken).await;
+                let response = answer::acknowledged(&taken, event.event_id.as_ref());
+                self.done((taken.outcome().into(), response))
             }
             Ok(Err(Refusal::Event(reason))) => {
                 let (_, event, _) = waiting.rest.take().expect("taken once");
@@ -133,7 +133,10 @@ impl Push {
     }
 
     /// The line of a push that does not become a delivered event.
-    async fn report(&self, event: &Event, offered: &Offered) {
+    async fn report(&self, event: &Event, taken: &Taken) {
+        let Taken::Judged(offered) = taken else {
+            return;
+        };
         if offered.outcome == Outcome::Accepted {
             return;
         }
@@ -182,7 +185,7 @@ impl Push {
 }
 
 /// The store's answer, on its way.
-type Committing = oneshot::Receiver<Result<Offered, Refusal>>;
+type Committing = oneshot::Receiver<Result<Taken, Refusal>>;
 
 /// An offer whose handler may end before it does.
 struct Waiting {
@@ -192,7 +195,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn outcome(&mut self) -> Result<Offered, Refusal> {
+    async fn outcome(&mut self) -> Result<Taken, Refusal> {
         match &mut self.rest {
             Some((committed, ..)) => committed.await.unwrap_or(Err(Refusal::Failed)),
             None => Err(Refusal::Failed),
@@ -221,7 +224,7 @@ impl Drop for Waiting {
                 event_type = event.event_type.as_str(),
                 subject = event.subject.as_ref().map(tracing::field::display),
                 committed = committed.is_ok(),
-                seq = committed.as_ref().ok().map(|offered| offered.seq.0),
+                seq = committed.as_ref().ok().and_then(Taken::seq).map(|seq| seq.0),
                 error = committed.as_ref().err().map(tracing::field::display),
                 "the store answered after the push was over"
             );

@@ -106,6 +106,8 @@ pub struct Metrics {
     pub batch_events: Histogram,
     /// `flashduty_inbox_events`: events stored now.
     pub inbox_events: Gauge,
+    /// `flashduty_spilled_events`: in the local spill, waiting for the database.
+    pub spilled_events: Gauge,
     /// `flashduty_store_bytes`.
     pub store_bytes: Gauge,
     /// `flashduty_store_free_bytes`: free on the file system plus free pages of the file.
@@ -167,6 +169,10 @@ impl Metrics {
                 BATCH_BUCKETS,
             ),
             inbox_events: add.metric("inbox_events", "Events stored"),
+            spilled_events: add.metric(
+                "spilled_events",
+                "Events in the local spill, waiting for the database",
+            ),
             store_bytes: add.metric("store_bytes", "Size of the store"),
             store_free_bytes: add.metric("store_free_bytes", "Room left for the store"),
             unreadable: add.metric(

@@ -76,6 +76,7 @@ impl Course {
             inbox: Arc::<SqliteInbox>::clone(&inbox) as Arc<dyn Inbox>,
             clock: Arc::new(SystemClock),
             metrics: Arc::clone(&metrics),
+            spill: None,
         });
         let committing = tokio::spawn(task);
         let number = inbox.sink("broker").await.unwrap();

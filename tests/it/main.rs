@@ -51,6 +51,7 @@ mod replay;
 mod restart;
 mod room;
 mod smoke;
+mod spill;
 mod strangers;
 mod supervised;
 mod tickets;

@@ -3,6 +3,7 @@
 use super::inbox::{at, target};
 use super::*;
 use crate::event::{Outcome, Seq};
+use crate::inbox::spill::{Drained, Spilled};
 
 pub(super) struct Hooks;
 
@@ -21,6 +22,13 @@ impl AdminHooks for Hooks {
             }),
             _ => Err(Problem::new(StatusCode::NOT_FOUND, "it is not there")),
         }
+    }
+
+    async fn offer_spilled(&self, events: Vec<Spilled>) -> Result<Drained, Problem> {
+        Ok(Drained {
+            accepted: events.len() as u64,
+            ..Drained::default()
+        })
     }
 
     fn recover(&self, ask: Ask) -> Result<Progress, Problem> {

@@ -1,6 +1,7 @@
 //! The command line as its users see it.
 
 mod receiver;
+mod spill;
 mod store;
 
 use clap::CommandFactory as _;
@@ -35,6 +36,7 @@ fn each_command_has_a_help_with_examples() {
         "deliveries",
         "unreadable",
         "recover",
+        "spill",
         "health",
         "check",
         "schema",

@@ -16,7 +16,7 @@ use crate::inbox::{Batch, Inbox as _, Offer};
 const BODY: &[u8] = b"{\"event_id\":\"e1\", \"event_type\":\"i_ack\"}\r\n";
 
 /// A folder with a configuration whose admin port nobody listens on.
-fn home(more: &str) -> TempDir {
+pub(super) fn home(more: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -32,7 +32,7 @@ fn home(more: &str) -> TempDir {
 }
 
 /// How `line` ends in that folder, and what it prints.
-fn ran(home: &TempDir, line: &str) -> (anyhow::Result<Exit>, String, String) {
+pub(super) fn ran(home: &TempDir, line: &str) -> (anyhow::Result<Exit>, String, String) {
     let path = home.path().join("config.toml");
     let line = format!("flashduty-receiver --config {} {line}", path.display());
     let cli = Cli::try_parse_from(line.split(' ')).unwrap();
@@ -41,7 +41,7 @@ fn ran(home: &TempDir, line: &str) -> (anyhow::Result<Exit>, String, String) {
     (result, out.text(), err.text())
 }
 
-fn open(home: &TempDir) -> SqliteInbox {
+pub(super) fn open(home: &TempDir) -> SqliteInbox {
     SqliteInbox::open(SqliteOptions {
         location: Location::File(home.path().join("inbox.db")),
         lock_wait: Duration::ZERO,
@@ -50,7 +50,7 @@ fn open(home: &TempDir) -> SqliteInbox {
     .unwrap()
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(future)
 }

@@ -107,6 +107,7 @@ async fn set_with(
         inbox: Arc::<SqliteInbox>::clone(&inbox) as Arc<dyn Inbox>,
         clock: Arc::new(SystemClock),
         metrics: Arc::clone(&metrics),
+        spill: None,
     });
     let committing = tokio::spawn(task);
     let sink = inbox.sink("s").await.unwrap();
@@ -144,9 +145,9 @@ impl Set {
         // soon as no task has work, stands still while a blocking one waits.
         let (end, ended) = std::sync::mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || ended.recv());
-        let seq = self.committer.offer(offer).await.unwrap().unwrap().seq;
+        let seq = self.committer.offer(offer).await.unwrap().unwrap().seq();
         drop(end);
-        seq
+        seq.unwrap()
     }
 
     fn build(&self, id: &str, command: bool, age: Duration) -> Offer {

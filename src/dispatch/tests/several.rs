@@ -39,6 +39,7 @@ fn replica(set: &Set, robot: &Arc<Robot>, stop: &CancellationToken) -> Replica {
         inbox: Arc::<SqliteInbox>::clone(&set.inbox) as Arc<dyn Inbox>,
         clock: Arc::new(SystemClock),
         metrics: Metrics::new(),
+        spill: None,
     });
     let name: Arc<str> = Arc::from("robot");
     let rate = |count, window| Rate { count, window };

@@ -4,19 +4,22 @@
 //! load neither costs a transaction of its own. A transaction that the store refuses is offered
 //! again one by one, so that one bad event cannot fail its neighbours.
 
+mod away;
+mod due;
+mod failing;
+mod hand_out;
 mod parts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::inbox::committer::{CommitterOptions, Message, Refusal, Shared, StoreState};
-use crate::inbox::{
-    Batch, Claim, Committed, InboxError, Lease, Offer, Offered, Settled, Settlement, SinkId,
-};
+use self::away::{Lates, Why};
+use crate::inbox::committer::{Answer, CommitterOptions, Message, Shared};
+use crate::inbox::{Batch, Claim, Committed, InboxError, Offer, Settled, SinkId};
 
 /// Offers in one transaction.
 const MAX_OFFERS: usize = 512;
@@ -39,7 +42,7 @@ pub(super) struct Group {
     messages: mpsc::UnboundedReceiver<Message>,
     shared: Arc<Shared>,
     offers: Vec<Offer>,
-    answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
+    answers: Vec<Answer>,
     bytes: usize,
     settled: Vec<Settled>,
     recovered: Vec<SinkId>,
@@ -49,6 +52,10 @@ pub(super) struct Group {
     again_at: Option<Instant>,
     /// After the store refused to claim for a sink: when claims are tried again.
     claims_at: Option<Instant>,
+    /// Why pushes are to go to the spill, as soon as that is noticed.
+    away: Option<Why>,
+    /// Transactions that may still be confirmed, although nobody waits for them any more.
+    lates: Lates,
 }
 
 impl Group {
@@ -69,17 +76,26 @@ impl Group {
             ride_by: None,
             again_at: None,
             claims_at: None,
+            away: None,
+            lates: Lates::default(),
         }
     }
 
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
+        self.look_into_the_spill();
         loop {
+            if let Some(why) = self.away.take() {
+                match self.do_without(&why).await? {
+                    true => continue,
+                    false => return Ok(()),
+                }
+            }
             if !self.gather().await {
                 // Closing, and nothing is left to commit.
-                return Ok(());
+                return self.close_the_spill().await;
             }
             if self.again_at.is_some() {
-                self.refuse_all(&Refusal::Full);
+                self.refuse_all(&self.shared.refusal());
                 self.try_again().await?;
                 continue;
             }
@@ -153,7 +169,8 @@ impl Group {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Offer(offer, answer) => {
+            Message::Offer(mut offer, answer) => {
+                self.mark(&mut offer);
                 self.bytes += offer.event.body.len();
                 self.offers.push(offer);
                 self.answers.push(answer);
@@ -176,57 +193,8 @@ impl Group {
         }
     }
 
-    fn is_time(&self) -> bool {
-        let now = Instant::now();
-        if let Some(again_at) = self.again_at {
-            return again_at <= now;
-        }
-        self.ride_by.is_some_and(|by| by <= now)
-            || self.settled.len() >= MAX_SETTLED
-            || !self.claims().is_empty()
-    }
-
-    /// The sinks that have both a free slot and something due.
-    fn claims(&self) -> Vec<Claim> {
-        if self.claims_at.is_some_and(|at| at > Instant::now()) {
-            return Vec::new();
-        }
-        let now = self.options.clock.now();
-        let working = !self.offers.is_empty() || !self.settled.is_empty();
-        let slots = self.shared.slots();
-        slots
-            .iter()
-            .filter(|slots| working || slots.due().is_some_and(|due| due <= now))
-            .filter_map(|slots| slots.room())
-            .collect()
-    }
-
-    /// When to look again if no message comes.
-    fn wake_at(&self) -> Instant {
-        if let Some(again_at) = self.again_at {
-            return again_at;
-        }
-        let at = self.claim_at();
-        self.ride_by.map_or(at, |by| by.min(at))
-    }
-
-    /// When something to claim falls due.
-    fn claim_at(&self) -> Instant {
-        if let Some(at) = self.claims_at.filter(|at| *at > Instant::now()) {
-            return at;
-        }
-        let now = self.options.clock.now();
-        let slots = self.shared.slots();
-        let next_due = slots
-            .iter()
-            .filter(|slots| slots.room().is_some())
-            .filter_map(|slots| slots.due())
-            .min()
-            .map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
-        Instant::now() + next_due.map_or(IDLE, |due| due.min(IDLE))
-    }
-
     async fn commit(&mut self, claims: Vec<Claim>) -> anyhow::Result<()> {
+        self.route_again();
         let batch = Arc::new(Batch {
             settled: std::mem::take(&mut self.settled),
             recovered: std::mem::take(&mut self.recovered),
@@ -246,27 +214,31 @@ impl Group {
             Err(error) => {
                 self.settled = batch.settled.clone();
                 self.recovered.clone_from(&batch.recovered);
-                let refusal = match error {
-                    InboxError::Full(_) => Refusal::Full,
-                    _ => Refusal::Failed,
-                };
-                let failed = self.fail(error);
-                answer_all(answers, &refusal);
-                failed
+                self.turn_down(&batch.offers, answers, error)
             }
         }
     }
 
-    async fn apply(&self, batch: &Arc<Batch>) -> Result<Committed, InboxError> {
+    async fn apply(&mut self, batch: &Arc<Batch>) -> Result<Committed, InboxError> {
         let begun = Instant::now();
-        let now = self.options.clock.now();
-        let committed = self.options.inbox.commit(Arc::clone(batch), now).await?;
+        let committed = match &self.options.spill {
+            None => {
+                let now = self.options.clock.now();
+                self.options.inbox.commit(Arc::clone(batch), now).await?
+            }
+            Some(_) => self.commit_in_time(batch).await?,
+        };
+        self.measure(begun, batch, &committed);
+        Ok(committed)
+    }
+
+    fn measure(&self, begun: Instant, batch: &Batch, committed: &Committed) {
         let metrics = &self.options.metrics;
         metrics
             .commit_seconds
             .observe(begun.elapsed().as_secs_f64());
         if !batch.offers.is_empty() {
-            #[expect(clippy::cast_precision_loss, reason = "at most 512")]
+            #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
             metrics.batch_events.observe(batch.offers.len() as f64);
         }
         for (seq, sink) in &committed.lost {
@@ -276,118 +248,5 @@ impl Group {
                 "a lease had run out before it was settled"
             );
         }
-        Ok(committed)
-    }
-
-    fn hand_out(
-        &mut self,
-        committed: Committed,
-        answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
-    ) {
-        for (answer, offered) in answers.into_iter().zip(committed.offered) {
-            self.options.metrics.events(offered.outcome, 1);
-            // A client that hung up has still delivered its event.
-            let _heard = answer.send(Ok(offered));
-        }
-        let slots = self.shared.slots();
-        for (sink, due) in committed.next_due {
-            for slots in slots.iter().filter(|slots| slots.sink() == sink) {
-                slots.set_due(due);
-            }
-        }
-        let mut leases = committed.leases;
-        for slots in slots.iter() {
-            let needless = committed.superseded.iter();
-            let needless = needless.filter(|(_, sink)| *sink == slots.sink()).count();
-            slots.superseded(needless as u64);
-            let (mine, others): (Vec<_>, Vec<_>) = leases
-                .into_iter()
-                .partition(|lease| lease.sink == slots.sink());
-            leases = others;
-            if !mine.is_empty() {
-                slots.hand_over(mine);
-            }
-        }
-        drop(slots);
-        // Their dispatcher went while they were on their way: nobody begins them.
-        let release = |lease: Lease| lease.settle(Settlement::Released);
-        let orphans: Vec<_> = leases.into_iter().map(release).collect();
-        if !orphans.is_empty() {
-            self.take(Message::Settled(orphans));
-        }
-    }
-
-    /// Sinks that had no free slot may have got deliveries that wait: to be claimed as soon as
-    /// there is one.
-    fn note_unclaimed(&self, batch: &Batch) {
-        for slots in self.shared.slots().iter() {
-            if !batch.claims.iter().any(|claim| claim.sink == slots.sink()) {
-                slots.set_due(Some(Timestamp::MIN));
-            }
-        }
-    }
-
-    fn fail(&mut self, error: InboxError) -> anyhow::Result<()> {
-        match error {
-            InboxError::Full(what) => {
-                self.shared.turn(StoreState::Full(what.clone()));
-                if self.again_at.is_none() {
-                    tracing::error!(
-                        "the store has no room, pushes are refused until there is: {what}"
-                    );
-                }
-                self.again_at = Some(Instant::now() + PROBE_EVERY);
-                self.ride_by = None;
-                Ok(())
-            }
-            error => {
-                let what = match &error {
-                    InboxError::Broken(what) => what.clone(),
-                    other => other.to_string(),
-                };
-                self.shared.turn(StoreState::Broken(what));
-                self.refuse_all(&Refusal::Failed);
-                Err(error.into())
-            }
-        }
-    }
-
-    async fn try_again(&mut self) -> anyhow::Result<()> {
-        let now = Instant::now();
-        if self.again_at.is_some_and(|at| at > now) {
-            return Ok(());
-        }
-        // A store without room for events may have some for this, and it is what makes room: only
-        // what was delivered can be removed as history.
-        let claims = self.claims();
-        if !self.settled.is_empty() || !claims.is_empty() {
-            self.commit(claims).await?;
-            if self.again_at.is_none_or(|at| at > now) {
-                return Ok(());
-            }
-        }
-        match self.options.inbox.probe().await {
-            Ok(()) => {
-                self.shared.turn(StoreState::Working);
-                tracing::info!("the store has room again");
-                self.again_at = None;
-                self.ride_by = Some(now);
-                Ok(())
-            }
-            Err(InboxError::Refused(what)) => self.fail(InboxError::Full(what)),
-            Err(error) => self.fail(error),
-        }
-    }
-
-    fn refuse_all(&mut self, refusal: &Refusal) {
-        self.offers.clear();
-        self.bytes = 0;
-        answer_all(std::mem::take(&mut self.answers), refusal);
-    }
-}
-
-fn answer_all(answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>, refusal: &Refusal) {
-    for answer in answers {
-        let _heard = answer.send(Err(refusal.clone()));
     }
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Group, PROBE_EVERY, answer_all};
-use crate::inbox::committer::Refusal;
-use crate::inbox::{Batch, InboxError, Offered};
+use super::hand_out::refuse;
+use super::{Group, PROBE_EVERY};
+use crate::inbox::committer::{Answer, Refusal};
+use crate::inbox::{Batch, InboxError};
 
 impl Group {
     /// The store refused the batch: every part of it gets a transaction of its own.
     pub(super) async fn one_by_one(
         &mut self,
         batch: &Batch,
-        answers: Vec<oneshot::Sender<Result<Offered, Refusal>>>,
+        answers: Vec<Answer>,
         reason: &str,
     ) -> anyhow::Result<()> {
         tracing::warn!(
@@ -23,6 +23,10 @@ impl Group {
             "the store refused a transaction ({reason}); its parts are tried one by one"
         );
         for settled in &batch.settled {
+            if self.away.is_some() {
+                self.settled.push(settled.clone());
+                continue;
+            }
             let alone = Arc::new(Batch {
                 settled: vec![settled.clone()],
                 ..Batch::default()
@@ -40,6 +44,10 @@ impl Group {
             }
         }
         for (offer, answer) in batch.offers.iter().zip(answers) {
+            if self.away.is_some() {
+                self.wait_for_the_spill(std::slice::from_ref(offer), vec![answer]);
+                continue;
+            }
             let alone = Arc::new(Batch {
                 offers: vec![offer.clone()],
                 ..Batch::default()
@@ -47,22 +55,18 @@ impl Group {
             match self.apply(&alone).await {
                 Ok(committed) => self.hand_out(committed, vec![answer]),
                 Err(InboxError::Refused(reason)) => {
-                    answer_all(vec![answer], &Refusal::Event(reason));
+                    refuse(vec![answer], &Refusal::Event(reason));
                 }
-                Err(InboxError::Full(what)) => {
-                    self.fail(InboxError::Full(what))?;
-                    answer_all(vec![answer], &Refusal::Full);
-                }
-                Err(error) => {
-                    let failed = self.fail(error);
-                    answer_all(vec![answer], &Refusal::Failed);
-                    failed?;
-                }
+                Err(error) => self.turn_down(&alone.offers, vec![answer], error)?,
             }
         }
         // Nothing was claimed on the way.
         self.note_unclaimed(&Batch::default());
         for claim in &batch.claims {
+            if self.away.is_some() {
+                self.recovered.clone_from(&batch.recovered);
+                return Ok(());
+            }
             let alone = Arc::new(Batch {
                 claims: vec![claim.clone()],
                 recovered: batch.recovered.clone(),

@@ -22,6 +22,7 @@ mod recovery;
 mod room;
 mod routes;
 mod rows;
+pub mod spill;
 mod statements;
 #[cfg(test)]
 mod tests;

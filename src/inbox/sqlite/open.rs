@@ -15,15 +15,28 @@ use crate::inbox::InboxError;
 
 /// The first SQLite whose write-ahead log is free of the checkpoint race of 3.51.2 and before.
 const OLDEST_LIBRARY: i32 = 3_051_003;
-const MIGRATIONS: [&str; 5] = [
-    include_str!("migrations/0001_inbox.sql"),
-    include_str!("migrations/0002_route_use.sql"),
-    include_str!("migrations/0003_previous.sql"),
-    include_str!("migrations/0004_sinks.sql"),
-    include_str!("migrations/0005_recovery.sql"),
-];
-/// The letters `FDRi`, written into the file's header so that a foreign database is recognised.
-const APPLICATION_ID: i32 = 0x4644_5269;
+
+/// What a file of ours is known by, and holds.
+pub(super) struct Layout {
+    /// The setting that names the file.
+    pub(super) key: &'static str,
+    /// Written into the file's header, so that a foreign database is recognised.
+    pub(super) application_id: i32,
+    pub(super) migrations: &'static [&'static str],
+}
+
+/// The letters `FDRi`.
+const INBOX: Layout = Layout {
+    key: "store.url",
+    application_id: 0x4644_5269,
+    migrations: &[
+        include_str!("migrations/0001_inbox.sql"),
+        include_str!("migrations/0002_route_use.sql"),
+        include_str!("migrations/0003_previous.sql"),
+        include_str!("migrations/0004_sinks.sql"),
+        include_str!("migrations/0005_recovery.sql"),
+    ],
+};
 
 /// Where the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,25 +121,36 @@ pub(super) struct Opened {
 }
 
 pub(super) fn open(location: &Location, lock_wait: Duration) -> Result<Opened, OpenError> {
-    if rusqlite::version_number() < OLDEST_LIBRARY {
-        return Err(OpenError::Library(rusqlite::version()));
-    }
     match location {
         Location::Memory => {
+            check_library()?;
             let path = Path::new(":memory:");
             let mut writer = Connection::open_in_memory().map_err(|error| broken(path, &error))?;
-            migrate(&mut writer, path)?;
+            migrate(&mut writer, path, &INBOX)?;
             Ok(Opened {
                 writer,
                 lock: None,
                 unclean: false,
             })
         }
-        Location::File(path) => open_file(path, lock_wait),
+        Location::File(path) => open_file(path, lock_wait, &INBOX),
     }
 }
 
-fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
+fn check_library() -> Result<(), OpenError> {
+    if rusqlite::version_number() < OLDEST_LIBRARY {
+        return Err(OpenError::Library(rusqlite::version()));
+    }
+    Ok(())
+}
+
+/// Opens the file at `path`, made when it is not there.
+pub(super) fn open_file(
+    path: &Path,
+    lock_wait: Duration,
+    layout: &Layout,
+) -> Result<Opened, OpenError> {
+    check_library()?;
     let folder = folder_of(path);
     place::make_folder(folder).map_err(|error| place::unopenable(folder, &error))?;
     match place::ground(folder).map_err(|error| place::unopenable(folder, &error))? {
@@ -154,7 +178,7 @@ fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
         .map_err(|error| place::unopenable(path, &error))?;
     let unclean = std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let mut writer = connect(path).map_err(|error| broken(path, &error))?;
-    recognise(&writer, path)?;
+    recognise(&writer, path, layout)?;
     set_pragmas(&writer, path)?;
     // Frames already in the log become durable before anything new is written.
     let (busy, _log, _done) = writer
@@ -177,7 +201,7 @@ fn open_file(path: &Path, lock_wait: Duration) -> Result<Opened, OpenError> {
     file.sync_all()
         .and_then(|()| place::sync_folder(folder))
         .map_err(|error| place::io_failed(path, &error))?;
-    migrate(&mut writer, path)?;
+    migrate(&mut writer, path, layout)?;
     Ok(Opened {
         writer,
         lock: Some(lock),
@@ -221,7 +245,12 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn recognise(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Refuses what another program made, or a later version of this one.
+pub(super) fn recognise(
+    connection: &Connection,
+    path: &Path,
+    layout: &Layout,
+) -> Result<(), OpenError> {
     let number = |pragma: &str| {
         connection
             .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i32>(0))
@@ -237,12 +266,13 @@ fn recognise(connection: &Connection, path: &Path) -> Result<(), OpenError> {
             row.get::<_, i64>(0)
         })
         .map_err(|error| broken(path, &error))?;
-    if application != APPLICATION_ID && tables > 0 {
-        return Err(foreign(
-            "is a database of another program; point store.url at a file of its own".to_owned(),
-        ));
+    if application != layout.application_id && tables > 0 {
+        return Err(foreign(format!(
+            "is a database of another program; point {} at a file of its own",
+            layout.key
+        )));
     }
-    let newest = i32::try_from(MIGRATIONS.len()).expect("few migrations");
+    let newest = i32::try_from(layout.migrations.len()).expect("few migrations");
     if version > newest {
         return Err(foreign(format!(
             "was written by a later version (schema {version}, this program knows {newest}); \
@@ -295,14 +325,14 @@ fn shown(value: rusqlite::types::Value) -> String {
     }
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+fn migrate(connection: &mut Connection, path: &Path, layout: &Layout) -> Result<(), OpenError> {
     let run = |connection: &mut Connection| -> rusqlite::Result<()> {
         let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let known = usize::try_from(version).unwrap_or_default();
-        for (number, sql) in MIGRATIONS.iter().enumerate().skip(known) {
+        for (number, sql) in layout.migrations.iter().enumerate().skip(known) {
             let transaction = connection.transaction()?;
             transaction.execute_batch(sql)?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "application_id", layout.application_id)?;
             transaction.pragma_update(None, "user_version", number + 1)?;
             transaction.commit()?;
         }

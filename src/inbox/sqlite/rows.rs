@@ -33,7 +33,7 @@ pub(super) fn origin_number(origin: Origin) -> i64 {
     }
 }
 
-fn origin(number: i64) -> Origin {
+pub(super) fn origin(number: i64) -> Origin {
     match number {
         1 => Origin::Recovered,
         2 => Origin::Replay,

@@ -252,7 +252,7 @@ impl Inbox for SqliteInbox {
 }
 
 /// Waits for threads that were told to end; fails when one of them panicked.
-async fn join_all(threads: &Mutex<Vec<JoinHandle<()>>>) -> Result<(), InboxError> {
+pub(super) async fn join_all(threads: &Mutex<Vec<JoinHandle<()>>>) -> Result<(), InboxError> {
     let threads = std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
     let joined = tokio::task::spawn_blocking(move || {
         threads.into_iter().all(|thread| thread.join().is_ok())

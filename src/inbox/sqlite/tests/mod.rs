@@ -86,6 +86,7 @@ async fn the_group_commit_rests_and_ends_when_nothing_is_left_to_settle() {
         inbox: Arc::clone(&inbox) as Arc<dyn Inbox>,
         clock: Arc::new(SystemClock),
         metrics: Metrics::new(),
+        spill: None,
     });
     let claims = committer.register(
         sink,

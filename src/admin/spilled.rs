@@ -1,0 +1,153 @@
+//! `spilled`: events out of a spill whose receiver is gone, offered by a command that holds it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::routing::post;
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::params::refused;
+use crate::event::{Event, Id, Key, Origin, Route, Subject};
+use crate::inbox::spill::{Drained, Spilled};
+use crate::intake::problem::Problem;
+
+/// The largest request: one body alone may have grown by a third on the way.
+const MOST_BYTES: usize = 256 << 20;
+
+/// The body of a request: events in the order of their arrival.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpilledEvents {
+    /// The events.
+    pub events: Vec<SpilledEvent>,
+}
+
+/// One event, with everything it was offered with.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpilledEvent {
+    id: i64,
+    key: Option<[u8; 16]>,
+    moves_mark: bool,
+    event_id: Option<String>,
+    event_type: String,
+    event_time: Option<i64>,
+    subject: Option<String>,
+    tag: Option<Box<str>>,
+    query: Option<Box<str>>,
+    command: bool,
+    source_ip: Option<IpAddr>,
+    peer_ip: Option<IpAddr>,
+    received_at: Timestamp,
+    origin: Origin,
+    trace_parent: Option<Box<str>>,
+    /// In base64: a body need not be text.
+    body: String,
+}
+
+impl From<&Spilled> for SpilledEvent {
+    fn from(spilled: &Spilled) -> Self {
+        let event = &*spilled.event;
+        Self {
+            id: spilled.id,
+            key: spilled.key.map(|key| key.0),
+            moves_mark: spilled.moves_mark,
+            event_id: event.event_id.as_ref().map(ToString::to_string),
+            event_type: event.event_type.to_string(),
+            event_time: event.event_time,
+            subject: event.subject.as_ref().map(ToString::to_string),
+            tag: event.route.tag.clone(),
+            query: event.route.query.clone(),
+            command: event.command,
+            source_ip: event.source_ip,
+            peer_ip: event.peer_ip,
+            received_at: event.received_at,
+            origin: event.origin,
+            trace_parent: event.trace_parent.clone(),
+            body: STANDARD.encode(&event.body),
+        }
+    }
+}
+
+impl TryFrom<SpilledEvent> for Spilled {
+    type Error = base64::DecodeError;
+
+    fn try_from(sent: SpilledEvent) -> Result<Self, Self::Error> {
+        let event = Event {
+            event_id: sent.event_id.as_deref().map(Id::new),
+            event_type: Id::new(&sent.event_type),
+            event_time: sent.event_time,
+            subject: sent.subject.as_deref().and_then(Subject::parse),
+            route: Route {
+                tag: sent.tag,
+                query: sent.query,
+            },
+            command: sent.command,
+            source_ip: sent.source_ip,
+            peer_ip: sent.peer_ip,
+            received_at: sent.received_at,
+            origin: sent.origin,
+            trace_parent: sent.trace_parent,
+            body: STANDARD.decode(&sent.body)?.into(),
+        };
+        Ok(Self {
+            id: sent.id,
+            event: Arc::new(event),
+            key: sent.key.map(Key),
+            moves_mark: sent.moves_mark,
+        })
+    }
+}
+
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    let limit = DefaultBodyLimit::max(MOST_BYTES);
+    Router::new().route("/spilled", post(offer).layer(limit))
+}
+
+async fn offer(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Drained>, Problem> {
+    let sent: SpilledEvents = serde_json::from_slice(&body).map_err(|error| {
+        refused(format!(
+            "the body is no JSON object with events out of a spill: {error}"
+        ))
+    })?;
+    let events = sent.events.into_iter().map(Spilled::try_from);
+    let events = events
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| refused(format!("a body is no base64: {error}")))?;
+    shared.admin.hooks.offer_spilled(events).await.map(Json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_crosses_the_wire_as_it_was() {
+        let event = Event {
+            route: Route {
+                tag: Some("a".into()),
+                query: Some("x=1".into()),
+            },
+            source_ip: Some([127, 0, 0, 1].into()),
+            trace_parent: Some("00-1".into()),
+            ..Event::sample(&b"{\"a\":\"\xff\0\"}"[..])
+        };
+        let spilled = Spilled {
+            id: 7,
+            event: Arc::new(event),
+            key: Some(Key([9; 16])),
+            moves_mark: true,
+        };
+        let sent = serde_json::to_vec(&SpilledEvent::from(&spilled)).unwrap();
+        let read: SpilledEvent = serde_json::from_slice(&sent).unwrap();
+        let back = Spilled::try_from(read).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{spilled:?}"));
+    }
+}

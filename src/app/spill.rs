@@ -1,0 +1,79 @@
+//! The spill as it is configured, and the rules in force when it is drained.
+
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+
+use super::Live;
+use crate::config::Settings;
+use crate::event::{Event, Origin};
+use crate::inbox::spill::{InForce, SpillOptions};
+use crate::inbox::sqlite::spill::SqliteSpill;
+use crate::inbox::{InboxError, UnreadableBounds, Wanted};
+use crate::words::Words;
+
+/// Opens the configured spill; none where the store has no use for one.
+///
+/// # Errors
+/// An [`crate::inbox::sqlite::OpenError`].
+pub(super) async fn open(
+    settings: &Settings,
+    in_force: &Arc<RulesInForce>,
+) -> anyhow::Result<Option<SpillOptions>> {
+    let Some(path) = settings.store.spill_file().map(ToOwned::to_owned) else {
+        return Ok(None);
+    };
+    let lock_wait = settings.store.lock_wait;
+    // Waiting for the lock and moving the log into the file take their time.
+    let opened = tokio::task::spawn_blocking(move || SqliteSpill::open(&path, lock_wait)).await?;
+    Ok(Some(SpillOptions {
+        spill: Arc::new(opened.context("cannot open the spill (store.spill)")?),
+        in_force: Arc::<RulesInForce>::clone(in_force),
+        begins_away: false,
+    }))
+}
+
+/// The sinks that want an event out of a spill.
+pub(super) fn wanted(live: &Live, event: &Event) -> Arc<[Wanted]> {
+    if event.command && event.origin == Origin::Recovered && !live.settings().recover.commands {
+        // As when it was recovered: shown, and carried out only when a person replays it.
+        return Arc::default();
+    }
+    live.rules().load().routing.wanted(&Words::new(event))
+}
+
+/// What is in force, as soon as that is known: the committer is made before it.
+#[derive(Default)]
+pub(super) struct RulesInForce(OnceLock<Arc<Live>>);
+
+impl RulesInForce {
+    /// From now on `live` says what is in force.
+    pub(super) fn follow(&self, live: &Arc<Live>) {
+        let _first = self.0.get_or_init(|| Arc::clone(live));
+    }
+}
+
+#[async_trait]
+impl InForce for RulesInForce {
+    async fn learn(&self) -> Result<(), InboxError> {
+        match self.0.get() {
+            Some(_) => Ok(()),
+            None => Err(InboxError::Away("the start is under way".to_owned())),
+        }
+    }
+
+    fn wanted(&self, event: &Event) -> Arc<[Wanted]> {
+        // Nothing is drained before something was learned.
+        self.0
+            .get()
+            .map_or_else(Arc::default, |live| wanted(live, event))
+    }
+
+    fn unreadable(&self) -> UnreadableBounds {
+        let none = UnreadableBounds { count: 0, bytes: 0 };
+        self.0
+            .get()
+            .map_or(none, |live| live.rules().load().unreadable)
+    }
+}

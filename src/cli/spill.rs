@@ -1,0 +1,248 @@
+//! `spill`: what a receiver keeps while its database is away, and what to do with a spill whose
+//! receiver is gone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::access::AccessArgs;
+use super::printer::Printer;
+use super::reader::{Reader, found};
+use super::{Exit, finish, settings};
+use crate::admin::spilled::{SpilledEvent, SpilledEvents};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::SpillUrl;
+use crate::event::{Event, Origin};
+use crate::inbox::spill::{Contents, Drained, Spill as _, Spilled, admit};
+use crate::inbox::sqlite::spill::{SqliteSpill, look};
+use crate::inbox::{Inbox, UnreadableBounds};
+use crate::routing::Routing;
+use crate::words::Words;
+
+/// Events offered at a time, and bytes of their bodies.
+const STEP: usize = 256;
+const STEP_BYTES: usize = 4 << 20;
+
+/// Which spill, and what of it.
+#[derive(Debug, Args)]
+pub struct SpillArgs {
+    #[command(flatten)]
+    access: AccessArgs,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+/// Shown below `spill --help`.
+pub const EXAMPLES: &str = "\
+While the database is away a receiver keeps pushes in a file of its own, and drains it by itself \
+when the database answers again, also after a restart. A file whose receiver does not come back \
+is drained by hand.
+
+Examples:
+  What waits in the configured spill:
+    flashduty-receiver spill list
+  What waits on a volume whose receiver is gone:
+    flashduty-receiver spill list /mnt/old/spill.db
+  Give that to the receiver that runs here:
+    flashduty-receiver spill drain /mnt/old/spill.db";
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Say how many events wait in a spill, and since when
+    List {
+        /// The file; else the configuration's store.spill
+        file: Option<PathBuf>,
+    },
+    /// Offer the events of a spill whose receiver is gone, in their order, as of when they came
+    Drain {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// Lists a spill, or drains it.
+///
+/// # Errors
+/// When it cannot be read, or somebody holds it, or the inbox takes nothing.
+pub async fn run(
+    args: SpillArgs,
+    config: Option<&Path>,
+    printer: &mut Printer,
+) -> anyhow::Result<Exit> {
+    match args.action {
+        None => list(None, config, printer),
+        Some(Action::List { file }) => list(file, config, printer),
+        Some(Action::Drain { file }) => {
+            let spill = SqliteSpill::open(existing(&file)?, Duration::ZERO)
+                .context("a receiver that runs drains its spill by itself")?;
+            let drained = match args.access.open(config).await {
+                Ok(reader) => {
+                    let done = drain(&spill, &reader, config).await;
+                    let done = done.and_then(|drained| tell(&drained, printer));
+                    finish(reader, done).await
+                }
+                Err(error) => Err(error),
+            };
+            let closed = spill.close().await;
+            let exit = drained?;
+            closed?;
+            Ok(exit)
+        }
+    }
+}
+
+/// A row of the list.
+#[derive(Serialize)]
+struct Listed<'a> {
+    file: &'a Path,
+    #[serde(flatten)]
+    contents: &'a Contents,
+}
+
+fn list(
+    file: Option<PathBuf>,
+    config: Option<&Path>,
+    printer: &mut Printer,
+) -> anyhow::Result<Exit> {
+    let file = match file {
+        Some(file) => file,
+        None => match settings::load(config)?.settings.store.spill {
+            SpillUrl::File(path) => path,
+            SpillUrl::Off => bail!("store.spill is off; name the file of a spill"),
+        },
+    };
+    let contents = &look(existing(&file)?)?;
+    let file = &*file;
+    if printer.json() {
+        printer.object(&Listed { file, contents })?;
+        return Ok(Exit::Done);
+    }
+    let time =
+        |time: Option<jiff::Timestamp>| time.map(|at| format!("{at:.3}")).unwrap_or_default();
+    let row = [
+        file.display().to_string(),
+        contents.events.to_string(),
+        contents.set_aside.to_string(),
+        contents.bytes.to_string(),
+        time(contents.oldest),
+        time(contents.newest),
+    ];
+    printer.table(
+        ["FILE", "EVENTS", "SET ASIDE", "BYTES", "OLDEST", "NEWEST"],
+        &[row],
+    )?;
+    Ok(Exit::Done)
+}
+
+/// A command makes no spill.
+fn existing(file: &Path) -> anyhow::Result<&Path> {
+    if !file.exists() {
+        bail!("there is no spill at {}", file.display());
+    }
+    Ok(file)
+}
+
+async fn drain(
+    spill: &SqliteSpill,
+    reader: &Reader,
+    config: Option<&Path>,
+) -> anyhow::Result<Drained> {
+    let direct = match reader {
+        Reader::Api(_) => None,
+        Reader::Store(inbox, routing) => Some(Direct::new(&**inbox, routing, config).await?),
+    };
+    let mut total = Drained::default();
+    loop {
+        let rows = spill.oldest(STEP, STEP_BYTES).await?;
+        let Some(last) = rows.last().map(|row| row.id) else {
+            return Ok(total);
+        };
+        let drained = match (&direct, reader) {
+            (Some(direct), _) => direct.admit(&rows).await?,
+            (None, Reader::Api(api)) => {
+                let events = rows.iter().map(SpilledEvent::from).collect();
+                let sent = SpilledEvents { events };
+                found(api.post_json("/api/v1/spilled", &sent).await?)?
+            }
+            (None, Reader::Store(..)) => bail!("the store is not open"),
+        };
+        spill.remove(last).await?;
+        total.add(&drained);
+    }
+}
+
+/// The way into a store that no receiver holds.
+struct Direct<'a> {
+    inbox: &'a dyn Inbox,
+    routing: Routing,
+    bounds: UnreadableBounds,
+    /// Whether commands are carried out that were not pushed but recovered.
+    recovered_commands: bool,
+}
+
+impl<'a> Direct<'a> {
+    async fn new(
+        inbox: &'a dyn Inbox,
+        routing: &Routing,
+        config: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let mut numbers = BTreeMap::new();
+        for name in routing.names() {
+            numbers.insert(Arc::clone(name), inbox.sink(name).await?);
+        }
+        let settings = settings::load(config)?.settings;
+        let admission = settings.admission;
+        Ok(Self {
+            inbox,
+            routing: routing.numbered(&numbers),
+            bounds: UnreadableBounds {
+                count: usize::try_from(admission.keep_unreadable).unwrap_or(usize::MAX),
+                bytes: admission.keep_unreadable_bytes,
+            },
+            recovered_commands: settings.recover.commands,
+        })
+    }
+
+    async fn admit(&self, rows: &[Spilled]) -> anyhow::Result<Drained> {
+        let wanted = |event: &Event| match event.origin {
+            Origin::Recovered if event.command && !self.recovered_commands => Arc::default(),
+            _ => self.routing.wanted(&Words::new(event)),
+        };
+        let now = SystemClock.now();
+        Ok(admit(self.inbox, rows, &wanted, (self.bounds, now)).await?)
+    }
+}
+
+fn tell(drained: &Drained, printer: &mut Printer) -> anyhow::Result<Exit> {
+    if printer.json() {
+        printer.object(drained)?;
+        return Ok(Exit::Done);
+    }
+    let rows = [
+        (
+            "accepted",
+            drained.accepted,
+            "new, and on the way to the sinks",
+        ),
+        (
+            "stale",
+            drained.stale,
+            "new, but overtaken by what came later",
+        ),
+        ("duplicate", drained.duplicate, "in the store already"),
+        (
+            "unreadable",
+            drained.unreadable,
+            "see the command unreadable",
+        ),
+    ];
+    let rows =
+        rows.map(|(what, count, means)| [what.to_owned(), count.to_string(), means.to_owned()]);
+    printer.table(["OUTCOME", "EVENTS", "MEANING"], &rows)?;
+    Ok(Exit::Done)
+}

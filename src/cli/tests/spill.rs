@@ -1,0 +1,109 @@
+//! `spill`: looking into a spill, and draining one whose receiver is gone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::store::{block_on, home, open, ran};
+use crate::cli::Exit;
+use crate::event::{Event, Id, Key};
+use crate::inbox::spill::Spill as _;
+use crate::inbox::sqlite::spill::SqliteSpill;
+use crate::inbox::{Batch, Inbox as _, Offer};
+
+fn path(home: &TempDir) -> PathBuf {
+    home.path().join("spill.db")
+}
+
+/// A spill with events `ids`, as a receiver that is gone has left it.
+fn left_behind(home: &TempDir, ids: &[&str]) -> SqliteSpill {
+    let offers = ids.iter().enumerate().map(|(place, id)| {
+        let event = Event {
+            event_id: Some(Id::new(id)),
+            received_at: format!("2026-05-04T10:00:0{place}Z").parse().unwrap(),
+            ..Event::sample("{}")
+        };
+        let mut key = [0; 16];
+        key[..id.len()].copy_from_slice(id.as_bytes());
+        Offer {
+            event: Arc::new(event),
+            key: Some(Key(key)),
+            moves_mark: true,
+            wanted: Arc::default(),
+        }
+    });
+    let batch = Batch {
+        offers: offers.collect(),
+        ..Batch::default()
+    };
+    let spill = SqliteSpill::open(&path(home), Duration::ZERO).unwrap();
+    block_on(spill.keep(Arc::new(batch))).unwrap();
+    spill
+}
+
+#[test]
+fn a_spill_whose_receiver_is_gone_is_drained_into_the_store_as_of_when_its_events_came() {
+    let home = home("");
+    block_on(open(&home).close()).unwrap();
+    block_on(left_behind(&home, &["a", "b", "a"]).close()).unwrap();
+    let file = path(&home).display().to_string();
+
+    let (result, out, _) = ran(&home, &format!("spill list {file}"));
+    assert_eq!(result.unwrap(), Exit::Done);
+    for word in [
+        "EVENTS",
+        "3",
+        "2026-05-04T10:00:00.000Z",
+        "2026-05-04T10:00:02.000Z",
+    ] {
+        assert!(out.contains(word), "{word} is missing in: {out}");
+    }
+    let (result, out, _) = ran(&home, &format!("spill drain {file} --json"));
+    assert_eq!(result.unwrap(), Exit::Done);
+    let expected = r#"{"accepted":2,"stale":0,"duplicate":1,"unreadable":0}"#;
+    assert_eq!(out.trim(), expected);
+
+    let (_, out, _) = ran(&home, "events --json");
+    let rows: Vec<&str> = out.lines().collect();
+    assert_eq!(rows.len(), 2, "{out}");
+    assert!(
+        rows[1].contains(r#""received_at":"2026-05-04T10:00:00Z""#),
+        "{out}"
+    );
+    let (_, out, _) = ran(&home, "deliveries --sink log --json");
+    assert_eq!(out.lines().count(), 2, "routed as configured: {out}");
+    let (_, out, _) = ran(&home, &format!("spill list {file} --json"));
+    assert!(out.contains(r#""events":0"#), "{out}");
+}
+
+#[test]
+fn a_spill_that_somebody_holds_is_looked_at_and_not_drained() {
+    let home = home("");
+    block_on(open(&home).close()).unwrap();
+    let spill = left_behind(&home, &["a"]);
+    let file = path(&home).display().to_string();
+    let (_, out, _) = ran(&home, &format!("spill list {file} --json"));
+    assert!(out.contains(r#""events":1"#), "{out}");
+    let (result, ..) = ran(&home, &format!("spill drain {file}"));
+    let text = format!("{:#}", result.unwrap_err());
+    assert!(text.contains("drains its spill by itself"), "{text}");
+    assert!(text.contains("is locked by"), "{text}");
+    block_on(spill.close()).unwrap();
+}
+
+#[test]
+fn a_spill_that_is_not_there_is_not_made() {
+    let home = home("spill = \"off\"\n");
+    let file = path(&home).display().to_string();
+    for action in ["list", "drain"] {
+        let (result, ..) = ran(&home, &format!("spill {action} {file}"));
+        let text = format!("{:#}", result.unwrap_err());
+        assert!(text.contains("there is no spill at"), "{text}");
+    }
+    assert!(!path(&home).exists());
+    let (result, ..) = ran(&home, "spill");
+    let text = format!("{:#}", result.unwrap_err());
+    assert!(text.contains("store.spill is off"), "{text}");
+}

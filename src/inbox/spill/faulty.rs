@@ -1,0 +1,62 @@
+//! A spill that fails when it is told to, for tests.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::*;
+
+/// Which writes fail, and how; everything else goes to the spill behind it.
+pub(crate) struct FaultySpill<S> {
+    inner: S,
+    failures: Mutex<VecDeque<Option<InboxError>>>,
+}
+
+impl<S> FaultySpill<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self {
+            inner,
+            failures: Mutex::default(),
+        }
+    }
+
+    /// The next writes end like this; `None` lets one through.
+    pub(crate) fn fail_next(&self, failures: impl IntoIterator<Item = Option<InboxError>>) {
+        self.failures.lock().unwrap().extend(failures);
+    }
+
+    fn failure(&self) -> Result<(), InboxError> {
+        match self.failures.lock().unwrap().pop_front().flatten() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Spill> Spill for FaultySpill<S> {
+    async fn keep(&self, batch: Arc<Batch>) -> Result<(), InboxError> {
+        self.failure()?;
+        self.inner.keep(batch).await
+    }
+    async fn oldest(&self, count: usize, bytes: usize) -> Result<Vec<Spilled>, InboxError> {
+        self.inner.oldest(count, bytes).await
+    }
+    async fn remove(&self, id: i64) -> Result<(), InboxError> {
+        self.failure()?;
+        self.inner.remove(id).await
+    }
+    async fn set_aside(&self, id: i64) -> Result<(), InboxError> {
+        self.failure()?;
+        self.inner.set_aside(id).await
+    }
+    async fn probe(&self) -> Result<(), InboxError> {
+        self.failure()?;
+        self.inner.probe().await
+    }
+    fn waiting(&self) -> u64 {
+        self.inner.waiting()
+    }
+    async fn close(&self) -> Result<(), InboxError> {
+        self.inner.close().await
+    }
+}

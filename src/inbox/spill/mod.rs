@@ -1,0 +1,103 @@
+//! The spill: where a replica commits what the database does not confirm in time.
+//!
+//! It holds what is needed to offer an event again, and nothing that the database decides: neither
+//! outcome nor deliveries. First in, first out; what was drained leaves it only once the database has
+//! confirmed that.
+
+mod drained;
+#[cfg(test)]
+pub(crate) mod faulty;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use self::drained::{Drained, admit};
+use super::{Batch, InboxError, Offer, UnreadableBounds, Wanted};
+use crate::event::{Event, Key};
+
+/// An event in the spill.
+#[derive(Debug, Clone)]
+pub struct Spilled {
+    /// Rises in the order of arrival.
+    pub id: i64,
+    /// The event.
+    pub event: Arc<Event>,
+    /// As in the [`Offer`] it came in.
+    pub key: Option<Key>,
+    /// As in the [`Offer`] it came in.
+    pub moves_mark: bool,
+}
+
+impl Spilled {
+    /// What is offered to the database, to be delivered to those who want it.
+    pub fn offer(&self, wanted: Arc<[Wanted]>) -> Offer {
+        Offer {
+            event: Arc::clone(&self.event),
+            key: self.key,
+            moves_mark: self.moves_mark,
+            wanted,
+        }
+    }
+}
+
+/// What a spill holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// Events that wait for the database.
+    pub events: u64,
+    /// Events that the database took neither as events nor as unreadable pushes: for a person.
+    pub set_aside: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// When the first of them arrived.
+    pub oldest: Option<Timestamp>,
+    /// When the last of them arrived.
+    pub newest: Option<Timestamp>,
+}
+
+/// A durable queue of offers beside the database. Errors mean what they mean for the inbox.
+#[async_trait]
+pub trait Spill: Send + Sync {
+    /// Appends the offers of `batch`, all or none: on `Ok`, and only then, they are on disk.
+    async fn keep(&self, batch: Arc<Batch>) -> Result<(), InboxError>;
+    /// The oldest events, at most `count`, and no further one once their bodies take `bytes`.
+    async fn oldest(&self, count: usize, bytes: usize) -> Result<Vec<Spilled>, InboxError>;
+    /// Removes everything up to and with `id`, but for what was set aside.
+    async fn remove(&self, id: i64) -> Result<(), InboxError>;
+    /// Leaves `id` where it is and lets others go past it.
+    async fn set_aside(&self, id: i64) -> Result<(), InboxError>;
+    /// Proves that a commit works, by committing next to nothing.
+    async fn probe(&self) -> Result<(), InboxError>;
+    /// How many events wait for the database. Answered from memory.
+    fn waiting(&self) -> u64;
+    /// Flushes and closes. Nothing may be called after it.
+    async fn close(&self) -> Result<(), InboxError>;
+}
+
+/// What is decided at the drain, by the rules that are in force then.
+#[async_trait]
+pub trait InForce: Send + Sync {
+    /// Learns what only the database knows, such as the numbers of sinks. Asked each time it answers
+    /// again, before anything is drained.
+    async fn learn(&self) -> Result<(), InboxError>;
+    /// The sinks that want the event.
+    fn wanted(&self, event: &Event) -> Arc<[Wanted]>;
+    /// How much is kept of what cannot be used.
+    fn unreadable(&self) -> UnreadableBounds;
+}
+
+/// A spill in use.
+#[derive(Clone)]
+pub struct SpillOptions {
+    /// Where it is.
+    pub spill: Arc<dyn Spill>,
+    /// Asked at the drain.
+    pub in_force: Arc<dyn InForce>,
+    /// The database did not answer at the start: nothing goes there until it does.
+    pub begins_away: bool,
+}

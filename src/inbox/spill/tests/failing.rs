@@ -1,0 +1,109 @@
+//! A spill that fails, none at all, and events that the database does not want.
+
+use super::*;
+
+#[tokio::test]
+async fn a_full_spill_refuses_and_takes_pushes_again_by_itself() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    database.turn(Weather::Away);
+    let full = || Some(InboxError::Full("no room".to_owned()));
+    replica.spill.fail_next([full(), full()]);
+    let refused = replica.offer(event("a").offer()).await;
+    assert!(matches!(refused, Err(Refusal::Full)), "{refused:?}");
+    assert!(matches!(replica.committer.state(), StoreState::Away(_)));
+    replica.until(|state| *state == StoreState::Spilling).await;
+    assert_eq!(
+        replica.offer(event("b").offer()).await.unwrap(),
+        Taken::Spilled
+    );
+    database.turn(Weather::Fine);
+    replica.until_working().await;
+    assert_eq!(
+        replica.ids().await,
+        ["b"],
+        "nothing was kept of the refused one"
+    );
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn a_broken_spill_acknowledges_nothing_and_ends_the_task() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    database.turn(Weather::Away);
+    let broken = InboxError::Broken("bad sector".to_owned());
+    replica.spill.fail_next([Some(broken)]);
+    let refused = replica.offer(event("a").offer()).await;
+    assert!(matches!(refused, Err(Refusal::Failed)), "{refused:?}");
+    assert!(matches!(replica.committer.state(), StoreState::Broken(_)));
+    let error = replica.task.await.unwrap().unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(InboxError::Broken(_))));
+}
+
+#[tokio::test]
+async fn without_a_spill_pushes_are_refused_until_the_database_answers() {
+    let database = database();
+    let (committer, task) = Committer::new(CommitterOptions {
+        inbox: Arc::clone(&database) as Arc<dyn Inbox>,
+        clock: Arc::new(SystemClock),
+        metrics: Metrics::new(),
+        spill: None,
+    });
+    let task = tokio::spawn(task);
+    database.turn(Weather::Away);
+    for id in ["a", "b"] {
+        let refused = committer.offer(event(id).offer()).await.unwrap();
+        assert!(matches!(refused, Err(Refusal::Away)), "{refused:?}");
+        assert!(matches!(committer.state(), StoreState::Away(_)));
+    }
+    database.turn(Weather::Fine);
+    let mut state = committer.watch();
+    let working = state.wait_for(|state| *state == StoreState::Working);
+    working.await.unwrap();
+    committer.offer(event("a").offer()).await.unwrap().unwrap();
+    committer.finish();
+    task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_the_database_refuses_at_the_drain_is_kept_as_unreadable_and_its_neighbours_arrive() {
+    let options = SqliteOptions {
+        location: Location::Memory,
+        lock_wait: Duration::ZERO,
+        max_size: 0,
+    };
+    let inbox = SqliteInbox::open(options).unwrap();
+    let database = Arc::new(FaultyInbox::new(inbox).poisoned_by("bad"));
+    let folder = folder();
+    let replica = Replica::start(&database, &folder);
+    database.turn(Weather::Away);
+    for id in ["a", "bad", "b"] {
+        replica.offer(event(id).offer()).await.unwrap();
+    }
+    database.turn(Weather::Fine);
+    replica.until_working().await;
+    assert_eq!(replica.ids().await, ["a", "b"]);
+    let kept = database.unreadables(None, 10).await.unwrap().items;
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0].reason.contains("poisoned"), "{}", kept[0].reason);
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn a_duplicate_that_differs_is_kept_when_it_is_drained() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    replica.offer(event("a").offer()).await.unwrap();
+    database.turn(Weather::Away);
+    replica
+        .offer(event("a").body("{\"other\":1}").offer())
+        .await
+        .unwrap();
+    database.turn(Weather::Fine);
+    replica.until_working().await;
+    assert_eq!(replica.ids().await, ["a"]);
+    let kept = database.unreadables(None, 10).await.unwrap().items;
+    assert_eq!(kept.len(), 1);
+    replica.end().await;
+}

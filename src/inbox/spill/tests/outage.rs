@@ -1,0 +1,157 @@
+//! The database goes away and comes back: what becomes of pushes, leases and rows.
+
+use super::*;
+
+#[tokio::test]
+async fn while_the_database_is_away_pushes_are_taken_and_come_back_as_they_came() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    replica.offer(event("a").received(1).offer()).await.unwrap();
+    database.turn(Weather::Away);
+    for (id, received) in [("b", 2), ("c", 3), ("d", 4)] {
+        let taken = replica.offer(event(id).received(received).offer()).await;
+        let taken = taken.unwrap();
+        assert_eq!((taken.outcome(), taken.seq()), (Outcome::Accepted, None));
+    }
+    assert_eq!(replica.committer.state(), StoreState::Spilling);
+    assert_eq!(replica.metrics.spilled_events.get(), 3);
+    assert_eq!(replica.ids().await, ["a"]);
+    database.turn(Weather::Fine);
+    replica.until_working().await;
+    assert_eq!(replica.metrics.spilled_events.get(), 0);
+    let stored = replica.stored().await;
+    let times: Vec<_> = stored.iter().map(|row| row.received_at).collect();
+    assert_eq!(times, [at(1), at(2), at(3), at(4)]);
+    let next = replica.offer(event("e").offer()).await.unwrap();
+    assert_eq!(next.seq(), Some(Seq(5)));
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn what_is_confirmed_too_late_is_stored_once_and_its_lease_is_not_lost() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    let mut claims = replica.register().await;
+    replica.offer(event("x").offer()).await.unwrap();
+    let (done, go) = database.hold_next();
+    let sink = replica.sinks.0.lock().unwrap()[0];
+    let answer = replica
+        .committer
+        .offer(event("a").command().to(sink).offer());
+    done.await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(answer.await.unwrap().unwrap(), Taken::Spilled);
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_millis(600), "{waited:?}");
+    drop(go);
+    replica.until_working().await;
+    assert_eq!(replica.ids().await, ["x", "a"]);
+    let lease = claims.next().await.unwrap().remove(0);
+    assert_eq!((lease.attempt, lease.interrupted), (1, false));
+    assert!(claims.more().is_none());
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn what_was_committed_although_the_answer_got_lost_is_stored_once() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    database.turn(Weather::Deaf);
+    let nameless = Offer {
+        key: None,
+        ..event("b").alone().offer()
+    };
+    for offer in [event("a").offer(), nameless.clone(), nameless] {
+        assert_eq!(replica.offer(offer).await.unwrap(), Taken::Spilled);
+    }
+    database.turn(Weather::Fine);
+    replica.until_working().await;
+    assert_eq!(
+        replica.ids().await,
+        ["a", "b", "b"],
+        "two pushes without a key"
+    );
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn leases_that_could_not_be_settled_are_settled_when_the_database_is_back() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    let mut claims = replica.register().await;
+    let sink = replica.sinks.0.lock().unwrap()[0];
+    replica.offer(event("a").to(sink).offer()).await.unwrap();
+    let lease = claims.next().await.unwrap().remove(0);
+    database.turn(Weather::Away);
+    claims
+        .desk()
+        .settle(vec![lease.settle(Settlement::Delivered)]);
+    replica.until(|state| *state == StoreState::Spilling).await;
+    assert_eq!(
+        replica.offer(event("b").offer()).await.unwrap(),
+        Taken::Spilled
+    );
+    database.turn(Weather::Fine);
+    let lease = claims.next().await.unwrap().remove(0);
+    assert_eq!(
+        (lease.seq, lease.attempt),
+        (Seq(2), 1),
+        "routed at the drain"
+    );
+    claims
+        .desk()
+        .settle(vec![lease.settle(Settlement::Delivered)]);
+    replica.until_working().await;
+    let counted = Arc::clone(&database);
+    replica.end().await;
+    assert_eq!(counted.counts().await.unwrap().sinks[0].pending, 0);
+}
+
+#[tokio::test]
+async fn the_next_start_drains_what_is_left_before_anything_new() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    database.turn(Weather::Away);
+    for id in ["a", "b"] {
+        replica.offer(event(id).offer()).await.unwrap();
+    }
+    replica.end().await;
+    let next = Replica::start(&database, &folder);
+    assert_eq!(
+        next.offer(event("c").offer()).await.unwrap(),
+        Taken::Spilled
+    );
+    database.turn(Weather::Fine);
+    next.until_working().await;
+    assert_eq!(next.ids().await, ["a", "b", "c"]);
+    next.end().await;
+    assert_eq!(file(&folder).waiting(), 0);
+}
+
+#[tokio::test]
+async fn at_the_end_a_spill_is_drained_as_long_as_there_is_time() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    database.turn(Weather::Away);
+    replica.offer(event("a").offer()).await.unwrap();
+    // The database comes back after the end began.
+    replica
+        .committer
+        .finish_by(Instant::now() + Duration::from_secs(20));
+    tokio::task::yield_now().await;
+    database.turn(Weather::Fine);
+    replica.task.await.unwrap().unwrap();
+    assert_eq!(database.counts().await.unwrap().events, 1);
+    assert_eq!(file(&folder).waiting(), 0);
+}
+
+#[tokio::test]
+async fn an_event_that_was_routed_before_the_sinks_were_known_is_routed_again() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    let mut claims = replica.register().await;
+    let offer = event("a").to(SinkId::UNKNOWN).offer();
+    replica.offer(offer).await.unwrap();
+    assert_eq!(claims.next().await.unwrap().len(), 1);
+    replica.end().await;
+}

@@ -1,0 +1,269 @@
+//! The spill's file: one table, one thread, one process.
+//!
+//! It passes the same start gate as the inbox and is written with the same care: one sync for all
+//! who wait, a lock beside it, and room set aside for its log, without which nothing could be
+//! removed. Nobody reads beside the writer, so a checkpoint always finishes.
+
+mod look;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use rusqlite::wal::CheckpointMode;
+use tokio::sync::oneshot;
+
+pub use self::look::look;
+use super::open::{self, Layout};
+use super::place::StoreLock;
+use super::{Location, OpenError, SqliteOptions, error, place, room, verbs};
+use crate::inbox::spill::{Spill, Spilled};
+use crate::inbox::{Batch, InboxError};
+
+/// The letters `FDRs`.
+const LAYOUT: Layout = Layout {
+    key: "store.spill",
+    application_id: 0x4644_5273,
+    migrations: &[include_str!("0001_spill.sql")],
+};
+/// Pages of the log above which it moves into the file.
+const LOG_PAGES: u64 = 2048;
+/// Pages of an empty file above which the rest of it is given back.
+const WORTH_GIVING_BACK: u64 = 4096;
+
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+
+/// The spill's file. Cheap to share; closed once.
+pub struct SqliteSpill {
+    jobs: Mutex<Option<Sender<Job>>>,
+    waiting: Arc<AtomicU64>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    lock: Mutex<Option<StoreLock>>,
+}
+
+impl SqliteSpill {
+    /// Passes the start gate. Blocks, at most for `lock_wait` and the time the log takes to move
+    /// into the file.
+    ///
+    /// # Errors
+    /// As those of [`super::SqliteInbox::open`].
+    pub fn open(path: &Path, lock_wait: Duration) -> Result<Self, OpenError> {
+        let opened = open::open_file(path, lock_wait, &LAYOUT)?;
+        let waiting = Arc::<AtomicU64>::default();
+        let mut writer = Writer {
+            connection: opened.writer,
+            options: SqliteOptions {
+                location: Location::File(path.to_owned()),
+                lock_wait,
+                max_size: 0,
+            },
+            waiting: Arc::clone(&waiting),
+            pages: Arc::default(),
+            broken: None,
+        };
+        let begun = writer.begin();
+        begun.map_err(|error| open::broken(path, &error))?;
+        let (jobs, receive) = channel::<Job>();
+        let thread = std::thread::Builder::new()
+            .name("spill-write".to_owned())
+            .spawn(move || writer.run(&receive))
+            .map_err(|error| place::io_failed(path, &error))?;
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+            waiting,
+            threads: Mutex::new(vec![thread]),
+            lock: Mutex::new(opened.lock),
+        })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, InboxError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            // Whoever asked may have gone; the work was done all the same.
+            let _heard = answer.send(writer.attempt(work));
+        });
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .ok_or(InboxError::Closed)?
+            .send(job)
+            .map_err(|_| InboxError::Closed)?;
+        answered.await.map_err(|_| InboxError::Closed)?
+    }
+}
+
+#[async_trait]
+impl Spill for SqliteSpill {
+    async fn keep(&self, batch: Arc<Batch>) -> Result<(), InboxError> {
+        self.write(move |writer| {
+            room::ensure(&writer.connection, &writer.options, &batch.offers)?;
+            rows::keep(&mut writer.connection, &batch.offers)?;
+            let kept = batch.offers.len() as u64;
+            writer.waiting.fetch_add(kept, Ordering::AcqRel);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn oldest(&self, count: usize, bytes: usize) -> Result<Vec<Spilled>, InboxError> {
+        self.write(move |writer| rows::oldest(&writer.connection, count, bytes))
+            .await
+    }
+
+    async fn remove(&self, id: i64) -> Result<(), InboxError> {
+        self.write(move |writer| {
+            let gone = rows::remove(&writer.connection, id)?;
+            writer.waiting.fetch_sub(gone, Ordering::AcqRel);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_aside(&self, id: i64) -> Result<(), InboxError> {
+        self.write(move |writer| {
+            let aside = rows::set_aside(&writer.connection, id)?;
+            writer.waiting.fetch_sub(aside, Ordering::AcqRel);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        self.write(|writer| {
+            room::ensure(&writer.connection, &writer.options, &[])?;
+            rows::probe(&writer.connection)
+        })
+        .await
+    }
+
+    fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    async fn close(&self) -> Result<(), InboxError> {
+        let flushed = self.write(Writer::finish).await;
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let joined = verbs::join_all(&self.threads).await;
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        joined.and(flushed)
+    }
+}
+
+/// The one connection, and what goes with it.
+struct Writer {
+    connection: Connection,
+    options: SqliteOptions,
+    waiting: Arc<AtomicU64>,
+    /// Pages of the log in use, after the last commit.
+    pages: Arc<AtomicU64>,
+    /// A sync that works after one that did not says nothing about what the first one was to sync.
+    broken: Option<String>,
+}
+
+impl Writer {
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        let told = Arc::clone(&self.pages);
+        self.connection
+            .wal_hook(Some(move |_wal: &mut rusqlite::hooks::Wal, pages: i32| {
+                told.store(u64::try_from(pages).unwrap_or_default(), Ordering::Relaxed);
+                Ok(())
+            }))?;
+        let waiting = rows::waiting(&self.connection)?;
+        self.waiting.store(waiting, Ordering::Release);
+        Ok(())
+    }
+
+    fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            job(&mut self);
+            self.tend_log();
+        }
+    }
+
+    fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> Result<T, InboxError> {
+        if let Some(what) = &self.broken {
+            return Err(InboxError::Broken(what.clone()));
+        }
+        work(self).map_err(|error| self.note(&error))
+    }
+
+    fn note(&mut self, error: &rusqlite::Error) -> InboxError {
+        let folder = self.path().map(open::folder_of);
+        let error = match error::sort(error, folder) {
+            InboxError::Broken(what) => InboxError::Broken(format!("the spill: {what}")),
+            other => other,
+        };
+        if let InboxError::Broken(what) = &error {
+            self.broken = Some(what.clone());
+        }
+        error
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match &self.options.location {
+            Location::File(path) => Some(path),
+            Location::Memory => None,
+        }
+    }
+
+    /// After the answer: a failure here shows in the next one.
+    fn tend_log(&mut self) {
+        if self.broken.is_some() {
+            return;
+        }
+        let empty = self.waiting.load(Ordering::Acquire) == 0;
+        let pages = self.pages.load(Ordering::Relaxed);
+        let tended = match pages {
+            1.. if empty => self.give_back(pages),
+            pages if pages > LOG_PAGES => self.checkpoint(CheckpointMode::PASSIVE),
+            _ => Ok(()),
+        };
+        match tended.map_err(|error| self.note(&error)) {
+            Ok(()) | Err(InboxError::Broken(_)) => {}
+            Err(error) => tracing::warn!("cannot move the spill's log into its file: {error}"),
+        }
+    }
+
+    /// A file that was long and is empty now becomes short again.
+    fn give_back(&self, pages: u64) -> rusqlite::Result<()> {
+        if rows::pages(&self.connection)?.max(pages) <= WORTH_GIVING_BACK {
+            return Ok(());
+        }
+        rows::shrink(&self.connection)?;
+        self.checkpoint(CheckpointMode::TRUNCATE)
+    }
+
+    fn checkpoint(&self, mode: CheckpointMode) -> rusqlite::Result<()> {
+        self.connection
+            .wal_checkpoint_v2(Some(rusqlite::MAIN_DB), mode)?;
+        // The next commit begins the log anew and says how long it is.
+        self.pages.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The last work: closing a connection moves the log, too, and keeps failures to itself.
+    fn finish(&mut self) -> rusqlite::Result<()> {
+        self.checkpoint(CheckpointMode::TRUNCATE)
+    }
+}
