@@ -14,7 +14,8 @@ TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:pro
               mkfs.ext4:e2fsprogs xfs_io:xfsprogs eatmydata:eatmydata \
               setpriv:util-linux python3:python3 yaml.py:python3-yaml \
               nginx:nginx-light haproxy:haproxy systemd-analyze:systemd \
-              redis-server:redis-server nats-server:nats-server openssl:openssl
+              redis-server:redis-server nats-server:nats-server openssl:openssl \
+              postgres:postgresql pgbouncer:pgbouncer
 # What the image's binary has beside the default ones: the sinks for brokers.
 FEATURES := nats,redis,kafka
 
@@ -38,16 +39,18 @@ test: brokers ## every check there is, with small counts; what CI runs
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --all-features --locked
 
 .PHONY: soak
-soak: compiler ## the end-to-end tests with full counts, one by one, and their table; half an hour or so
+soak: compiler ## the end-to-end tests with full counts, one by one, and their table; an hour or so
 	@scripts/install.sh $(TEST_TOOLS)
 	@mkdir -p target
-	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it --test quiet -- --test-threads=1 --nocapture \
+	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it --test quiet --test replicas \
+		-- --test-threads=1 --nocapture \
 		2>&1 | tee target/soak.log || failed=1; \
 	echo; grep -o 'soak |.*' target/soak.log | sort -t '|' -k 2n; exit $${failed:-0}
 
 .PHONY: bench
 bench: compiler ## measure the receiver beside the limits of this machine
-	cargo bench --locked --bench throughput --bench delivery
+	@scripts/install.sh postgres:postgresql
+	cargo bench --locked --bench throughput --bench delivery --bench postgres
 
 .PHONY: image-check
 image-check: brokers ## carry out the Dockerfile without a container engine, and try the result; needs root

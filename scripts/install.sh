@@ -6,6 +6,8 @@
 # Debian starts the service of a package when it installs it, and again at each boot. Nobody who runs
 # tests wants a web server on port 80 for it: services are neither started nor left enabled. What
 # was installed before is left as it is.
+#
+# Of PostgreSQL only the programs are wanted: no cluster is made, and none is started.
 set -euo pipefail
 
 say() { printf '%s\n' "install: $*" >&2; }
@@ -32,14 +34,32 @@ is_there() {
     case $1 in
         libc.h) printf '#include <stdio.h>\n' | cc -E - >/dev/null 2>&1 ;;
         *.py) python3 -c "import ${1%.py}" 2>/dev/null ;;
+        postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ;;
         *) PATH=$PATH:/usr/sbin:/sbin type -P "$1" >/dev/null ;;
     esac
+}
+
+install() {
+    case " $* " in
+        *" postgresql "*) install_without_cluster "$@" ;;
+        *) apt_install "$@" ;;
+    esac
+}
+
+# The package makes a cluster and starts it, unless it is told not to while it is installed.
+install_without_cluster() {
+    local word=/etc/postgresql-common/createcluster.d/zz-none.conf done=0
+    apt_install postgresql-common || return
+    printf 'create_main_cluster = false\n' | as_root tee "$word" >/dev/null
+    apt_install "$@" || done=$?
+    as_root rm -f "$word"
+    return "$done"
 }
 
 # Nothing is started by the packages' scripts: with SYSTEMD_OFFLINE systemctl leaves the system
 # manager alone, and in runlevel 1 no init script is to be run. A policy-rc.d would do the same, but
 # would go on doing it for everybody if this process were killed.
-install() {
+apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 RUNLEVEL=1 PREVLEVEL=N \
         apt-get install -qq --yes --no-install-recommends "$@" >/dev/null
 }
@@ -48,7 +68,7 @@ install() {
 service_of() {
     case $1 in
         nginx-light) echo nginx ;;
-        haproxy | redis-server | nats-server) echo "$1" ;;
+        haproxy | redis-server | nats-server | pgbouncer) echo "$1" ;;
     esac
 }
 

@@ -1,5 +1,6 @@
 //! The generator: the binary's own `push`, pinned, and its report.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -47,6 +48,19 @@ impl Load {
                 "--duration".into(),
                 format!("{seconds}s"),
             ],
+            connections: 64,
+        }
+    }
+
+    /// So many pushes of the body in `file`, each an event of its own, or of the sample.
+    pub(crate) fn count(pushes: u32, file: Option<&Path>) -> Self {
+        let mut arguments = vec!["--count".into(), pushes.to_string()];
+        if let Some(file) = file {
+            let file = file.to_str().unwrap().to_owned();
+            arguments.extend(["--fresh".to_owned(), "--file".to_owned(), file]);
+        }
+        Self {
+            arguments,
             connections: 64,
         }
     }

@@ -16,8 +16,10 @@
 mod baseline;
 #[path = "../setup/mod.rs"]
 mod setup;
+#[expect(dead_code, reason = "serves the bench of PostgreSQL as well")]
 mod load;
 mod million;
+#[expect(dead_code, reason = "serves the bench of PostgreSQL as well")]
 mod server;
 mod stored;
 

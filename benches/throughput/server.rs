@@ -43,6 +43,11 @@ pub(crate) struct Server {
 impl Server {
     /// In `folder`, or in a fresh one below the target folder, which is on a real disk.
     pub(crate) fn start(kind: Kind, folder: Option<&Path>) -> Self {
+        Self::start_with(kind, folder, "")
+    }
+
+    /// The same with further settings of the receiver.
+    pub(crate) fn start_with(kind: Kind, folder: Option<&Path>, settings: &str) -> Self {
         let temporary = folder
             .is_none()
             .then(|| tempfile::tempdir_in(scratch()).unwrap());
@@ -56,7 +61,7 @@ impl Server {
             Kind::Receiver => {
                 let config = format!(
                     "server.listen = \"{address}\"\nadmin.listen = \"{admin}\"\n\
-                     source.allow = [\"127.0.0.1\"]\n"
+                     source.allow = [\"127.0.0.1\"]\n{settings}\n"
                 );
                 std::fs::write(folder.join("config.toml"), config).unwrap();
                 command
@@ -111,6 +116,17 @@ impl Server {
         let fields: Vec<&str> = behind_name.split_whitespace().collect();
         let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
         ticks / 100.0
+    }
+
+    /// A figure of the receiver's metrics; zero where it has none of that name.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let metrics = self
+            .admin
+            .map_or_else(String::new, |admin| get(admin, "/metrics"));
+        let mut lines = metrics.lines();
+        lines
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+            .unwrap_or_default()
     }
 
     /// Size of the store's log and its longest stall, as the receiver's status has them.

@@ -13,6 +13,7 @@ mod recovery;
 mod sinks;
 mod spill;
 mod stop;
+mod store;
 mod unreadable;
 mod wiring;
 
@@ -26,12 +27,13 @@ use self::health::ServiceHealth;
 pub use self::live::Live;
 use self::plans::Parts;
 use self::sinks::Sinks;
+use self::store::Store;
+pub use self::store::StoreOptions;
 pub use self::wiring::routing;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
-use crate::config::{ConfigSource, Loaded, StoreUrl};
+use crate::config::{ConfigSource, Loaded};
 use crate::dispatch::{Janitor, JanitorOptions};
-use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
 use crate::inbox::{Committer, CommitterOptions, Inbox, Keeper};
 use crate::intake::{self, Intake, Refusals};
 use crate::lifecycle::{Farewell, Lifecycle};
@@ -73,7 +75,7 @@ pub struct Surroundings {
 pub struct App {
     public: Listener,
     admin: Listener,
-    inbox: Arc<SqliteInbox>,
+    store: Store,
     live: Arc<Live>,
     committer: Committer,
     committing: std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>,
@@ -89,7 +91,8 @@ impl App {
     ///
     /// # Errors
     /// A [`crate::config::ConfigError`] with file and line where the configuration is to blame, an
-    /// [`crate::inbox::sqlite::OpenError`] for the store.
+    /// [`crate::inbox::sqlite::OpenError`] or [`crate::inbox::postgres::PostgresOpenError`] for the
+    /// store.
     pub async fn build(loaded: Loaded, surroundings: Surroundings) -> anyhow::Result<Self> {
         let Surroundings {
             source,
@@ -110,16 +113,16 @@ impl App {
         let public = bind(&loaded, (key, listen), sockets.public)?;
         let (listen, key) = (settings.admin.listen, "admin.listen");
         let admin = bind(&loaded, (key, listen), sockets.admin)?;
-        let inbox = Arc::new(open_store(&loaded).await?);
+        let store = Store::open(&loaded).await?;
         let in_force = Arc::<spill::RulesInForce>::default();
         let (committer, committing) = Committer::new(CommitterOptions {
-            inbox: Arc::clone(&inbox) as Arc<dyn Inbox>,
+            inbox: store.inbox(),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             spill: spill::open(settings, &in_force).await?,
         });
         let sinks = Sinks::new(
-            Arc::clone(&inbox) as Arc<dyn Inbox>,
+            store.inbox(),
             committer.clone(),
             Parts {
                 stdout: stdout.clone(),
@@ -133,7 +136,7 @@ impl App {
         Ok(Self {
             public,
             admin,
-            inbox,
+            store,
             live,
             committer,
             committing: Box::pin(committing),
@@ -169,7 +172,7 @@ impl App {
         let running = Running {
             health,
             live: self.live,
-            inbox: self.inbox,
+            store: self.store,
             committer: self.committer,
             metrics: self.metrics,
             clock: self.clock,
@@ -201,7 +204,7 @@ impl App {
 struct Running {
     health: Arc<ServiceHealth>,
     live: Arc<Live>,
-    inbox: Arc<SqliteInbox>,
+    store: Store,
     committer: Committer,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
@@ -212,7 +215,7 @@ struct Running {
 
 impl Running {
     fn inbox(&self) -> Arc<dyn Inbox> {
-        Arc::clone(&self.inbox) as Arc<dyn Inbox>
+        self.store.inbox()
     }
 
     fn serve_public(&self, listener: Listener) {
@@ -302,20 +305,28 @@ impl Running {
                 min_free: store.min_free_disk,
             },
             neglected: self.live.neglected(),
-            unclean: self.inbox.was_unclean(),
+            unclean: self.store.was_unclean(),
             warnings: self.health.warnings(),
         };
         let run = janitor.run(self.lifecycle.clone());
         self.lifecycle.spawn_vital("the janitor", run);
-        let (inbox, committer) = (Arc::clone(&self.inbox), self.committer.clone());
+        let (opened, committer) = (self.store.clone(), self.committer.clone());
         let lifecycle = self.lifecycle.clone();
         let _distrusting = self.lifecycle.spawn(async move {
             tokio::select! {
-                what = inbox.broken() => {
+                what = opened.broken() => {
                     committer.distrust(what);
                     lifecycle.drain();
                 }
                 () = lifecycle.closing() => {}
+            }
+        });
+        let (shared, committer) = (self.store.clone(), self.committer.clone());
+        let lifecycle = self.lifecycle.clone();
+        let _sharing = self.lifecycle.spawn(async move {
+            tokio::select! {
+                () = shared.share(&committer) => {}
+                () = lifecycle.draining() => {}
             }
         });
         let watching = Arc::clone(&self.live).watch(self.lifecycle.clone());
@@ -335,24 +346,4 @@ fn bind(
         return Ok(listener);
     }
     Ok(Listener::bind(address).map_err(|error| loaded.problem(key, error.to_string()))?)
-}
-
-async fn open_store(loaded: &Loaded) -> anyhow::Result<SqliteInbox> {
-    let options = store_options(&loaded.settings);
-    // Waiting for the lock and moving the log into the file take their time.
-    let opened = tokio::task::spawn_blocking(move || SqliteInbox::open(options)).await?;
-    Ok(opened?)
-}
-
-/// How the configured store is opened.
-pub fn store_options(settings: &crate::config::Settings) -> SqliteOptions {
-    let location = match &settings.store.url {
-        StoreUrl::File(path) => Location::File(path.clone()),
-        StoreUrl::Memory => Location::Memory,
-    };
-    SqliteOptions {
-        location,
-        lock_wait: settings.store.lock_wait,
-        max_size: settings.store.max_size,
-    }
 }

@@ -12,13 +12,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Running, Signal, wiring};
-use crate::inbox::{Inbox as _, InboxError, StoreState};
+use crate::inbox::{InboxError, StoreState};
 use crate::lifecycle::Farewell;
 
 /// After a broken store nothing is waited for longer than this.
@@ -99,7 +98,7 @@ impl Running {
         tracing::info!("putting the sinks down: still ready, and taking pushes");
         let preparing = async {
             self.live.put_sinks_down(LAST_ATTEMPTS).await;
-            self.inbox.flush().await;
+            self.store.flush().await;
         };
         tokio::select! {
             () = preparing => {}
@@ -133,7 +132,7 @@ impl Running {
             // Left as by a crash: the next start moves the log into the file before it writes.
             return Err(InboxError::Broken(what).into());
         }
-        self.inbox.close().await.context("cannot close the store")?;
+        self.store.close().await?;
         anyhow::ensure!(
             !self.lifecycle.has_crashed(),
             "a vital task ended early; see the log"

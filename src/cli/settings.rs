@@ -9,6 +9,7 @@ use crate::app;
 use crate::config::{self, ConfigSource, Loaded, Settings};
 use crate::envelope::EnvelopeRules;
 use crate::inbox::Inbox;
+use crate::inbox::postgres::PostgresInbox;
 use crate::inbox::sqlite::{Location, SqliteInbox};
 use crate::source::SourceRules;
 
@@ -39,7 +40,13 @@ pub fn rules(loaded: &Loaded) -> anyhow::Result<(SourceRules, EnvelopeRules)> {
 /// # Errors
 /// When somebody holds it, or there is none.
 pub async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Inbox>> {
-    let mut options = app::store_options(settings);
+    let mut options = match app::StoreOptions::new(settings)? {
+        app::StoreOptions::Sqlite(options) => options,
+        // Several may use a database at once; nobody holds it.
+        app::StoreOptions::Postgres(options) => {
+            return Ok(Arc::new(PostgresInbox::open(*options).await?));
+        }
+    };
     options.lock_wait = std::time::Duration::ZERO;
     match &options.location {
         Location::File(path) if path.exists() => {}

@@ -59,7 +59,7 @@ pub use sink::{
     RobotName, Sink,
 };
 pub use source::{ProxyProtocol, Source};
-pub use store::{SpillUrl, Store, StoreUrl};
+pub use store::{Password, SpillUrl, Store, StoreUrl};
 
 /// The whole configuration of flashduty-receiver.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

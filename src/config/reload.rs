@@ -1,6 +1,6 @@
 //! What a running receiver takes over from a changed configuration, and what has to wait.
 
-use super::Settings;
+use super::{Settings, Store};
 
 /// Settings to go on with.
 #[derive(Debug, Clone)]
@@ -46,37 +46,45 @@ pub fn merge_reload(running: &Settings, mut new: Settings) -> Reload {
         &mut source.proxy_protocol,
         &mut kept,
     );
-    let old = &running.store;
-    keep("store.url", &old.url, &mut store.url, &mut kept);
-    keep("store.spill", &old.spill, &mut store.spill, &mut kept);
+    keep_store(&running.store, store, &mut kept);
+    Reload {
+        settings: new,
+        kept,
+    }
+}
+
+/// All of the store needs a restart.
+fn keep_store(old: &Store, store: &mut Store, kept: &mut Vec<&'static str>) {
+    keep("store.url", &old.url, &mut store.url, kept);
+    keep("store.password", &old.password, &mut store.password, kept);
+    keep("store.ca_file", &old.ca_file, &mut store.ca_file, kept);
+    keep("store.pool", &old.pool, &mut store.pool, kept);
+    keep(
+        "store.pgbouncer",
+        &old.pgbouncer,
+        &mut store.pgbouncer,
+        kept,
+    );
+    keep("store.spill", &old.spill, &mut store.spill, kept);
     keep(
         "store.retention",
         &old.retention,
         &mut store.retention,
-        &mut kept,
+        kept,
     );
-    keep(
-        "store.max_size",
-        &old.max_size,
-        &mut store.max_size,
-        &mut kept,
-    );
+    keep("store.max_size", &old.max_size, &mut store.max_size, kept);
     keep(
         "store.min_free_disk",
         &old.min_free_disk,
         &mut store.min_free_disk,
-        &mut kept,
+        kept,
     );
     keep(
         "store.lock_wait",
         &old.lock_wait,
         &mut store.lock_wait,
-        &mut kept,
-    );
-    Reload {
-        settings: new,
         kept,
-    }
+    );
 }
 
 fn keep<T: Clone + PartialEq>(

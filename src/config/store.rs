@@ -5,17 +5,36 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::{duration, size, text};
+use super::{duration, secret, size, text};
+use crate::inbox::postgres::Target;
 
 /// The inbox's place and bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Store {
     /// Where the store is.
-    #[schemars(with = "String", extend("x-allowed" = "\"sqlite:PATH\", relative to the working directory or, as in \"sqlite:///data/inbox.db\", absolute; or \"sqlite::memory:\""))]
+    #[schemars(with = "String", extend("x-allowed" = "\"sqlite:PATH\", relative to the working directory or, as in \"sqlite:///data/inbox.db\", absolute; \"sqlite::memory:\"; or \"postgres://USER@HOST/DATABASE\""))]
     pub url: StoreUrl,
+    /// The database role's password, where the URL has none.
+    #[serde(
+        serialize_with = "Password::serialize",
+        deserialize_with = "Password::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "secret::Text")]
+    pub password: Option<Password>,
+    /// Certificates that a database is verified by, instead of the system's.
+    #[serde(deserialize_with = "path", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("x-allowed" = "the path of a file with certificates in PEM, or \"\" for the system's"))]
+    pub ca_file: Option<PathBuf>,
+    /// Connections to a database at most.
+    #[schemars(range(min = 2, max = 64))]
+    pub pool: usize,
+    /// Whether a pooler gives every transaction another connection.
+    pub pgbouncer: bool,
     /// Where pushes go while a database is away.
     #[schemars(with = "String", extend("x-allowed" = "\"sqlite:PATH\", relative to the working directory or, as in \"sqlite:///data/spill.db\", absolute; or \"off\""))]
     pub spill: SpillUrl,
@@ -41,6 +60,10 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             url: StoreUrl::File("data/inbox.db".into()),
+            password: None,
+            ca_file: None,
+            pool: 8,
+            pgbouncer: false,
             spill: SpillUrl::File("data/spill.db".into()),
             retention: Duration::from_secs(7 * 24 * 60 * 60),
             max_size: 0,
@@ -51,6 +74,19 @@ impl Default for Store {
 }
 
 impl Store {
+    /// The certificates in `ca_file`.
+    ///
+    /// # Errors
+    /// When it cannot be read, with its path.
+    pub fn authorities(&self) -> Result<Option<String>, String> {
+        let Some(path) = &self.ca_file else {
+            return Ok(None);
+        };
+        let read = std::fs::read_to_string(path);
+        read.map(Some)
+            .map_err(|error| format!("leads to {}, which cannot be read: {error}", path.display()))
+    }
+
     /// The file of the spill; none where the store is a file itself, which is never away.
     pub fn spill_file(&self) -> Option<&Path> {
         let is_file = matches!(self.url, StoreUrl::File(_) | StoreUrl::Memory);
@@ -61,6 +97,40 @@ impl Store {
     }
 }
 
+/// A secret that can be compared with the one that is in force.
+#[derive(Debug, Clone)]
+pub struct Password(SecretString);
+
+impl Password {
+    /// The secret.
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
+
+    fn serialize<S: Serializer>(password: &Option<Self>, serializer: S) -> Result<S::Ok, S::Error> {
+        let secret = password.as_ref().map(|password| password.0.clone());
+        secret::serialize(&secret, serializer)
+    }
+
+    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        Ok(secret::deserialize(deserializer)?.map(Self))
+    }
+}
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for Password {}
+
+/// Reads a path; an empty one is none.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = text::read_string(deserializer)?;
+    Ok((!path.is_empty()).then(|| path.into()))
+}
+
 /// Where the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
@@ -68,10 +138,12 @@ pub enum StoreUrl {
     File(PathBuf),
     /// Nothing survives the process.
     Memory,
+    /// A PostgreSQL database.
+    Postgres(Box<Target>),
 }
 
 impl StoreUrl {
-    /// Reads `sqlite:PATH`, `sqlite://PATH` and `sqlite::memory:`.
+    /// Reads `sqlite:PATH`, `sqlite://PATH`, `sqlite::memory:` and `postgres://…`.
     fn parse(text: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err("is no store's URL".to_owned());
@@ -79,9 +151,7 @@ impl StoreUrl {
         match scheme {
             "sqlite" => {}
             "postgres" | "postgresql" => {
-                return Err(
-                    "names a PostgreSQL database, but this build stores in SQLite only".to_owned(),
-                );
+                return text.parse().map(Box::new).map(Self::Postgres);
             }
             _ => return Err(format!("names an unknown kind of store, {scheme:?}")),
         }
@@ -114,6 +184,7 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::File(path) => write_file(path, f),
             Self::Memory => f.write_str("sqlite::memory:"),
+            Self::Postgres(target) => target.fmt(f),
         }
     }
 }

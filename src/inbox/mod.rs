@@ -14,6 +14,7 @@ mod conformance;
 pub(crate) mod faulty;
 mod keeper;
 mod lease;
+pub mod postgres;
 mod prune;
 pub mod query;
 mod recovery;

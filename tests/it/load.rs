@@ -30,6 +30,9 @@ pub(crate) struct Plan {
     pub(crate) connections: u32,
     /// About how many bytes a body has.
     pub(crate) length: usize,
+    /// The events are about so many subjects in turn; zero: each about its own. A multiple of the
+    /// connections, so that the events of one subject come one after the other.
+    pub(crate) subjects: u32,
 }
 
 impl Plan {
@@ -43,6 +46,7 @@ impl Plan {
             rate,
             connections: 4,
             length: LENGTH,
+            subjects: 0,
         }
     }
 }
@@ -109,10 +113,14 @@ pub(crate) fn body(id: &str) -> Vec<u8> {
 
 /// The same of about `length` bytes.
 pub(crate) fn body_of(id: &str, length: usize) -> Vec<u8> {
+    body_about(id, id, length)
+}
+
+fn body_about(id: &str, incident: &str, length: usize) -> Vec<u8> {
     let filler = "all disks of the storage tier are filling up; ";
     let filler = filler.repeat(length.saturating_sub(200) / filler.len());
     format!(
-        r#"{{"event_id":"{id}","event_type":"i_new","event_time":1700000000000,"incident":{{"incident_id":"{id}","title":"disk almost full","description":"{filler}"}}}}"#
+        r#"{{"event_id":"{id}","event_type":"i_new","event_time":1700000000000,"incident":{{"incident_id":"{incident}","title":"disk almost full","description":"{filler}"}}}}"#
     )
     .into_bytes()
 }
@@ -168,7 +176,12 @@ fn run(plan: &Plan, number: u32, begun: Instant, end: &AtomicU64) -> Tally {
             break;
         }
         let id = format!("{}-{turn}", plan.prefix);
-        match push(&mut client, plan, &body_of(&id, plan.length)) {
+        let incident = match plan.subjects {
+            0 => id.clone(),
+            subjects => format!("{}-of-{}", plan.prefix, turn % subjects),
+        };
+        let body = body_about(&id, &incident, plan.length);
+        match push(&mut client, plan, &body) {
             Ok(()) => tally.acknowledged.push(Acknowledged {
                 id,
                 due,

@@ -13,11 +13,15 @@
 )]
 
 mod balancer;
+#[path = "../../src/inbox/postgres/tests/server.rs"]
+mod database;
+mod dice;
 mod fake;
 mod http;
 mod launcher;
 mod lines;
 mod load;
+mod proxy;
 mod receiver;
 mod sender;
 mod strace;
@@ -25,6 +29,7 @@ mod volume;
 
 mod admission;
 mod broken;
+mod compose;
 mod crash;
 mod delivery;
 mod dependencies;
@@ -40,6 +45,7 @@ mod held;
 mod hostile;
 mod killed;
 mod manifests;
+mod pair;
 mod power;
 mod promises;
 mod proxies;
@@ -50,6 +56,7 @@ mod reload;
 mod replay;
 mod restart;
 mod room;
+mod shared;
 mod smoke;
 mod spill;
 mod strangers;

@@ -2,9 +2,8 @@
 //! behind them, under load.
 
 use std::collections::{BTreeSet, HashSet};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,126 +11,20 @@ use crate::delivery::wait_until_settled;
 use crate::launcher::Launcher;
 use crate::lines::Lines;
 use crate::load::{Load, Plan};
+use crate::proxy::{Proxy, free_address};
 use crate::receiver::{BASE, PATIENCE, Receiver, base_with, command, count, soak_line};
 use crate::recover::{stored, wait_for_all};
 use crate::sender::Sender;
-use crate::tidy::read;
 
 /// A disk that stands still for a second is not what is tried here, and a shared one does at times.
 const PATIENT: &str = "ack_deadline = \"1500ms\"";
 
-/// A proxy that runs. Ended when dropped.
-struct Proxy {
-    child: Child,
-    address: SocketAddr,
-}
-
-/// The shipped file at `path` with other addresses, and without TLS: each pair is a line's beginning
-/// and what stands there instead.
-fn adapted(path: &str, changes: &[(&str, String)]) -> String {
-    let text = read(path);
-    for (beginning, _) in changes {
-        let is_there = |line: &str| line.trim().starts_with(beginning);
-        assert!(text.lines().any(is_there), "{path} has no {beginning}");
-    }
-    let lines = text.lines().map(|line| {
-        let change = changes
-            .iter()
-            .find(|(beginning, _)| line.trim().starts_with(beginning));
-        change.map_or(line, |(_, instead)| instead.as_str())
-    });
-    lines.collect::<Vec<_>>().join("\n") + "\n"
-}
-
-/// An address that is free for now.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
-impl Proxy {
-    fn nginx(receiver: SocketAddr, folder: &Path) -> Self {
-        let address = free_address();
-        let server = adapted(
-            "deploy/nginx.conf",
-            &[
-                ("server 10.0.0.10:8080;", format!("server {receiver};")),
-                ("listen 443 ssl;", format!("listen {address};")),
-                ("ssl_certificate ", String::new()),
-                ("ssl_certificate_key ", String::new()),
-            ],
-        );
-        std::fs::write(folder.join("receiver.conf"), server).unwrap();
-        // What surrounds it on a machine of its own: here nothing may lie anywhere else.
-        let place = folder.display();
-        let around = format!(
-            "daemon off; user root; worker_processes 2; pid {place}/pid; error_log {place}/error.log;\n\
-             events {{}}\n\
-             http {{\n access_log off;\n client_body_temp_path {place}/bodies;\n\
-             proxy_temp_path {place}/proxy;\n fastcgi_temp_path {place}/fastcgi;\n\
-             uwsgi_temp_path {place}/uwsgi;\n scgi_temp_path {place}/scgi;\n\
-             include {place}/receiver.conf;\n}}\n"
-        );
-        let file = folder.join("nginx.conf");
-        std::fs::write(&file, around).unwrap();
-        let mut nginx = Command::new(installed("nginx"));
-        nginx.arg("-c").arg(file).arg("-e").arg(folder.join("log"));
-        Self::start(nginx, address)
-    }
-
-    fn haproxy(receiver: SocketAddr, folder: &Path) -> Self {
-        let address = free_address();
-        let text = adapted(
-            "deploy/haproxy.cfg",
-            &[
-                ("bind :443 ssl crt", format!("    bind {address}")),
-                (
-                    "server receiver 10.0.0.10:8080",
-                    format!("    server receiver {receiver}"),
-                ),
-            ],
-        );
-        let file = folder.join("haproxy.cfg");
-        std::fs::write(&file, text).unwrap();
-        let mut haproxy = Command::new(installed("haproxy"));
-        haproxy.arg("-db").arg("-f").arg(file);
-        Self::start(haproxy, address)
-    }
-
-    fn start(mut command: Command, address: SocketAddr) -> Self {
-        let child = command.stdin(Stdio::null()).spawn().unwrap();
-        let proxy = Self { child, address };
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "{command:?} does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        proxy
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let pid = self.child.id().to_string();
-        // The workers go with their master, which a kill would leave behind.
-        let _told = Command::new("kill").args(["-s", "TERM", &pid]).status();
-        let _reaped = self.child.wait();
-    }
-}
-
-/// Where a package puts its daemon; it may not be in the path of whoever runs the tests.
-fn installed(name: &str) -> PathBuf {
-    let place = Path::new("/usr/sbin").join(name);
-    assert!(place.exists(), "`make test` installs {name}");
-    place
-}
-
 /// Restarts under load, and nothing but 200 for anybody.
-fn restarts_behind(what: &str, start: fn(SocketAddr, &Path) -> Proxy) {
+fn restarts_behind(what: &str, start: fn(&[SocketAddr], &Path) -> Proxy) {
     let launcher = Launcher::new(&base_with("server", PATIENT));
     let mut receiver = launcher.start();
     let folder = tempfile::tempdir().unwrap();
-    let proxy = start(launcher.address(), folder.path());
+    let proxy = start(&[launcher.address()], folder.path());
     let rate = u32::try_from(count(100, 500)).unwrap();
     let load = Load::start(&Plan {
         connections: 8,
@@ -198,7 +91,7 @@ impl Drop for End<'_> {
     }
 }
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, done: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "in vain: {what}");
@@ -220,7 +113,7 @@ fn after_plain_restarts_behind_nginx_exactly_the_pushes_that_failed_are_recovere
         message.starts_with("from now on")
     });
     let place = tempfile::tempdir().unwrap();
-    let proxy = Proxy::nginx(address, place.path());
+    let proxy = Proxy::nginx(&[address], place.path());
     let failed = || -> BTreeSet<String> {
         let sent = sender.sent().into_iter();
         let failed = sent.filter(|sent| !sent.delivered);

@@ -6,6 +6,7 @@ use std::sync::Barrier;
 use serde_json::Value;
 
 use crate::admission::{HOUR, event};
+use crate::dice::Dice;
 use crate::receiver::{Receiver, count, now, soak_line};
 
 /// As many push at once.
@@ -73,18 +74,6 @@ fn one_odd_id_in_a_thousand_pushes_harms_no_other() {
             all / odd_every
         ),
     );
-}
-
-/// A small generator of numbers (xorshift64*): the same for each seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % end
-    }
 }
 
 /// The events of a few subjects: many of equal time, some from the future, some commands.

@@ -72,7 +72,7 @@ fn a_disk_that_fills_up_is_refused_with_and_taken_back_by_itself() {
 fn a_small_volume_under_load_keeps_an_hour_and_refuses_nothing() {
     let hours_a_minute = count(10, 1);
     let volume = Volume::of(count(64, 200).try_into().unwrap());
-    let hour = Duration::from_secs(60) / hours_a_minute.try_into().unwrap();
+    let hour = Duration::from_secs(60) / u32::try_from(hours_a_minute).unwrap();
     let plan = |receiver: &Receiver| Plan {
         // An hour is about half of what the volume has for events.
         length: count(14_000, 5_000),

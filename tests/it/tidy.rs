@@ -238,9 +238,10 @@ fn used_modules(code: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn sql_stands_only_in_the_sqlite_backend() {
+fn sql_stands_only_in_the_stores_backends() {
     let words = [
         "rusqlite",
+        "tokio_postgres",
         "\"SELECT ",
         "\"INSERT ",
         "\"UPDATE ",
@@ -248,9 +249,9 @@ fn sql_stands_only_in_the_sqlite_backend() {
         "PRAGMA ",
     ];
     only_in(
-        &["inbox/sqlite/"],
+        &["inbox/sqlite/", "inbox/postgres/"],
         &words,
-        "SQL stands only in src/inbox/sqlite",
+        "SQL stands only in src/inbox/sqlite and src/inbox/postgres",
     );
 }
 

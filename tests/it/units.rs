@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::deploy::{key, line_of, seconds, switched_on, toml};
+use crate::deploy::{key, line_of, seconds, toml};
+use crate::proxy::switched_on;
 use crate::tidy::read;
 
 /// The units with this binary in place of the installed one, in a folder.

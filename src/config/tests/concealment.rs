@@ -76,7 +76,9 @@ proptest! {
             format!("[sink.a]\ntype = \"http\"\nurl = {url}\npath = \"S3cret~{plain}\""),
             format!("[sink.a]\ntype = \"http\"\nurl = {url}\ntemplate = \"S3cret~{plain} {{{{\""),
             format!("[sink.a]\ntype = \"redis\"\nurl = \"http://u:S3cret~{plain}@h\""),
-            "[store]\nurl = \"postgres://u:S3cret~@h/d\"".to_owned(),
+            "[store]\nurl = \"postgres://u:S3cret~@h:port/d\"".to_owned(),
+            "[store]\nurl = \"postgres://u:p@h/d?sslmode=S3cret~\"".to_owned(),
+            format!("[store]\nurl = \"postgres://h/d\"\npassword = {quoted}"),
             "[store]\nurl = \"mysql:u:S3cret~@h/d\"".to_owned(),
         ] {
             place.write("config.toml", &wrong);

@@ -188,17 +188,17 @@ refused! {
         "[admin]\ntoken = \"env:ADMIN_TOKEN\""
         => r#"config.toml:2: admin.token = ***: leads to the environment variable "ADMIN_TOKEN", which is not set; allowed: the secret itself, "file:/path/to/it" or "env:NAME_OF_VARIABLE""#;
 
-    this_build_has_no_postgresql:
-        "[store]\nurl = \"postgres://receiver:hunter2@db/inbox\""
-        => r#"config.toml:2: store.url = "postgres:***": names a PostgreSQL database, but this build stores in SQLite only; allowed: "sqlite:PATH", relative to the working directory or, as in "sqlite:///data/inbox.db", absolute; or "sqlite::memory:""#;
+    a_database_has_a_host_and_a_user:
+        "[store]\nurl = \"postgres://:hunter2@db/inbox\""
+        => r#"config.toml:2: store.url = "postgres:***": names no user; allowed: "sqlite:PATH", relative to the working directory or, as in "sqlite:///data/inbox.db", absolute; "sqlite::memory:"; or "postgres://USER@HOST/DATABASE""#;
 
     a_store_is_a_url:
         "[store]\nurl = \"data/inbox.db\""
-        => r#"config.toml:2: store.url = "data/inbox.db": is no store's URL; allowed: "sqlite:PATH", relative to the working directory or, as in "sqlite:///data/inbox.db", absolute; or "sqlite::memory:""#;
+        => r#"config.toml:2: store.url = "data/inbox.db": is no store's URL; allowed: "sqlite:PATH", relative to the working directory or, as in "sqlite:///data/inbox.db", absolute; "sqlite::memory:"; or "postgres://USER@HOST/DATABASE""#;
 
     a_store_is_a_file:
         "[store]\nurl = \"sqlite:data/\""
-        => r#"config.toml:2: store.url = "sqlite:data/": names no file; allowed: "sqlite:PATH", relative to the working directory or, as in "sqlite:///data/inbox.db", absolute; or "sqlite::memory:""#;
+        => r#"config.toml:2: store.url = "sqlite:data/": names no file; allowed: "sqlite:PATH", relative to the working directory or, as in "sqlite:///data/inbox.db", absolute; "sqlite::memory:"; or "postgres://USER@HOST/DATABASE""#;
 
     a_store_has_room:
         "[store]\nmax_size = \"1MiB\""

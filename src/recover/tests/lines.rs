@@ -1,9 +1,14 @@
 //! What is logged on this thread.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
+
+/// While a process has one subscriber only, whether a line is wanted at all is decided for good by the
+/// thread that comes to it first, which may be another test's, without one.
+static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
 
 #[derive(Clone, Default)]
 pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -11,6 +16,7 @@ pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 impl Lines {
     /// Collects until the guard is dropped.
     pub(super) fn begin() -> (Self, DefaultGuard) {
+        ANOTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
         let lines = Self::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()

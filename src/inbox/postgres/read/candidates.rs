@@ -1,0 +1,108 @@
+//! What a person may change, oldest first: a replay goes to the end of its lane, so that only this
+//! order keeps a subject's events in theirs.
+
+use tokio_postgres::{GenericClient, Row};
+
+use super::deliveries::LANES;
+use super::event_rows::{OUTCOME_STALE, state};
+use super::limit;
+use super::selection::{Place, Selection, Way, is_narrow, last_looked_at, newest};
+use crate::inbox::postgres::error::Failure;
+use crate::inbox::postgres::sql;
+use crate::inbox::query::{Candidate, DeliveryFilter, Page};
+use crate::inbox::{Seq, SinkId};
+
+const COLUMNS: &str = "e.seq, s.id, s.name, d.state, coalesce(l.leased, false), e.event_id, \
+     e.event_type, e.command, e.outcome";
+
+pub(in crate::inbox::postgres) async fn candidates(
+    client: &(impl GenericClient + Sync),
+    filter: &DeliveryFilter,
+    create: bool,
+) -> Result<Page<Candidate>, Failure> {
+    let last = newest(client, filter).await?;
+    let from = match &filter.cursor {
+        Some(cursor) => Place::parse(cursor)?,
+        None => Place::before(0),
+    };
+    let end = last_looked_at(client, filter, (from.seq, Way::OldestFirst)).await?;
+    let end = end.map_or(last, |end| end.min(last));
+    let (statement, given) = statement(client, filter, (create, from, end)).await?;
+    let found = sql::rows(client, &statement, &given.values()).await?;
+    let mut items = found.iter().map(candidate).collect::<Result<Vec<_>, _>>()?;
+    let more = items.len() > filter.limit;
+    items.truncate(filter.limit);
+    let next = match items.last() {
+        Some(row) if more => Some(Place {
+            seq: row.seq.0,
+            sink: row.sink.0,
+        }),
+        _ => (end < last).then(|| Place::before(end + 1)),
+    };
+    Ok(Page {
+        items,
+        next_cursor: next.map(Place::to_cursor),
+    })
+}
+
+/// Events lead where some have no delivery; deliveries lead otherwise, along their own index.
+async fn statement(
+    client: &(impl GenericClient + Sync),
+    filter: &DeliveryFilter,
+    (create, from, end): (bool, Place, i64),
+) -> Result<(String, Selection), Failure> {
+    let (seq, sink) = if create {
+        ("e.seq", "s.id")
+    } else {
+        ("d.seq", "d.sink")
+    };
+    let mut given = Selection::of(client, filter, seq).await?;
+    let name = filter.sink.as_ref().map(|name| given.bind_text(name));
+    let tables = if create {
+        let name = name.unwrap_or_else(|| "NULL".to_owned());
+        format!(
+            "events e JOIN sinks s ON s.name = {name} LEFT JOIN LATERAL (\
+             SELECT seq, sink, state FROM deliveries WHERE seq = e.seq AND sink = s.id LIMIT 1) \
+             AS d ON true {LANES}"
+        )
+    } else {
+        if let Some(name) = name {
+            given.and(&format!(
+                "d.sink = (SELECT id FROM sinks WHERE name = {name})"
+            ));
+        }
+        format!("deliveries d JOIN events e ON e.seq = d.seq JOIN sinks s ON s.id = d.sink {LANES}")
+    };
+    let (first, behind) = (given.bind_number(from.seq), given.bind_number(from.sink));
+    let end = given.bind_number(end);
+    given.and(&format!(
+        "{seq} >= {first} AND ({seq} > {first} OR {sink} > {behind}) AND {seq} <= {end}"
+    ));
+    if !is_narrow(filter) {
+        // Said of the events, too, so that no plan reads all of them.
+        given.and(&format!("e.seq BETWEEN {first} AND {end}"));
+    }
+    let statement = format!(
+        "SELECT {COLUMNS} FROM {tables} WHERE {} ORDER BY {seq}, {sink} LIMIT {}",
+        given.text(),
+        limit(filter.limit.saturating_add(1))
+    );
+    Ok((statement, given))
+}
+
+fn candidate(row: &Row) -> Result<Candidate, tokio_postgres::Error> {
+    let leased = row.try_get(4)?;
+    let outcome: i16 = row.try_get(8)?;
+    Ok(Candidate {
+        seq: Seq(row.try_get(0)?),
+        sink: SinkId(row.try_get(1)?),
+        name: row.try_get(2)?,
+        state: row
+            .try_get::<_, Option<i16>>(3)?
+            .map(|number| state(number, leased)),
+        event_id: row.try_get(5)?,
+        event_type: row.try_get(6)?,
+        command: row.try_get(7)?,
+        stale: outcome == OUTCOME_STALE,
+    })
+}

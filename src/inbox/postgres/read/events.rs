@@ -1,0 +1,217 @@
+//! Lists of events, and single ones.
+
+use bytes::Bytes;
+use tokio_postgres::GenericClient;
+use tokio_postgres::types::Type;
+
+use super::event_rows::{EVENT_COLUMNS, EVENT_WIDTH, event_row, outcome_number};
+use super::selection::Selection;
+use super::subjects::subject_rows;
+use super::{LOOKED_AT, cursor, limit, next_below, page, seqs_of_id};
+use crate::event::Route;
+use crate::inbox::Seq;
+use crate::inbox::postgres::error::Failure;
+use crate::inbox::postgres::sql;
+use crate::inbox::query::{EventFilter, EventRow, Page};
+
+/// Events of a subject followed at a time, from the newest back.
+const FOLLOWED: i64 = 200;
+
+pub(in crate::inbox::postgres) async fn event(
+    client: &(impl GenericClient + Sync),
+    seq: Seq,
+) -> Result<Option<(EventRow, Bytes)>, Failure> {
+    let found = sql::row(
+        client,
+        &format!(
+            "SELECT {EVENT_COLUMNS}, e.body FROM events e LEFT JOIN routes r ON r.id = e.route \
+             WHERE e.seq = $1"
+        ),
+        &[(&seq.0, Type::INT8)],
+    )
+    .await?;
+    let Some(row) = found else {
+        return Ok(None);
+    };
+    let body: Vec<u8> = row.try_get(EVENT_WIDTH)?;
+    Ok(Some((event_row(&row)?, Bytes::from(body))))
+}
+
+pub(in crate::inbox::postgres) async fn events(
+    client: &(impl GenericClient + Sync),
+    filter: &EventFilter,
+) -> Result<Page<EventRow>, Failure> {
+    if let Some(event_id) = &filter.event_id {
+        return by_event_id(client, event_id, filter).await;
+    }
+    if filter.subject.is_some() {
+        return by_subject(client, filter).await;
+    }
+    let from = cursor(filter.cursor.as_deref())?.unwrap_or(i64::MAX);
+    let mut given = conditions(filter);
+    let (from_here, wanted) = (
+        given.bind_number(from),
+        given.bind_number(limit(filter.limit)),
+    );
+    // Both bounds end the walk along the index: neither reads what the other leaves out.
+    let found = sql::rows(
+        client,
+        &format!(
+            "SELECT {EVENT_COLUMNS} FROM (SELECT * FROM (SELECT * FROM events \
+             WHERE seq <= {from_here} ORDER BY seq DESC LIMIT {LOOKED_AT}) AS w \
+             WHERE {} ORDER BY seq DESC LIMIT {wanted}) AS e \
+             LEFT JOIN routes r ON r.id = e.route ORDER BY e.seq DESC",
+            given.text()
+        ),
+        &given.values(),
+    )
+    .await?;
+    let items = found.iter().map(event_row).collect::<Result<Vec<_>, _>>()?;
+    let next = match items.last() {
+        Some(row) if items.len() == filter.limit => Some(row.seq.0 - 1),
+        _ => match last_looked_at(client, from).await? {
+            Some(end) => next_below(client, end, filter.since).await?,
+            None => None,
+        },
+    };
+    Ok(page(items, next.unwrap_or_default()))
+}
+
+async fn last_looked_at(
+    client: &(impl GenericClient + Sync),
+    from: i64,
+) -> Result<Option<i64>, Failure> {
+    let end = sql::row(
+        client,
+        "SELECT min(seq) FROM (SELECT seq FROM events WHERE seq <= $1 ORDER BY seq DESC LIMIT $2) \
+         AS w",
+        &[(&from, Type::INT8), (&LOOKED_AT, Type::INT8)],
+    )
+    .await?;
+    Ok(end.map_or(Ok(None), |row| row.try_get(0))?)
+}
+
+fn conditions(filter: &EventFilter) -> Selection {
+    let mut these = Selection::default();
+    if let Some(event_type) = &filter.event_type {
+        let event_type = these.bind_text(event_type);
+        these.and(&format!("event_type = {event_type}"));
+    }
+    if let Some(outcome) = filter.outcome {
+        these.and(&format!("outcome = {}", outcome_number(outcome)));
+    }
+    if let Some(since) = filter.since {
+        let since = these.bind_number(since.as_microsecond());
+        these.and(&format!("received >= {since}"));
+    }
+    if let Some(until) = filter.until {
+        let until = these.bind_number(until.as_microsecond());
+        these.and(&format!("received < {until}"));
+    }
+    if let Some(Route { tag, query }) = &filter.route {
+        let mut same = |column: &str, value: Option<&str>| match value {
+            Some(value) => format!("{column} = {}", these.bind_text(value)),
+            None => format!("{column} IS NULL"),
+        };
+        let (tag, query) = (same("tag", tag.as_deref()), same("query", query.as_deref()));
+        these.and(&format!(
+            "route IN (SELECT id FROM routes WHERE {tag} AND {query})"
+        ));
+    }
+    these
+}
+
+fn matches(row: &EventRow, filter: &EventFilter) -> bool {
+    filter.since.is_none_or(|since| row.received_at >= since)
+        && filter.until.is_none_or(|until| row.received_at < until)
+        && filter
+            .event_type
+            .as_ref()
+            .is_none_or(|wanted| *wanted == row.event_type)
+        && filter.outcome.is_none_or(|wanted| wanted == row.outcome)
+        && filter.route.as_ref().is_none_or(|route| {
+            route.tag.as_deref() == row.tag.as_deref()
+                && route.query.as_deref() == row.query.as_deref()
+        })
+}
+
+async fn by_event_id(
+    client: &(impl GenericClient + Sync),
+    event_id: &str,
+    filter: &EventFilter,
+) -> Result<Page<EventRow>, Failure> {
+    let seqs = seqs_of_id(client, event_id).await?;
+    let found = sql::rows(
+        client,
+        &format!(
+            "SELECT {EVENT_COLUMNS} FROM events e LEFT JOIN routes r ON r.id = e.route \
+             WHERE e.seq = ANY($1) ORDER BY e.seq DESC LIMIT $2"
+        ),
+        &[
+            (&seqs, Type::INT8_ARRAY),
+            (&limit(filter.limit), Type::INT8),
+        ],
+    )
+    .await?;
+    let mut items = found.iter().map(event_row).collect::<Result<Vec<_>, _>>()?;
+    items.retain(|row| row.event_id.as_deref() == Some(event_id) && matches(row, filter));
+    Ok(page(items, 0))
+}
+
+/// Follows the chain from a subject's newest event to the ones before it, on every route.
+async fn by_subject(
+    client: &(impl GenericClient + Sync),
+    filter: &EventFilter,
+) -> Result<Page<EventRow>, Failure> {
+    let below = cursor(filter.cursor.as_deref())?.unwrap_or(i64::MAX);
+    let subject = filter.subject.as_ref().map(ToString::to_string);
+    let mut found = Vec::new();
+    for subject in subject_rows(client, &subject.unwrap_or_default()).await? {
+        let mut at = Some(subject.last_seq.0);
+        let mut taken = 0;
+        while let Some(seq) = at.filter(|_| taken < filter.limit) {
+            let (rows, previous) = follow(client, seq).await?;
+            at = previous;
+            for row in rows {
+                if row.seq.0 <= below && taken < filter.limit && matches(&row, filter) {
+                    taken += 1;
+                    found.push(row);
+                }
+            }
+        }
+    }
+    found.sort_by_key(|row| std::cmp::Reverse(row.seq));
+    found.truncate(filter.limit);
+    let next = match found.last() {
+        Some(row) if found.len() == filter.limit => row.seq.0 - 1,
+        _ => 0,
+    };
+    Ok(page(found, next))
+}
+
+/// A stretch of a chain from `seq` back, and where it goes on.
+async fn follow(
+    client: &(impl GenericClient + Sync),
+    seq: i64,
+) -> Result<(Vec<EventRow>, Option<i64>), Failure> {
+    let found = sql::rows(
+        client,
+        &format!(
+            "WITH RECURSIVE chain (seq, previous, n) AS (\
+             SELECT seq, previous, 1::bigint FROM events WHERE seq = $1 UNION ALL \
+             SELECT e.seq, e.previous, chain.n + 1 FROM chain \
+             JOIN events e ON e.seq = chain.previous WHERE chain.n < $2) \
+             SELECT {EVENT_COLUMNS}, e.previous FROM chain JOIN events e ON e.seq = chain.seq \
+             LEFT JOIN routes r ON r.id = e.route ORDER BY chain.n"
+        ),
+        &[(&seq, Type::INT8), (&FOLLOWED, Type::INT8)],
+    )
+    .await?;
+    let rows = found.iter().map(event_row).collect::<Result<Vec<_>, _>>()?;
+    let whole = i64::try_from(rows.len()) == Ok(FOLLOWED);
+    let previous = match found.last() {
+        Some(row) if whole => row.try_get(EVENT_WIDTH)?,
+        _ => None,
+    };
+    Ok((rows, previous))
+}

@@ -1,0 +1,192 @@
+//! Which deliveries a person means, as SQL: the same for lists and for changes.
+
+use tokio_postgres::GenericClient;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::event_rows::state_number;
+use super::{LOOKED_AT, no_such_place, seqs_of_id};
+use crate::inbox::postgres::error::Failure;
+use crate::inbox::postgres::sql::{self, Value};
+use crate::inbox::query::{DeliveryFilter, DeliveryState};
+
+/// Conditions joined by AND, with the values they name by number.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    text: String,
+    values: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
+}
+
+impl Selection {
+    /// What `filter` says of the delivery `d`, its event `e` and its lane `l`. `seq` is the column
+    /// that leads to the rows.
+    pub(super) async fn of(
+        client: &(impl GenericClient + Sync),
+        filter: &DeliveryFilter,
+        seq: &str,
+    ) -> Result<Self, Failure> {
+        let mut these = Self::default();
+        if let Some(id) = &filter.event_id {
+            let at = seqs_of_id(client, id).await?;
+            let at = these.bind(at, Type::INT8_ARRAY);
+            these.and(&format!("{seq} = ANY({at})"));
+            let id = these.bind_text(id);
+            these.and(&format!("e.event_id = {id}"));
+        }
+        if let Some(at) = filter.seq {
+            let at = these.bind_number(at.0);
+            these.and(&format!("{seq} = {at}"));
+        }
+        if let Some(state) = filter.state {
+            // Spelled out, because only a literal lets the partial index be used.
+            these.and(&format!("d.state = {}", state_number(state)));
+            match state {
+                DeliveryState::Pending => these.and("l.leased IS NOT TRUE"),
+                DeliveryState::Leased => these.and("l.leased"),
+                _ => {}
+            }
+        }
+        if let Some(subject) = &filter.subject {
+            let subject = these.bind_text(&subject.to_string());
+            these.and(&format!("e.subject = {subject}"));
+        }
+        if let Some(event_type) = &filter.event_type {
+            let event_type = these.bind_text(event_type);
+            these.and(&format!("e.event_type = {event_type}"));
+        }
+        if let Some(since) = filter.since {
+            let since = these.bind_number(since.as_microsecond());
+            these.and(&format!("e.received >= {since}"));
+        }
+        if let Some(until) = filter.until {
+            let until = these.bind_number(until.as_microsecond());
+            these.and(&format!("e.received < {until}"));
+        }
+        Ok(these)
+    }
+
+    pub(super) fn and(&mut self, condition: &str) {
+        if !self.text.is_empty() {
+            self.text.push_str(" AND ");
+        }
+        self.text.push_str(condition);
+    }
+
+    /// Takes a value, and says how the statement names it.
+    fn bind(&mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) -> String {
+        self.values.push((Box::new(value), kind));
+        format!("${}", self.values.len())
+    }
+
+    pub(super) fn bind_number(&mut self, value: i64) -> String {
+        self.bind(value, Type::INT8)
+    }
+
+    pub(super) fn bind_text(&mut self, value: &str) -> String {
+        self.bind(sql::text(value).into_owned(), Type::TEXT)
+    }
+
+    /// The conditions; true where there are none.
+    pub(super) fn text(&self) -> &str {
+        if self.text.is_empty() {
+            "true"
+        } else {
+            &self.text
+        }
+    }
+
+    pub(super) fn values(&self) -> Vec<Value<'_>> {
+        let values = self.values.iter();
+        values
+            .map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone()))
+            .collect()
+    }
+}
+
+/// Whether so few rows are meant that all are looked at: an index leads to them.
+pub(super) fn is_narrow(filter: &DeliveryFilter) -> bool {
+    filter.seq.is_some() || filter.event_id.is_some()
+}
+
+/// Where a page goes on: behind the delivery to this sink of the event at this position. Several
+/// sinks share a position, so that a position alone would skip some or show them twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) seq: i64,
+    pub(super) sink: i64,
+}
+
+impl Place {
+    /// Before the first delivery of the event at `seq`.
+    pub(super) fn before(seq: i64) -> Self {
+        Self { seq, sink: 0 }
+    }
+
+    /// Fails for what no page ever gave out, rather than begin anew.
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let (seq, sink) = text.split_once('-').unwrap_or((text, "0"));
+        match (seq.parse(), sink.parse()) {
+            (Ok(seq), Ok(sink)) if seq >= 0 && sink >= 0 => Ok(Self { seq, sink }),
+            _ => Err(no_such_place()),
+        }
+    }
+
+    pub(super) fn to_cursor(self) -> String {
+        match self.sink {
+            0 => self.seq.to_string(),
+            sink => format!("{}-{sink}", self.seq),
+        }
+    }
+}
+
+/// Which way a page goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    NewestFirst,
+    OldestFirst,
+}
+
+/// The last position that a page which begins at `from` looks at, at most; `None` when it may look
+/// at all there are.
+pub(super) async fn last_looked_at(
+    client: &(impl GenericClient + Sync),
+    filter: &DeliveryFilter,
+    (from, way): (i64, Way),
+) -> Result<Option<i64>, Failure> {
+    if is_narrow(filter) {
+        return Ok(None);
+    }
+    let (side, order) = match way {
+        Way::NewestFirst => ("<=", "DESC"),
+        Way::OldestFirst => (">=", "ASC"),
+    };
+    let mut given = Selection::default();
+    let from = given.bind_number(from);
+    // An index leads straight to dead letters, however old they are.
+    let dead = filter.state == Some(DeliveryState::Dead);
+    let among = match filter.sink.as_ref().filter(|_| dead) {
+        Some(sink) => {
+            let sink = given.bind_text(sink);
+            format!(
+                "deliveries WHERE sink = (SELECT id FROM sinks WHERE name = {sink}) \
+                 AND dead AND"
+            )
+        }
+        None => "events WHERE".to_owned(),
+    };
+    let statement = format!(
+        "SELECT seq FROM {among} seq {side} {from} ORDER BY seq {order} LIMIT 1 OFFSET {}",
+        LOOKED_AT - 1
+    );
+    let end = sql::row(client, &statement, &given.values()).await?;
+    Ok(end.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// The newest event's position, or `upto` when that is before it.
+pub(super) async fn newest(
+    client: &(impl GenericClient + Sync),
+    filter: &DeliveryFilter,
+) -> Result<i64, Failure> {
+    let last = sql::row(client, "SELECT coalesce(max(seq), 0) FROM events", &[]).await?;
+    let last: i64 = last.map_or(Ok(0), |row| row.try_get(0))?;
+    Ok(filter.upto.map_or(last, |upto| last.min(upto.0)))
+}

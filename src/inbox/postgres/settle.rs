@@ -1,0 +1,228 @@
+//! Ending leases.
+//!
+//! What was delivered, which is nearly all, is settled at once for all of them. What is tried again,
+//! given up, or has something to say about its attempt, the database goes through one by one.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::error::Failure;
+use super::read::{STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED};
+use super::session::{Answers, Call, Place, Script};
+use super::time;
+use crate::inbox::{Committed, Report, Seq, Settled, Settlement, SinkId};
+
+/// An attempt that was not begun: known to `inbox_settle` only.
+const STATE_RELEASED: i16 = -1;
+
+/// What [`inbox_settle`](super) says of a delivery.
+const WHAT_SETTLED: i16 = 0;
+const WHAT_LOST: i16 = 2;
+const WHAT_SUPERSEDED: i16 = 3;
+
+/// The leases that a batch ends.
+pub(super) struct Settling<'b> {
+    plain: Vec<&'b Settled>,
+    others: Vec<&'b Settled>,
+}
+
+impl<'b> Settling<'b> {
+    pub(super) fn new(settled: &'b [Settled]) -> Self {
+        let (plain, others) = settled.iter().partition(|settled| is_plain(settled));
+        Self { plain, others }
+    }
+
+    /// Sinks whose rows change: a pause that the other side asked for is noted there.
+    pub(super) fn held_sinks(&self) -> impl Iterator<Item = i64> {
+        let others = self.others.iter();
+        let holds = others.filter(|settled| {
+            let report = settled.report.as_ref();
+            report.is_some_and(|report| report.hold_until.is_some())
+        });
+        holds.map(|settled| settled.sink.0)
+    }
+
+    /// The lanes that are touched.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = (i64, i64)> {
+        let all = self.plain.iter().chain(&self.others);
+        all.map(|settled| (settled.sink.0, settled.lane))
+    }
+
+    /// Settles at once what only is settled; answers with what was. The lanes are locked before.
+    fn write_plain<'c>(&self, given: Option<i64>) -> Option<Call<'c>> {
+        let plain = || self.plain.iter();
+        (!self.plain.is_empty()).then(|| {
+            Call::new(
+                "WITH these AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3, $4, $5, $6) \
+                     AS u (sink, lane, seq, token, state, error)), \
+                     ended AS (DELETE FROM lanes l USING these t WHERE l.sink = t.sink \
+                     AND l.lane = t.lane AND l.token = t.token AND l.tail = t.seq \
+                     RETURNING t.seq, t.sink, t.state, t.error), \
+                     moved AS (UPDATE lanes l SET head = (SELECT d.next FROM deliveries d \
+                     WHERE d.seq = t.seq AND d.sink = t.sink), leased = false, \
+                     available = inbox_now($7), token = NULL FROM these t \
+                     WHERE l.sink = t.sink AND l.lane = t.lane AND l.token = t.token \
+                     AND l.tail <> t.seq AND (SELECT d.next FROM deliveries d \
+                     WHERE d.seq = t.seq AND d.sink = t.sink) IS NOT NULL \
+                     RETURNING t.seq, t.sink, t.state, t.error), \
+                     both_ AS (SELECT * FROM ended UNION ALL SELECT * FROM moved), \
+                     settled AS (UPDATE deliveries d SET state = b.state, \
+                     settled = inbox_now($7), last_error = coalesce(b.error, d.last_error) \
+                     FROM both_ b WHERE d.seq = b.seq AND d.sink = b.sink) \
+                     SELECT seq, sink FROM both_",
+            )
+            .with(plain().map(|one| one.sink.0).collect::<Vec<_>>())
+            .with(plain().map(|one| one.lane).collect::<Vec<_>>())
+            .with(plain().map(|one| one.seq.0).collect::<Vec<_>>())
+            .with(plain().map(|one| one.token).collect::<Vec<_>>())
+            .with(plain().map(|one| state(one)).collect::<Vec<_>>())
+            .with(plain().map(|one| reason(one)).collect::<Vec<_>>())
+            .with(given)
+        })
+    }
+
+    fn write_others<'c>(&self, given: Option<i64>, now: Timestamp) -> Option<Call<'c>> {
+        (!self.others.is_empty()).then(|| {
+            let others = self.others.iter().map(|settled| described(settled, now));
+            let others = Value::Array(others.collect()).to_string();
+            Call::new("SELECT seq, sink, what FROM inbox_settle($1::text::jsonb, inbox_now($2))")
+                .with(others)
+                .with(given)
+        })
+    }
+
+    /// Adds the statements, whose answers [`Settling::read`] reads. The lanes are locked before.
+    pub(super) fn write(
+        &self,
+        (given, now): (Option<i64>, Timestamp),
+        script: &mut Script<'_>,
+    ) -> [Option<Place>; 2] {
+        [
+            script.maybe(self.write_plain(given)),
+            script.maybe(self.write_others(given, now)),
+        ]
+    }
+
+    /// Notes what became of the leases, and counts what is settled, by sink.
+    pub(super) fn read(
+        &self,
+        answers: &mut Answers,
+        [plain, others]: [Option<Place>; 2],
+        committed: &mut Committed,
+        settled: &mut HashMap<i64, i64>,
+    ) -> Result<(), Failure> {
+        let mut ended = HashSet::new();
+        for row in answers.take(plain) {
+            let (seq, sink): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            ended.insert((seq, sink));
+            *settled.entry(sink).or_default() += 1;
+        }
+        // Said twice, it is lost the second time.
+        let places = self.plain.iter().map(|one| (one.seq, one.sink));
+        let lost = places.filter(|(seq, sink)| !ended.remove(&(seq.0, sink.0)));
+        committed.lost.extend(lost);
+        for row in answers.take(others) {
+            let place = (Seq(row.try_get(0)?), SinkId(row.try_get(1)?));
+            let what: i16 = row.try_get(2)?;
+            if matches!(what, WHAT_SETTLED | WHAT_SUPERSEDED) {
+                *settled.entry(place.1.0).or_default() += 1;
+            }
+            match what {
+                WHAT_LOST => committed.lost.push(place),
+                WHAT_SUPERSEDED => committed.superseded.push(place),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes all that waits for its retry due. What somebody else works on this moment is left alone.
+pub(super) fn recover<'c>(sinks: &[SinkId], given: Option<i64>) -> Call<'c> {
+    let sinks: BTreeSet<i64> = sinks.iter().map(|sink| sink.0).collect();
+    Call::new(
+        "UPDATE lanes l SET available = inbox_now($2) FROM ( \
+         SELECT sink, lane FROM lanes WHERE sink = ANY($1) AND NOT leased \
+         AND available > inbox_now($2) FOR UPDATE SKIP LOCKED) u \
+         WHERE l.sink = u.sink AND l.lane = u.lane",
+    )
+    .with(sinks.into_iter().collect::<Vec<_>>())
+    .with(given)
+}
+
+/// Whether nothing but the state is written.
+fn is_plain(settled: &Settled) -> bool {
+    let ends = matches!(
+        settled.settlement,
+        Settlement::Delivered | Settlement::Expired | Settlement::Superseded(_)
+    );
+    let says =
+        |report: &Report| report.keep || !report.remember.is_empty() || report.hold_until.is_some();
+    ends && !settled.rated && !settled.report.as_deref().is_some_and(says)
+}
+
+fn state(settled: &Settled) -> i16 {
+    match &settled.settlement {
+        Settlement::Delivered => STATE_DELIVERED,
+        Settlement::RetryAt(..) => STATE_PENDING,
+        Settlement::Released => STATE_RELEASED,
+        Settlement::Dead(_) => STATE_DEAD,
+        Settlement::Superseded(_) => STATE_SUPERSEDED,
+        Settlement::Expired => STATE_EXPIRED,
+    }
+}
+
+fn reason(settled: &Settled) -> Option<String> {
+    match &settled.settlement {
+        Settlement::RetryAt(_, reason)
+        | Settlement::Dead(reason)
+        | Settlement::Superseded(reason) => Some(text(reason)),
+        Settlement::Delivered | Settlement::Released | Settlement::Expired => None,
+    }
+}
+
+/// One lease's end as `inbox_settle` takes it, with times relative to `now`.
+fn described(settled: &Settled, now: Timestamp) -> Value {
+    let empty = Report::default();
+    // An attempt that was not begun says nothing.
+    let report = match &settled.settlement {
+        Settlement::Released => &empty,
+        _ => settled.report.as_deref().unwrap_or(&empty),
+    };
+    let due = match &settled.settlement {
+        Settlement::RetryAt(at, _) => time::until(*at, now),
+        _ => 0,
+    };
+    let until = |at: Timestamp| time::until(at, now);
+    let remember: serde_json::Map<String, Value> = report
+        .remember
+        .iter()
+        .map(|(name, value)| (text(name), Value::String(text(value))))
+        .collect();
+    json!({
+        "seq": settled.seq.0,
+        "sink": settled.sink.0,
+        "lane": settled.lane,
+        "token": settled.token,
+        "state": state(settled),
+        "error": reason(settled),
+        "due": due,
+        "interrupted": settled.interrupted,
+        "rated": settled.rated,
+        "attempt": settled.attempt,
+        "began": report.began.map(until),
+        "status": report.status,
+        "answer": report.answer.as_deref().map(text),
+        "keep": report.keep,
+        "unsure": report.unsure,
+        "hold": report.hold_until.map(until),
+        "remember": (!remember.is_empty()).then_some(Value::Object(remember)),
+    })
+}
+
+/// A text as the database takes it: U+0000 does not exist there.
+fn text(raw: &str) -> String {
+    raw.replace('\0', "\u{FFFD}")
+}

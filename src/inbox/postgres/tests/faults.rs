@@ -1,0 +1,162 @@
+//! What becomes of a store whose database goes away, or is not what it should be.
+
+use super::*;
+use crate::event::Outcome;
+use crate::inbox::conformance::{at, claim, event, settle};
+use crate::inbox::{Report, Settlement};
+
+fn one(id: &'static str) -> Arc<Batch> {
+    Arc::new(Batch {
+        offers: vec![event(id).offer()],
+        ..Batch::default()
+    })
+}
+
+async fn opened(database: &str) -> PostgresInbox {
+    PostgresInbox::open(options(database)).await.unwrap()
+}
+
+fn sql(database: &str, text: &str) -> String {
+    server::Server::shared().sql(database, text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_is_said_and_the_same_batch_is_taken_afterwards() {
+    let database = database().await;
+    let inbox = opened(&database).await;
+    inbox.commit(one("a"), at(0)).await.unwrap();
+    // Held up behind a lock, and cut off there.
+    let lock = format!(
+        "BEGIN; LOCK TABLE keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.3); \
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = '{database}' AND application_name = 'flashduty-receiver'; COMMIT"
+    );
+    let cutting = tokio::task::spawn_blocking({
+        let database = database.clone();
+        move || sql(&database, &lock)
+    });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let away = inbox.commit(one("b"), at(0)).await.unwrap_err();
+    assert!(matches!(away, InboxError::Away(_)), "{away:?}");
+    cutting.await.unwrap();
+    for expected in [Outcome::Accepted, Outcome::Duplicate] {
+        let offered = inbox.commit(one("b"), at(0)).await.unwrap().offered;
+        assert_eq!(offered[0].outcome, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_nobody_waits_for_leaves_no_transaction_open() {
+    let database = database().await;
+    let inbox = opened(&database).await;
+    inbox.commit(one("a"), at(0)).await.unwrap();
+    let lock = "BEGIN; LOCK TABLE keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.4); COMMIT";
+    let locking = tokio::task::spawn_blocking({
+        let database = database.clone();
+        move || sql(&database, lock)
+    });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let late = tokio::time::timeout(Duration::from_millis(50), inbox.commit(one("b"), at(0)));
+    assert!(late.await.is_err());
+    locking.await.unwrap();
+    let offered = inbox.commit(one("b"), at(0)).await.unwrap().offered;
+    assert_eq!(offered[0].outcome, Outcome::Accepted);
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' \
+                AND datname = current_database()";
+    assert_eq!(sql(&database, open), "0");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_away_and_its_password_is_not_said() {
+    let target = "postgres://me:hunter2@127.0.0.1:1/inbox?sslmode=disable";
+    let options = PostgresOptions::new(target.parse().unwrap());
+    let error = PostgresInbox::open(options.clone()).await.err().unwrap();
+    assert!(matches!(error, PostgresOpenError::Away { .. }), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+    let inbox = PostgresInbox::new(options).unwrap();
+    let away = inbox.commit(one("a"), at(0)).await.unwrap_err();
+    assert!(matches!(away, InboxError::Away(_)), "{away:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_versions_tables_and_anothers_are_refused() {
+    let database = database().await;
+    drop(opened(&database).await);
+    sql(&database, "UPDATE meta SET value = 99 WHERE key = 'schema'");
+    let open = async || {
+        let opened = PostgresInbox::open(options(&database)).await;
+        opened.err().unwrap().to_string()
+    };
+    let refused = open().await;
+    assert!(refused.contains("later version (schema 99"), "{refused}");
+    for other in ["meta (a integer)", "meta (key text, value bigint)"] {
+        sql(&database, "DROP TABLE meta");
+        sql(&database, &format!("CREATE TABLE {other}"));
+        let refused = open().await;
+        assert!(refused.contains("another program"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_found_unfit_on_first_contact_breaks_the_store() {
+    let database = database().await;
+    let inbox = PostgresInbox::new(options(&database)).unwrap();
+    sql(&database, "CREATE TABLE meta (a integer)");
+    let broken = inbox.commit(one("a"), at(0)).await.unwrap_err();
+    assert!(matches!(broken, InboxError::Broken(_)), "{broken:?}");
+    assert!(inbox.broken().await.contains("another program"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receivers_that_start_together_make_the_tables_once() {
+    let database = database().await;
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        let options = options(&database);
+        opening.spawn(async move { PostgresInbox::open(options).await.map(drop) });
+    }
+    while let Some(opened) = opening.join_next().await {
+        opened.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn texts_with_a_null_character_are_taken() {
+    let inbox = opened(&database().await).await;
+    let sink = inbox.sink("s").await.unwrap();
+    let batch = Batch {
+        offers: vec![event("a").to(sink).offer()],
+        ..Batch::default()
+    };
+    inbox.commit(Arc::new(batch), at(0)).await.unwrap();
+    let lease = claim(&inbox, sink, 1, at(0)).await.leases.remove(0);
+    let report = Report {
+        answer: Some("a\0b".to_owned()),
+        remember: vec![("n\0".to_owned(), "v\0".to_owned())],
+        ..Report::default()
+    };
+    let retry = Settlement::RetryAt(at(1), "no\0".to_owned());
+    let batch = Batch {
+        settled: vec![lease.settle_with(retry, Some(Box::new(report)))],
+        ..Batch::default()
+    };
+    assert_eq!(inbox.commit(Arc::new(batch), at(0)).await.unwrap().lost, []);
+    let lease = claim(&inbox, sink, 1, at(1)).await.leases.remove(0);
+    let dead = Settlement::Superseded("x\0".to_owned());
+    assert_eq!(settle(&inbox, lease, dead, at(2)).await.lost, []);
+}
+
+#[tokio::test]
+async fn a_database_whose_commits_need_not_be_durable_is_told_otherwise() {
+    let database = database().await;
+    let off = format!("ALTER DATABASE {database} SET synchronous_commit = off");
+    sql(&database, &off);
+    let inbox = opened(&database).await;
+    let waits = "CREATE TABLE seen AS SELECT 'x' AS setting; CREATE FUNCTION see() RETURNS trigger \
+                 LANGUAGE plpgsql AS $$ BEGIN UPDATE seen SET setting = \
+                 current_setting('synchronous_commit'); RETURN NEW; END $$; \
+                 CREATE TRIGGER see AFTER INSERT ON events EXECUTE FUNCTION see()";
+    sql(&database, waits);
+    inbox.commit(one("a"), at(0)).await.unwrap();
+    assert_eq!(sql(&database, "SELECT setting FROM seen"), "on");
+}

@@ -1,0 +1,52 @@
+//! The conformance suite on PostgreSQL, and what only this store must do.
+
+pub(crate) mod server;
+mod upkeep;
+
+use std::sync::Arc;
+
+use super::*;
+use crate::inbox::Inbox as _;
+use crate::inbox::conformance;
+
+fn options(database: &str) -> PostgresOptions {
+    PostgresOptions {
+        pool: 4,
+        clock: Clockwork::Caller,
+        ..PostgresOptions::new(server::Server::shared().url(database).parse().unwrap())
+    }
+}
+
+async fn database() -> String {
+    let made = tokio::task::spawn_blocking(|| server::Server::shared().database());
+    made.await.unwrap()
+}
+
+mod on_a_server {
+    use super::*;
+
+    async fn make() -> Arc<PostgresInbox> {
+        let options = options(&database().await);
+        Arc::new(PostgresInbox::open(options).await.unwrap())
+    }
+
+    conformance::every_property!(make);
+}
+
+mod behind_a_pooler {
+    use super::*;
+
+    async fn make() -> Arc<PostgresInbox> {
+        let options = PostgresOptions {
+            pgbouncer: true,
+            ..options(&database().await)
+        };
+        Arc::new(PostgresInbox::open(options).await.unwrap())
+    }
+
+    conformance::every_property!(make);
+}
+
+mod encryption;
+mod faults;
+mod several;

@@ -1,0 +1,172 @@
+//! A PostgreSQL server for tests: Debian's, started here, one for each test process.
+//!
+//! A small shell looks after it. It ends the server and removes its files as soon as its standard
+//! input closes, which happens when the test process ends, however that is.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Waits for the end of its input, then for the server's.
+const KEEPER: &str = r#"trap '' INT
+"$1/postgres" -D "$2/data" -p "$3" -k "$2" -c listen_addresses=127.0.0.1 \
+    -c fsync=on -c full_page_writes=on -c max_connections=300 -c shared_buffers=64MB \
+    -c log_min_messages=warning -c timezone=UTC >"$2/log" 2>&1 </dev/null &
+server=$!
+cat >/dev/null
+kill -QUIT $server
+wait $server
+rm -rf "$2"
+"#;
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) home: PathBuf,
+    pub(crate) port: u16,
+    made: AtomicU32,
+    keeper: Mutex<Child>,
+}
+
+impl Server {
+    /// The one of this process, started when it is first asked for.
+    pub(crate) fn shared() -> &'static Self {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        SERVER.get_or_init(Self::start)
+    }
+
+    /// Starts one more.
+    pub(crate) fn start() -> Self {
+        let programs = programs();
+        let home = std::env::temp_dir().join(format!(
+            "flashduty-postgres-{}-{}",
+            std::process::id(),
+            free_port()
+        ));
+        std::fs::create_dir(&home).unwrap();
+        std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("postgres:").arg(&home));
+        }
+        run(unprivileged(&programs.join("initdb"))
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
+            .args(["--locale=C", "--no-sync", "-D"])
+            .arg(home.join("data")));
+        let port = free_port();
+        let keeper = unprivileged(Path::new("/bin/sh"))
+            .args(["-c", KEEPER, "keeper"])
+            .args([programs.as_os_str(), home.as_os_str()])
+            .arg(port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self {
+            home,
+            port,
+            made: AtomicU32::new(0),
+            keeper: Mutex::new(keeper),
+        };
+        server.wait_until_ready(&programs);
+        server
+    }
+
+    fn wait_until_ready(&self, programs: &Path) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let asked = Command::new(programs.join("pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .status();
+            if asked.unwrap().success() {
+                return;
+            }
+            if Instant::now() > deadline {
+                let log = std::fs::read_to_string(self.home.join("log")).unwrap_or_default();
+                panic!("the server does not start:\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A new and empty database.
+    pub(crate) fn database(&self) -> String {
+        let name = format!("t{}", self.made.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// The URL of a database.
+    pub(crate) fn url(&self, database: &str) -> String {
+        let port = self.port;
+        format!("postgres://postgres@127.0.0.1:{port}/{database}?sslmode=disable")
+    }
+
+    /// Runs statements with `psql`, and says what it printed: a line a row, columns by `|`.
+    pub(crate) fn sql(&self, database: &str, text: &str) -> String {
+        let output = Command::new(programs().join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
+            .args(["-h", "127.0.0.1", "-U", "postgres", "-d", database])
+            .args(["-p", &self.port.to_string(), "-c", text])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}: {errors}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(|held| held.into_inner());
+        drop(keeper.stdin.take());
+        let _ended = keeper.wait();
+    }
+}
+
+/// The folder with the server's programs: the newest that is installed.
+pub(crate) fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql");
+    let mut versions: Vec<PathBuf> = versions
+        .expect("PostgreSQL is not installed: apt-get install postgresql")
+        .map(|entry| entry.unwrap().path().join("bin"))
+        .filter(|folder| folder.join("postgres").exists())
+        .collect();
+    versions.sort_by_key(|folder| {
+        let version = folder.parent().and_then(Path::file_name);
+        version.and_then(|name| name.to_str()?.parse::<u32>().ok())
+    });
+    versions.pop().expect("PostgreSQL has no server installed")
+}
+
+/// A server refuses to run as root.
+pub(crate) fn unprivileged(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    command.arg(program);
+    command.current_dir("/");
+    command
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+pub(crate) fn run(command: &mut Command) {
+    let output: io::Result<_> = command.output();
+    let output = output.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
+}

@@ -1,0 +1,154 @@
+//! The database is away under load: frozen, killed, started again. Every push is taken and none lost.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::alone;
+use crate::fleet::{Fleet, Setup};
+use crate::load::{Load, Plan, Tally};
+use crate::postgres::Postgres;
+use crate::receiver::{count, soak_line};
+use crate::stored::Stored;
+
+/// How the ids of the pushes at each replica begin.
+const PREFIXES: [&str; 2] = ["r0", "r1"];
+/// Pushes a second, over both replicas.
+const RATE: u32 = 300;
+const CONNECTIONS: u32 = 24;
+/// Of each replica's pushes; a multiple of the connections.
+const SUBJECTS: u32 = 48;
+
+/// What a push may take at the most, but for one in a thousand.
+const SLOWEST: Duration = Duration::from_millis(400);
+/// What was spilled is in the database so long after its return.
+const DRAINED_WITHIN: Duration = Duration::from_secs(60);
+
+fn load(fleet: &Fleet, replica: usize) -> Load {
+    let plan = Plan::of_sender(fleet.address(replica), RATE / 2);
+    Load::start(&Plan {
+        prefix: PREFIXES[replica],
+        connections: CONNECTIONS,
+        subjects: SUBJECTS,
+        ..plan
+    })
+}
+
+/// How long the database is away.
+fn outage() -> Duration {
+    Duration::from_secs(count(5, 60) as u64)
+}
+
+fn pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
+#[test]
+fn while_the_database_is_away_every_push_is_taken_in_time_and_all_are_stored_in_order_later() {
+    let _alone = alone();
+    let mut server = Postgres::start();
+    let fleet = Fleet::start(2, &Setup::of(server.address()));
+    let loads = [load(&fleet, 0), load(&fleet, 1)];
+    pass(Duration::from_secs(2));
+    server.freeze();
+    pass(outage() / 2);
+    server.kill();
+    pass(outage() / 2);
+    let spilled = fleet.spilled();
+    server.start_again();
+    let back = Instant::now();
+    // New pushes come while the old ones drain.
+    pass(Duration::from_secs(2));
+    let [first, second] = loads.map(Load::stop);
+    fleet.wait_until_drained(DRAINED_WITHIN.saturating_sub(back.elapsed()));
+    let drained = back.elapsed();
+
+    let slow = [&first, &second].map(slowest_but_one_in_a_thousand);
+    assert!(slow.iter().all(|took| *took < SLOWEST), "{slow:?}");
+    let pushed = all_are_stored(&server, [first, second]);
+    assert!(spilled > 0.0, "the database was away");
+    soak_line(
+        64,
+        "PostgreSQL frozen, killed, back",
+        &format!(
+            "away for {:?} under {RATE} pushes/s at 2 replicas: {pushed} pushes, none refused, \
+             p99.9 {:.1?} and {:.1?}, {spilled} spilled, all stored {drained:.1?} after its return, \
+             in order, none lost",
+            outage(),
+            slow[0],
+            slow[1]
+        ),
+    );
+}
+
+#[test]
+fn a_replica_killed_while_it_holds_spilled_events_stores_them_once_it_is_back() {
+    killed_with_spilled_events("started after the database's return", |fleet, server| {
+        server.start_again();
+        let back = Instant::now();
+        fleet.restart(1);
+        back
+    });
+}
+
+/// Kills one of two replicas while the database is away; `bring_back` starts it and the database, and
+/// tells when that was back.
+fn killed_with_spilled_events(how: &str, bring_back: fn(&Fleet, &mut Postgres) -> Instant) {
+    let _alone = alone();
+    let mut server = Postgres::start();
+    let fleet = Fleet::start(2, &Setup::of(server.address()));
+    let [steady, killed] = [load(&fleet, 0), load(&fleet, 1)];
+    pass(Duration::from_secs(1));
+    server.freeze();
+    pass(outage() / 2);
+    let killed = killed.stop();
+    let held = fleet.each(|receiver| receiver.metric("flashduty_spilled_events"))[1];
+    assert!(held > 0.0, "the database was away");
+    fleet.kill(1);
+    server.kill();
+    pass(outage() / 2);
+    let back = bring_back(&fleet, &mut server);
+    pass(Duration::from_secs(1));
+    let steady = steady.stop();
+    fleet.wait_until_drained(DRAINED_WITHIN.saturating_sub(back.elapsed()));
+    let drained = back.elapsed();
+    let pushed = all_are_stored(&server, [steady, killed]);
+    soak_line(
+        65,
+        "a replica killed while it holds spilled events",
+        &format!(
+            "it held {held} and was {how}: {pushed} pushes at 2 replicas, none refused, all stored \
+             {drained:.1?} after its return, in order, none lost"
+        ),
+    );
+}
+
+fn slowest_but_one_in_a_thousand(tally: &Tally) -> Duration {
+    let mut took: Vec<_> = tally.acknowledged.iter().map(|push| push.took).collect();
+    took.sort_unstable();
+    took[took.len() * 999 / 1000]
+}
+
+/// Each push was answered with 200 and has one row with an outcome, in order of arrival by replica and
+/// subject. Tells how many there were.
+fn all_are_stored(server: &Postgres, tallies: [Tally; 2]) -> usize {
+    let mut pushed = BTreeSet::new();
+    for tally in tallies {
+        assert_eq!(tally.failed, [""; 0]);
+        pushed.extend(tally.acknowledged_ids());
+    }
+    let stored = Stored::read(server);
+    stored.has_once(&pushed);
+    assert_eq!(stored.len(), pushed.len());
+    assert_eq!(
+        server.value("SELECT count(*) FROM events WHERE outcome IS NULL"),
+        "0"
+    );
+    // A subject's pushes at a replica come one after the other, on one connection.
+    stored.is_in_order(|id| {
+        let (replica, turn) = id.split_once('-').unwrap();
+        // One that is no part of a load comes after all of it.
+        let turn: u64 = turn.parse().unwrap_or(u64::MAX);
+        (format!("{replica} {}", turn % u64::from(SUBJECTS)), turn)
+    });
+    pushed.len()
+}
