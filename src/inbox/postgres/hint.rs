@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -23,28 +23,40 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const APART: Duration = Duration::from_millis(100);
 const LISTEN: &str = "LISTEN flashduty_inbox";
 
-/// When the last hint was sent, and how many came.
+/// When the last hint was sent or came, and how many came.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
-    sent: Mutex<Option<Instant>>,
+    last: Mutex<Option<Instant>>,
     heard: AtomicU64,
 }
 
 impl Hints {
     /// Whether it is time for one more; then it is taken for sent.
     fn is_time(&self) -> bool {
-        let mut last = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last();
         let is_time = last.is_none_or(|last| last.elapsed() >= APART);
         if is_time {
             *last = Some(Instant::now());
         }
         is_time
     }
+
+    /// Notes one of another replica: everybody looks because of it, so that the next one has time. A
+    /// transaction with a hint keeps out all others with one until it is durable; many replicas, all
+    /// of them behind with a sink, would wait for each other.
+    fn note(&self) {
+        *self.last() = Some(Instant::now());
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl PostgresInbox {
     /// The statement that tells the other replicas; none where nobody could listen, or so soon after
-    /// the last one that it would say nothing new.
+    /// the last one, whoever's it was, that it would say nothing new.
     pub(super) fn hint(&self) -> Option<Call<'_>> {
         let may = !self.options.pgbouncer && self.hints.is_time();
         may.then(|| {
@@ -98,7 +110,7 @@ impl PostgresInbox {
                 if let AsyncMessage::Notification(hint) = message
                     && hint.payload() != &*self.name
                 {
-                    self.hints.heard.fetch_add(1, Ordering::Relaxed);
+                    self.hints.note();
                     // A full channel says it already.
                     let _told = hints.try_send(());
                 }

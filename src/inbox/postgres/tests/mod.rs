@@ -49,4 +49,5 @@ mod behind_a_pooler {
 
 mod encryption;
 mod faults;
+mod plans;
 mod several;
