@@ -333,12 +333,13 @@ BEGIN
     ), begun AS (
         UPDATE deliveries d SET attempts = d.attempts + 1
           FROM taken WHERE d.seq = taken.head AND d.sink = of_sink
-        RETURNING d.seq, d.attempts, d.replay
+        -- All that is asked for below: to join one with the other would cost their product.
+        RETURNING d.attempts, d.replay, taken.*
     ), counted AS (
         INSERT INTO sends (sink, ended, token)
         SELECT of_sink, at + ttl, taken.token FROM taken WHERE cardinality(most) > 0
     )
-    SELECT 1, taken.token, e.seq, taken.lane, begun.attempts, taken.was, begun.replay, e.outcome,
+    SELECT 1, begun.token, e.seq, begun.lane, begun.attempts, begun.was, begun.replay, e.outcome,
            e.event_id, e.event_type, e.event_time, e.subject, r.tag, r.query, e.command,
            e.source_ip, e.peer_ip, e.received, e.origin, e.trace_parent, e.body,
            CASE WHEN with_memory THEN ARRAY(
@@ -347,8 +348,8 @@ BEGIN
            CASE WHEN with_memory THEN ARRAY(
                SELECT m.value FROM remembered m
                 WHERE m.subject = e.lane AND m.sink = of_sink ORDER BY m.name) END
-      FROM taken JOIN begun ON begun.seq = taken.head JOIN events e ON e.seq = taken.head
+      FROM begun JOIN events e ON e.seq = begun.head
            LEFT JOIN routes r ON r.id = e.route
-     ORDER BY taken.nth;
+     ORDER BY begun.nth;
 END
 $$;
