@@ -12,12 +12,14 @@ mod group;
 mod conformance;
 #[cfg(test)]
 pub(crate) mod faulty;
+mod cursor;
 mod keeper;
 mod lease;
 pub mod postgres;
 mod prune;
 pub mod query;
 mod recovery;
+mod subject;
 pub mod spill;
 pub mod sqlite;
 #[cfg(test)]

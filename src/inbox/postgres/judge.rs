@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sha2::{Digest as _, Sha256};
 use tokio_postgres::Row;
 
 use super::deliver::Deliveries;
 use super::error::Failure;
 use super::session::{Call, Script};
 use crate::event::{Key, Outcome, Route, Seq};
+use crate::inbox::subject::{next_id, subject_id};
 use crate::inbox::{Offer, Offered};
 
 /// Numbers of subjects that had to make way for another one with the same digest.
@@ -294,19 +294,4 @@ impl<'b> Court<'b> {
             script.add(Call::new("DELETE FROM subjects WHERE id = ANY($1)").with(empty));
         }
     }
-}
-
-/// 63 bits of a digest; never zero.
-pub(super) fn subject_id(route: i64, subject: &str) -> i64 {
-    let digest = Sha256::new()
-        .chain_update(route.to_be_bytes())
-        .chain_update(subject.as_bytes())
-        .finalize();
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&digest[..8]);
-    (i64::from_be_bytes(bytes) & i64::MAX).max(1)
-}
-
-fn next_id(id: i64) -> i64 {
-    id % i64::MAX + 1
 }

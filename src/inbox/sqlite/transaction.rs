@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
-use sha2::{Digest as _, Sha256};
 
 use super::cache::Cache;
 use super::rows::{OUTCOME_ACCEPTED, OUTCOME_STALE, origin_number};
 use super::statements::Statements;
 use super::writer::Writer;
 use crate::event::Outcome;
+use crate::inbox::subject::{next_id, subject_id};
 use crate::inbox::{Batch, Claim, Committed, Lease, Offer, Offered, Seq, SinkId};
 
 /// A transaction under way, with what it has done so far.
@@ -213,7 +213,7 @@ impl Work<'_> {
                         last_seq: Some(last_seq),
                     });
                 }
-                Some((_, _, false)) => id = id % i64::MAX + 1,
+                Some((_, _, false)) => id = next_id(id),
             }
         }
     }
@@ -291,17 +291,6 @@ impl Work<'_> {
         }
         Ok(())
     }
-}
-
-/// 63 bits of a digest; never zero.
-pub(super) fn subject_id(route: i64, subject: &str) -> i64 {
-    let digest = Sha256::new()
-        .chain_update(route.to_be_bytes())
-        .chain_update(subject.as_bytes())
-        .finalize();
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&digest[..8]);
-    (i64::from_be_bytes(bytes) & i64::MAX).max(1)
 }
 
 /// Microseconds as a time, clamped to what a timestamp can hold.

@@ -6,7 +6,8 @@ use tokio_postgres::{GenericClient, Row};
 use super::deliveries::LANES;
 use super::event_rows::{OUTCOME_STALE, state};
 use super::limit;
-use super::selection::{Place, Selection, Way, is_narrow, last_looked_at, newest};
+use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
+use crate::inbox::cursor::Place;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{Candidate, DeliveryFilter, Page};
@@ -22,7 +23,7 @@ pub(in crate::inbox::postgres) async fn candidates(
 ) -> Result<Page<Candidate>, Failure> {
     let last = newest(client, filter).await?;
     let from = match &filter.cursor {
-        Some(cursor) => Place::parse(cursor)?,
+        Some(cursor) => place(cursor)?,
         None => Place::before(0),
     };
     let end = last_looked_at(client, filter, (from.seq, Way::OldestFirst)).await?;

@@ -4,9 +4,10 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
 use super::event_rows::state;
-use super::selection::{Place, Selection, Way, is_narrow, last_looked_at, newest};
+use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
 use super::{limit, next_below, timestamp};
 use crate::inbox::Seq;
+use crate::inbox::cursor::Place;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{AttemptRow, DeliveryFilter, DeliveryRow, DeliveryState, Page};
@@ -25,7 +26,7 @@ pub(in crate::inbox::postgres) async fn deliveries(
 ) -> Result<Page<DeliveryRow>, Failure> {
     let last = newest(client, filter).await?;
     let from = match &filter.cursor {
-        Some(cursor) => Place::parse(cursor)?,
+        Some(cursor) => place(cursor)?,
         None => Place::before(last),
     };
     let end = last_looked_at(client, filter, (from.seq, Way::NewestFirst)).await?;

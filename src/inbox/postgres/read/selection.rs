@@ -5,6 +5,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::event_rows::state_number;
 use super::{LOOKED_AT, no_such_place, seqs_of_id};
+use crate::inbox::cursor::Place;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql::{self, Value};
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
@@ -107,35 +108,9 @@ pub(super) fn is_narrow(filter: &DeliveryFilter) -> bool {
     filter.seq.is_some() || filter.event_id.is_some()
 }
 
-/// Where a page goes on: behind the delivery to this sink of the event at this position. Several
-/// sinks share a position, so that a position alone would skip some or show them twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) seq: i64,
-    pub(super) sink: i64,
-}
-
-impl Place {
-    /// Before the first delivery of the event at `seq`.
-    pub(super) fn before(seq: i64) -> Self {
-        Self { seq, sink: 0 }
-    }
-
-    /// Fails for what no page ever gave out, rather than begin anew.
-    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
-        let (seq, sink) = text.split_once('-').unwrap_or((text, "0"));
-        match (seq.parse(), sink.parse()) {
-            (Ok(seq), Ok(sink)) if seq >= 0 && sink >= 0 => Ok(Self { seq, sink }),
-            _ => Err(no_such_place()),
-        }
-    }
-
-    pub(super) fn to_cursor(self) -> String {
-        match self.sink {
-            0 => self.seq.to_string(),
-            sink => format!("{}-{sink}", self.seq),
-        }
-    }
+/// Where a page begins that `text` asks for; fails for what no page ever gave out.
+pub(super) fn place(text: &str) -> Result<Place, Failure> {
+    Place::parse(text).ok_or_else(no_such_place)
 }
 
 /// Which way a page goes.

@@ -6,9 +6,9 @@ use tokio_postgres::{GenericClient, Row};
 use super::{LOOKED_AT, cursor, limit, next_below, page, timestamp};
 use crate::inbox::Seq;
 use crate::inbox::postgres::error::Failure;
-use crate::inbox::postgres::judge::subject_id;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{Page, SubjectFilter, SubjectRow};
+use crate::inbox::subject::subject_id;
 
 const SUBJECT_COLUMNS: &str = "s.subject, r.tag, r.query, s.last_time, s.last_seq, s.last_received";
 

@@ -3,8 +3,9 @@
 
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::selection::{Place, Selection, Way, is_narrow, last_looked_at, newest};
+use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
 use super::{limit, rows};
+use crate::inbox::cursor::Place;
 use crate::inbox::query::{Candidate, DeliveryFilter, Page};
 use crate::inbox::{Seq, SinkId};
 
@@ -30,7 +31,7 @@ pub(in crate::inbox::sqlite) fn candidates(
     };
     let last = newest(sql, filter)?;
     let from = match &filter.cursor {
-        Some(cursor) => Place::parse(cursor)?,
+        Some(cursor) => place(cursor)?,
         None => Place::before(0),
     };
     let end = last_looked_at(sql, filter, (from.seq, Way::OldestFirst))?;

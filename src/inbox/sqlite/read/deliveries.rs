@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
-use super::selection::{Place, Selection, Way, is_narrow, last_looked_at, newest};
+use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
 use super::{limit, rows, timestamp};
 use crate::inbox::Seq;
+use crate::inbox::cursor::Place;
 use crate::inbox::query::{AttemptRow, DeliveryFilter, DeliveryRow, DeliveryState, Page};
 
 const DELIVERY_COLUMNS: &str = "d.seq, s.name, d.state, d.attempts, l.available, d.last_error, \
@@ -22,7 +23,7 @@ pub(in crate::inbox::sqlite) fn deliveries(
 ) -> rusqlite::Result<Page<DeliveryRow>> {
     let last = newest(sql, filter)?;
     let from = match &filter.cursor {
-        Some(cursor) => Place::parse(cursor)?,
+        Some(cursor) => place(cursor)?,
         None => Place::before(last),
     };
     let end = last_looked_at(sql, filter, (from.seq, Way::NewestFirst))?;

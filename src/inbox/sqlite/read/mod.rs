@@ -11,10 +11,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::subjects::subject_rows;
 use super::rows::{self, EVENT_COLUMNS, Parsed, STATE_DEAD, event_row};
-use super::transaction::{subject_id, timestamp};
+use super::transaction::timestamp;
 use crate::envelope;
 use crate::inbox::Seq;
 use crate::inbox::query::{Counts, EventFilter, EventRow, Page, SinkCounts};
+use crate::inbox::subject::subject_id;
 
 pub(in crate::inbox::sqlite) use self::candidates::candidates;
 pub(in crate::inbox::sqlite) use self::deliveries::deliveries;

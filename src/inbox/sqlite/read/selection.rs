@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{LOOKED_AT, keys_of, rows};
+use crate::inbox::cursor::Place;
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
 
 /// Conditions joined by AND, with a value for each `?` in them.
@@ -73,37 +74,10 @@ pub(super) fn is_narrow(filter: &DeliveryFilter) -> bool {
     filter.seq.is_some() || filter.event_id.is_some()
 }
 
-/// Where a page goes on: behind the delivery to this sink of the event at this position. Several
-/// sinks share a position, so that a position alone would skip some or show them twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) seq: i64,
-    pub(super) sink: i64,
-}
-
-impl Place {
-    /// Before the first delivery of the event at `seq`.
-    pub(super) fn before(seq: i64) -> Self {
-        Self { seq, sink: 0 }
-    }
-
-    /// Fails for what no page ever gave out, rather than begin anew.
-    pub(super) fn parse(text: &str) -> rusqlite::Result<Self> {
-        let (seq, sink) = text.split_once('-').unwrap_or((text, "0"));
-        match (seq.parse(), sink.parse()) {
-            (Ok(seq), Ok(sink)) if seq >= 0 && sink >= 0 => Ok(Self { seq, sink }),
-            _ => Err(rusqlite::Error::ToSqlConversionFailure(
-                "no page ends there".into(),
-            )),
-        }
-    }
-
-    pub(super) fn to_cursor(self) -> String {
-        match self.sink {
-            0 => self.seq.to_string(),
-            sink => format!("{}-{sink}", self.seq),
-        }
-    }
+/// Where a page begins that `text` asks for; fails for what no page ever gave out.
+pub(super) fn place(text: &str) -> rusqlite::Result<Place> {
+    Place::parse(text)
+        .ok_or_else(|| rusqlite::Error::ToSqlConversionFailure("no page ends there".into()))
 }
 
 /// Which way a page goes.

@@ -1,0 +1,32 @@
+//! Where a page of deliveries ends and the next one begins, for every backend.
+
+/// Where a page goes on: behind the delivery to this sink of the event at this position. Several
+/// sinks share a position, so that a position alone would skip some or show them twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) seq: i64,
+    pub(super) sink: i64,
+}
+
+impl Place {
+    /// Before the first delivery of the event at `seq`.
+    pub(super) fn before(seq: i64) -> Self {
+        Self { seq, sink: 0 }
+    }
+
+    /// `None` for what no page ever gave out, rather than begin anew.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (seq, sink) = text.split_once('-').unwrap_or((text, "0"));
+        match (seq.parse(), sink.parse()) {
+            (Ok(seq), Ok(sink)) if seq >= 0 && sink >= 0 => Some(Self { seq, sink }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn to_cursor(self) -> String {
+        match self.sink {
+            0 => self.seq.to_string(),
+            sink => format!("{}-{sink}", self.seq),
+        }
+    }
+}
