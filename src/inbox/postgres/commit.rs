@@ -8,10 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::Timestamp;
-use tokio_postgres::Row;
-
-use super::deliver::{self, Deliveries, Left};
+use super::deliver::{self, Deliveries, Left, Tails};
 use super::error::Failure;
 use super::judge::{Court, Moved};
 use super::session::{COMMIT, Call, Place, Script, Session};
@@ -19,6 +16,7 @@ use super::settle::{self, Settling};
 use super::{claim, write};
 use crate::event::{Route, Seq};
 use crate::inbox::{Batch, Committed, Offer, Order, SinkId};
+use jiff::Timestamp;
 
 /// `synchronous_commit` may be off for the database or the role. The rest ends what a replica leaves
 /// behind that vanishes within a transaction, and keeps plans: to the indexes, whatever the statistics
@@ -54,8 +52,7 @@ pub(super) async fn commit<'h>(
     let mut work = Work::new(batch, setting);
     let lanes = work.lock_and_claim(session, (&mut court, moved)).await?;
     let left = std::mem::take(&mut work.left);
-    let mut deliveries = Deliveries::new(setting.now, left);
-    deliveries.learn(&lanes)?;
+    let mut deliveries = Deliveries::new(setting.now, lanes, left);
     court.judge(&mut deliveries);
     let hint = deliveries.left_waiting().then(hint).flatten();
     work.write(session, (court, deliveries), hint).await
@@ -91,16 +88,16 @@ impl<'b> Work<'b> {
         &mut self,
         session: &mut Session,
         (court, moved): (&mut Court<'b>, &mut Moved),
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Tails, Failure> {
         let (batch, Setting { now, given, .. }) = (self.batch, self.setting);
         let mut script = Script::default();
         script.add(Call::plain(BEGIN));
-        let subjects = script.maybe(court.lock_subjects(given));
+        let subjects = script.maybe(court.lock_subjects());
         let keys = script.maybe(court.claim_keys(given));
         script.maybe(self.lock_sinks());
         let offered = offered_lanes(&batch.offers, court);
         let settled = self.settling.lanes();
-        let mut lanes = script.maybe(lock_lanes(settled.chain(offered.iter().copied())));
+        let lanes = script.maybe(lock_lanes(settled.chain(offered)));
         let settling = self.settling.write((given, now), &mut script);
         if !batch.recovered.is_empty() {
             script.add(settle::recover(&batch.recovered, given));
@@ -109,21 +106,25 @@ impl<'b> Work<'b> {
         let claims: Vec<Place> = claims
             .map(|claim| script.add(claim::call(claim, given)))
             .collect();
-        if !batch.settled.is_empty() || !claims.is_empty() {
-            // They may have changed them.
-            lanes = script.maybe(read_lanes(&offered));
-        }
         let mut answers = session.run(&script).await?;
         drop(script);
 
         court.learn(&answers.take(subjects), moved)?;
         court.claimed(&answers.take(keys))?;
+        let mut lanes = deliver::tails(&answers.take(lanes))?;
         let (committed, done) = (&mut self.committed, &mut self.settled);
-        self.settling
-            .read(&mut answers, settling, committed, done)?;
+        let ended = self
+            .settling
+            .read(&mut answers, settling, (committed, done))?;
+        // A claim leaves the end of a lane as it is, and a lane without work is gone.
+        for (lane, seq) in ended {
+            if lanes.get(&lane) == Some(&seq) {
+                lanes.remove(&lane);
+            }
+        }
         let claims = (&*batch.claims, &*claims);
         self.left = claim::read(claims, &mut answers, now, (committed, done))?;
-        Ok(answers.take(lanes))
+        Ok(lanes)
     }
 
     /// Locks the rows of sinks that have a rate, or are told to pause.
@@ -197,7 +198,7 @@ fn offered_lanes(offers: &[Offer], court: &Court<'_>) -> BTreeSet<(i64, i64)> {
     lanes
 }
 
-/// Locks lanes in their order; answers like [`read_lanes`].
+/// Locks lanes in their order; answers with sink, lane and tail of those that are there.
 fn lock_lanes<'c>(lanes: impl Iterator<Item = (i64, i64)>) -> Option<Call<'c>> {
     let (sinks, lanes): (Vec<i64>, Vec<i64>) = lanes.collect::<BTreeSet<_>>().into_iter().unzip();
     (!sinks.is_empty()).then(|| {
@@ -205,18 +206,6 @@ fn lock_lanes<'c>(lanes: impl Iterator<Item = (i64, i64)>) -> Option<Call<'c>> {
             "SELECT l.sink, l.lane, l.tail FROM unnest($1, $2) AS u (sink, lane) \
              JOIN lanes l ON l.sink = u.sink AND l.lane = u.lane \
              ORDER BY l.sink, l.lane FOR UPDATE OF l",
-        )
-        .with(sinks)
-        .with(lanes)
-    })
-}
-
-fn read_lanes<'c>(lanes: &BTreeSet<(i64, i64)>) -> Option<Call<'c>> {
-    let (sinks, lanes): (Vec<i64>, Vec<i64>) = lanes.iter().copied().unzip();
-    (!sinks.is_empty()).then(|| {
-        Call::new(
-            "SELECT l.sink, l.lane, l.tail FROM unnest($1, $2) AS u (sink, lane) \
-             JOIN lanes l ON l.sink = u.sink AND l.lane = u.lane",
         )
         .with(sinks)
         .with(lanes)

@@ -14,7 +14,11 @@ use super::session::{Call, Script};
 use super::time;
 use crate::inbox::{Claim, Lease, Offer, Order, Seq, SinkId, Wanted};
 
-type LaneId = (i64, i64);
+/// A sink and the number of a lane.
+pub(super) type LaneId = (i64, i64);
+
+/// Lanes that are there, each with its last delivery.
+pub(super) type Tails = HashMap<LaneId, i64>;
 
 /// What a claim on waiting deliveries left over for new ones.
 #[derive(Debug)]
@@ -82,11 +86,19 @@ pub(super) struct Deliveries<'b> {
 }
 
 impl<'b> Deliveries<'b> {
-    pub(super) fn new(now: Timestamp, left: Vec<Left<'b>>) -> Self {
+    /// Into `lanes`, which are locked.
+    pub(super) fn new(now: Timestamp, lanes: Tails, left: Vec<Left<'b>>) -> Self {
+        let there = |tail| Lane {
+            tail,
+            new: None,
+            last: None,
+            one_by_one: false,
+        };
+        let lanes = lanes.into_iter();
         Self {
             now,
             left,
-            lanes: HashMap::new(),
+            lanes: lanes.map(|(id, tail)| (id, there(tail))).collect(),
             new_lanes: Vec::new(),
             new: Vec::new(),
             links: Vec::new(),
@@ -94,20 +106,6 @@ impl<'b> Deliveries<'b> {
             fresh: Vec::new(),
             made: HashMap::new(),
         }
-    }
-
-    /// Takes in lanes that are there: sink, lane and tail.
-    pub(super) fn learn(&mut self, rows: &[Row]) -> Result<(), Failure> {
-        for row in rows {
-            let lane = Lane {
-                tail: row.try_get(2)?,
-                new: None,
-                last: None,
-                one_by_one: false,
-            };
-            self.lanes.insert((row.try_get(0)?, row.try_get(1)?), lane);
-        }
-        Ok(())
     }
 
     /// Whether a delivery was made that nobody has leased.
@@ -258,7 +256,7 @@ impl<'b> Deliveries<'b> {
             script.add(
                 Call::new(
                     "INSERT INTO sends (sink, ended, token) \
-                     SELECT u.sink, inbox_now($4) + u.ttl, u.token \
+                     SELECT u.sink, (SELECT inbox_now($4)) + u.ttl, u.token \
                      FROM unnest($1, $2, $3) AS u (sink, ttl, token)",
                 )
                 .with(rated.iter().map(|row| row.0).collect::<Vec<_>>())
@@ -276,7 +274,7 @@ impl<'b> Deliveries<'b> {
                 Call::new(
                     "INSERT INTO lanes (sink, lane, head, tail, leased, available, token, latest) \
                      SELECT u.sink, u.lane, u.head, u.tail, u.ttl IS NOT NULL, \
-                     inbox_now($7) + coalesce(u.ttl, 0), \
+                     (SELECT inbox_now($7)) + coalesce(u.ttl, 0), \
                      CASE WHEN u.ttl IS NOT NULL THEN -u.head END, u.latest \
                      FROM unnest($1, $2, $3, $4, $5, $6) AS u (sink, lane, head, tail, ttl, latest)",
                 )
@@ -388,4 +386,10 @@ pub(super) fn remember(fresh: &mut [Fresh], rows: &[Row]) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// Reads sink, lane and tail of lanes.
+pub(super) fn tails(rows: &[Row]) -> Result<Tails, Failure> {
+    let tail = |row: &Row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?));
+    rows.iter().map(tail).collect()
 }

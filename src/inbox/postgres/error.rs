@@ -55,9 +55,14 @@ pub(super) fn sort(error: &Error) -> Failure {
 
 fn by_code(code: &SqlState, constraint: Option<&str>, text: String) -> Failure {
     match code.code() {
-        // Serialization, deadlock, and a lane or a sink that another replica made just now.
+        // Serialization, deadlock, and what another replica made just now.
         "40001" | "40P01" | "55P03" => return Failure::Again(text),
-        "23505" if matches!(constraint, Some("lanes_pkey" | "sinks_name_key")) => {
+        "23505"
+            if matches!(
+                constraint,
+                Some("subjects_pkey" | "lanes_pkey" | "sinks_name_key")
+            ) =>
+        {
             return Failure::Again(text);
         }
         "53100" => return Failure::Final(InboxError::Full(text)),

@@ -23,7 +23,9 @@ pub(super) struct Known {
     route: i64,
     text: String,
     last_time: Option<i64>,
-    pub(super) last_seq: Option<i64>,
+    last_seq: Option<i64>,
+    /// Whether it has a row, which is locked.
+    there: bool,
     /// Whether this batch has an event of it.
     moved: bool,
 }
@@ -114,6 +116,7 @@ impl<'b> Court<'b> {
             text,
             last_time: None,
             last_seq: None,
+            there: false,
             moved: false,
         };
         self.subjects.insert(id, known);
@@ -125,25 +128,15 @@ impl<'b> Court<'b> {
         self.asked.get(place).and_then(|asked| asked.subject)
     }
 
-    /// Makes the rows of subjects that are new, and locks all of them, in the order of their numbers.
-    pub(super) fn lock_subjects(&self, given: Option<i64>) -> Option<Call<'_>> {
-        if self.subjects.is_empty() {
-            return None;
-        }
-        let call = Call::new(
-            "INSERT INTO subjects AS s (id, route, subject, last_received) \
-             SELECT u.id, u.route, u.subject, inbox_now($4) \
-             FROM unnest($1, $2, $3) AS u (id, route, subject) \
-             ON CONFLICT (id) DO UPDATE SET route = s.route \
-             RETURNING id, route, subject, last_time, last_seq",
-        );
-        let known = self.subjects.values();
-        Some(
-            call.with(self.subjects.keys().copied().collect::<Vec<_>>())
-                .with(known.clone().map(|known| known.route).collect::<Vec<_>>())
-                .with(known.map(|known| known.text.as_str()).collect::<Vec<_>>())
-                .with(given),
-        )
+    /// Locks the rows of the subjects that are there, in the order of their numbers.
+    pub(super) fn lock_subjects<'c>(&self) -> Option<Call<'c>> {
+        (!self.subjects.is_empty()).then(|| {
+            Call::new(
+                "SELECT id, route, subject, last_time, last_seq FROM subjects \
+                 WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+            )
+            .with(self.subjects.keys().copied().collect::<Vec<_>>())
+        })
     }
 
     /// Draws a position for each offer, and claims the keys for them, in the order of the keys.
@@ -155,7 +148,7 @@ impl<'b> Court<'b> {
             "WITH drawn AS MATERIALIZED ( \
              SELECT array_agg(nextval('positions')) AS seqs FROM generate_series(1, $1)), \
              new AS (INSERT INTO keys (key, seq, received) \
-             SELECT u.key, drawn.seqs[u.place], inbox_now($4) \
+             SELECT u.key, drawn.seqs[u.place], (SELECT inbox_now($4)) \
              FROM drawn, unnest($2, $3) AS u (key, place) \
              ON CONFLICT DO NOTHING RETURNING seq) \
              SELECT drawn.seqs, ARRAY(SELECT new.seq FROM new) FROM drawn",
@@ -187,6 +180,7 @@ impl<'b> Court<'b> {
             }
             known.last_time = row.try_get(3)?;
             known.last_seq = row.try_get(4)?;
+            known.there = true;
         }
         Ok(())
     }
@@ -267,31 +261,51 @@ impl<'b> Court<'b> {
         }
     }
 
-    /// Writes the marks.
+    /// Writes the marks. A row that is new is made only now, with all that stands in it: where
+    /// another replica makes the same one at this time, the later of the two begins anew.
     pub(super) fn write_subjects(&self, given: Option<i64>, script: &mut Script<'_>) {
-        let moved = self.subjects.iter().filter(|(_, known)| known.moved);
-        let ids: Vec<i64> = moved.clone().map(|(id, _)| *id).collect();
-        if !ids.is_empty() {
-            let times: Vec<Option<i64>> = moved.clone().map(|(_, known)| known.last_time).collect();
-            let seqs: Vec<Option<i64>> = moved.map(|(_, known)| known.last_seq).collect();
+        let moved = || self.subjects.iter().filter(|(_, known)| known.moved);
+        let (there, new): (Vec<_>, Vec<_>) = moved().partition(|(_, known)| known.there);
+        if !there.is_empty() {
+            let these = || there.iter();
             script.add(
                 Call::new(
                     "UPDATE subjects s SET last_time = u.last_time, last_seq = u.last_seq, \
-                     last_received = inbox_now($4) \
+                     last_received = (SELECT inbox_now($4)) \
                      FROM unnest($1, $2, $3) AS u (id, last_time, last_seq) WHERE s.id = u.id",
                 )
-                .with(ids)
-                .with(times)
-                .with(seqs)
+                .with(these().map(|(id, _)| **id).collect::<Vec<_>>())
+                .with(
+                    these()
+                        .map(|(_, known)| known.last_time)
+                        .collect::<Vec<_>>(),
+                )
+                .with(these().map(|(_, known)| known.last_seq).collect::<Vec<_>>())
                 .with(given),
             );
         }
-        // Made for an event that turned out to be a duplicate.
-        let empty = self.subjects.iter();
-        let empty = empty.filter(|(_, known)| known.last_seq.is_none());
-        let empty: Vec<i64> = empty.map(|(id, _)| *id).collect();
-        if !empty.is_empty() {
-            script.add(Call::new("DELETE FROM subjects WHERE id = ANY($1)").with(empty));
+        if !new.is_empty() {
+            let these = || new.iter();
+            script.add(
+                Call::new(
+                    "INSERT INTO subjects (id, route, subject, last_time, last_seq, last_received) \
+                     SELECT u.*, (SELECT inbox_now($6)) FROM unnest($1, $2, $3, $4, $5) AS u",
+                )
+                .with(these().map(|(id, _)| **id).collect::<Vec<_>>())
+                .with(these().map(|(_, known)| known.route).collect::<Vec<_>>())
+                .with(
+                    these()
+                        .map(|(_, known)| known.text.clone())
+                        .collect::<Vec<_>>(),
+                )
+                .with(
+                    these()
+                        .map(|(_, known)| known.last_time)
+                        .collect::<Vec<_>>(),
+                )
+                .with(these().map(|(_, known)| known.last_seq).collect::<Vec<_>>())
+                .with(given),
+            );
         }
     }
 }

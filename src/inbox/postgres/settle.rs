@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::deliver::LaneId;
 use super::error::Failure;
 use super::read::{STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED};
 use super::session::{Answers, Call, Place, Script};
@@ -62,14 +63,14 @@ impl<'b> Settling<'b> {
                      RETURNING t.seq, t.sink, t.state, t.error), \
                      moved AS (UPDATE lanes l SET head = (SELECT d.next FROM deliveries d \
                      WHERE d.seq = t.seq AND d.sink = t.sink), leased = false, \
-                     available = inbox_now($7), token = NULL FROM these t \
+                     available = (SELECT inbox_now($7)), token = NULL FROM these t \
                      WHERE l.sink = t.sink AND l.lane = t.lane AND l.token = t.token \
                      AND l.tail <> t.seq AND (SELECT d.next FROM deliveries d \
                      WHERE d.seq = t.seq AND d.sink = t.sink) IS NOT NULL \
                      RETURNING t.seq, t.sink, t.state, t.error), \
                      both_ AS (SELECT * FROM ended UNION ALL SELECT * FROM moved), \
                      settled AS (UPDATE deliveries d SET state = b.state, \
-                     settled = inbox_now($7), last_error = coalesce(b.error, d.last_error) \
+                     settled = (SELECT inbox_now($7)), last_error = coalesce(b.error, d.last_error) \
                      FROM both_ b WHERE d.seq = b.seq AND d.sink = b.sink) \
                      SELECT seq, sink FROM both_",
             )
@@ -105,24 +106,29 @@ impl<'b> Settling<'b> {
         ]
     }
 
-    /// Notes what became of the leases, and counts what is settled, by sink.
+    /// Notes what became of the leases, and counts what is settled, by sink. Returns the lanes of
+    /// what was settled, with its positions.
     pub(super) fn read(
         &self,
         answers: &mut Answers,
         [plain, others]: [Option<Place>; 2],
-        committed: &mut Committed,
-        settled: &mut HashMap<i64, i64>,
-    ) -> Result<(), Failure> {
+        (committed, settled): (&mut Committed, &mut HashMap<i64, i64>),
+    ) -> Result<Vec<(LaneId, i64)>, Failure> {
         let mut ended = HashSet::new();
         for row in answers.take(plain) {
-            let (seq, sink): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-            ended.insert((seq, sink));
-            *settled.entry(sink).or_default() += 1;
+            ended.insert((Seq(row.try_get(0)?), SinkId(row.try_get(1)?)));
         }
-        // Said twice, it is lost the second time.
-        let places = self.plain.iter().map(|one| (one.seq, one.sink));
-        let lost = places.filter(|(seq, sink)| !ended.remove(&(seq.0, sink.0)));
-        committed.lost.extend(lost);
+        let mut lanes = Vec::with_capacity(ended.len());
+        for one in &self.plain {
+            let place = (one.seq, one.sink);
+            // Said twice, it is lost the second time.
+            if ended.remove(&place) {
+                *settled.entry(one.sink.0).or_default() += 1;
+                lanes.push(((one.sink.0, one.lane), one.seq.0));
+            } else {
+                committed.lost.push(place);
+            }
+        }
         for row in answers.take(others) {
             let place = (Seq(row.try_get(0)?), SinkId(row.try_get(1)?));
             let what: i16 = row.try_get(2)?;
@@ -132,10 +138,15 @@ impl<'b> Settling<'b> {
             match what {
                 WHAT_LOST => committed.lost.push(place),
                 WHAT_SUPERSEDED => committed.superseded.push(place),
+                WHAT_SETTLED => {
+                    let these = self.others.iter();
+                    let ended = these.filter(|one| (one.seq, one.sink) == place);
+                    lanes.extend(ended.map(|one| ((one.sink.0, one.lane), one.seq.0)));
+                }
                 _ => {}
             }
         }
-        Ok(())
+        Ok(lanes)
     }
 }
 

@@ -22,6 +22,12 @@ async fn database() -> String {
     made.await.unwrap()
 }
 
+/// A number from the database.
+fn number(database: &str, statement: &str) -> i64 {
+    let answer = server::Server::shared().sql(database, statement);
+    answer.parse().unwrap()
+}
+
 mod on_a_server {
     use super::*;
 

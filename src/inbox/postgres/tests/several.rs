@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::event::{Outcome, Seq};
 use crate::inbox::conformance::{TTL, at, claim, event, offer_all, settle};
+use crate::inbox::subject::subject_id;
 use crate::inbox::{Claim, Offer, Settlement, SinkId};
 
 /// Receivers on one new database.
@@ -169,4 +170,32 @@ async fn a_receiver_is_told_of_what_another_one_could_not_lease() {
         .await
         .unwrap();
     looked.notified().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_that_another_receiver_makes_meanwhile_is_judged_by_its_mark() {
+    let (database, all) = replicas(1, Clockwork::Database).await;
+    offer_all(&*all[0], vec![event("first").of("incident:other")]).await;
+    let stale = || event("late").of("incident:same").time(5);
+    let subject = "incident:same";
+    let route: i64 = number(&database, "SELECT id FROM routes");
+    let mut other = all[0].session().await.unwrap();
+    other.begin("BEGIN").await.unwrap();
+    let row = format!(
+        "INSERT INTO subjects (id, route, subject, last_time, last_seq, last_received) \
+         VALUES ({}, {route}, '{subject}', 9, 1, 0)",
+        subject_id(route, subject)
+    );
+    other.raw().batch_execute(&row).await.unwrap();
+    let inbox = Arc::clone(&all[0]);
+    let mut committing = JoinSet::new();
+    committing.spawn(async move { offer_all(&*inbox, vec![stale()]).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO subjects%'";
+    while number(&database, waits) == 0 {
+        assert!(committing.try_join_next().is_none(), "it did not wait");
+    }
+    other.end("COMMIT").await.unwrap();
+    let offered = committing.join_next().await.unwrap().unwrap();
+    assert_eq!(offered[0].outcome, Outcome::Stale);
 }

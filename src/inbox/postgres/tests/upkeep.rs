@@ -39,12 +39,6 @@ fn prune(what: PruneWhat) -> Prune {
     }
 }
 
-/// A number from the database.
-fn number(database: &str, statement: &str) -> i64 {
-    let answer = server::Server::shared().sql(database, statement);
-    answer.parse().unwrap()
-}
-
 #[tokio::test]
 async fn pruning_passes_over_what_a_change_holds_and_finds_it_later() {
     let (_, inbox) = opened().await;
