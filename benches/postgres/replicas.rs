@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bare::{Bare, body};
+use crate::bare::{Bare, What, body};
 use crate::database::Server as Database;
 use crate::facts::Used;
 use crate::load::{self, Load};
@@ -163,7 +163,7 @@ fn bare(url: &str, batch: f64) -> f64 {
     let wanted = wanted_by(flashduty_receiver::inbox::SinkId(0));
     let offers = || (0..size).map(|_| offer(None, &body, &wanted)).collect();
     runtime().block_on(async {
-        Bare::open(url)
+        Bare::open(url, What::Events)
             .await
             .insert(Duration::from_secs(3), offers)
             .await

@@ -11,7 +11,7 @@ use flashduty_receiver::inbox::{
     Batch, Claim, Inbox as _, Lease, Offer, Settlement, SinkId, Wanted,
 };
 
-use crate::bare::{Bare, body};
+use crate::bare::{Bare, What, body};
 use crate::database::Server;
 use crate::facts::per_second;
 use crate::setup::{offer, wanted_by};
@@ -26,34 +26,38 @@ pub(crate) fn measure(server: &Server) {
     let database = server.database();
     let url = server.url(&database);
     println!(
-        "\nevents/s in batches of a fixed size (median of {ROUNDS} interleaved rounds), {BODY} bytes"
+        "\nevents/s in batches of a fixed size (median of {ROUNDS} interleaved rounds), {BODY} bytes\n\
+         bare inserts of (i) the events alone, (j) all rows that an event delivered to one sink leaves"
     );
     println!(
-        "{:>6} {:>8} {:>10} {:>6} {:>10} {:>6}",
-        "batch", "bare", "no sink", "ratio", "one sink", "ratio"
+        "{:>6} {:>8} {:>8} {:>8} {:>6} {:>8} {:>6} {:>6}",
+        "batch", "(i)", "(j)", "no sink", "/(i)", "one sink", "/(i)", "/(j)"
     );
     runtime().block_on(async {
         let options = PostgresOptions::new(url.parse().unwrap());
         let inbox = PostgresInbox::open(options).await.unwrap();
         let sink = inbox.sink("log").await.unwrap();
-        let mut bare = Bare::open(&url).await;
         let body = Bytes::from(body(BODY));
         let (none, one): (Arc<[Wanted]>, _) = (Arc::new([]), wanted_by(sink));
         for size in SIZES {
             let offers = |wanted: &Arc<[Wanted]>| -> Vec<Offer> {
                 (0..size).map(|_| offer(None, &body, wanted)).collect()
             };
-            let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+            let mut rates = [(); 4].map(|()| Vec::new());
             for _ in 0..ROUNDS {
-                rates[0].push(bare.insert(EACH, || offers(&none)).await);
-                rates[1].push(store(&inbox, None, || offers(&none)).await);
-                rates[2].push(store(&inbox, Some(sink), || offers(&one)).await);
+                for (at, what) in [(0, What::Events), (1, What::AllRows)] {
+                    let mut bare = Bare::open(&url, what).await;
+                    rates[at].push(bare.insert(EACH, || offers(&none)).await);
+                }
+                rates[2].push(store(&inbox, None, || offers(&none)).await);
+                rates[3].push(store(&inbox, Some(sink), || offers(&one)).await);
             }
-            let [bare, none, one] = rates.map(median);
+            let [events, rows, none, one] = rates.map(median);
             println!(
-                "{size:>6} {bare:>8.0} {none:>10.0} {:>6.2} {one:>10.0} {:>6.2}",
-                none / bare,
-                one / bare
+                "{size:>6} {events:>8.0} {rows:>8.0} {none:>8.0} {:>6.2} {one:>8.0} {:>6.2} {:>6.2}",
+                none / events,
+                one / events,
+                one / rows
             );
         }
     });
