@@ -24,7 +24,9 @@ use crate::inbox::{Batch, Claim, Committed, InboxError, Offer, Settled, SinkId};
 /// Offers in one transaction.
 const MAX_OFFERS: usize = 512;
 /// How often a transaction waits for what is just arriving.
-const JOIN_ROUNDS: usize = 8;
+const JOIN_ROUNDS: usize = 16;
+/// Of these, how many in a row may bring nothing: the other side takes its time, too.
+const EMPTY_ROUNDS: usize = 3;
 /// Bytes of bodies in one transaction.
 const MAX_BYTES: usize = 16 << 20;
 /// Settled leases in one transaction.
@@ -149,6 +151,7 @@ impl Group {
     /// What is ready to run now gets a chance to join this transaction, and so does what comes
     /// while that runs: under load a larger transaction costs each push less.
     async fn let_others_join(&mut self) {
+        let mut empty = 0;
         for _ in 0..JOIN_ROUNDS {
             let before = self.offers.len();
             tokio::task::yield_now().await;
@@ -157,7 +160,12 @@ impl Group {
             {
                 self.take(message);
             }
-            if self.offers.len() == before {
+            empty = if self.offers.len() == before {
+                empty + 1
+            } else {
+                0
+            };
+            if empty == EMPTY_ROUNDS {
                 return;
             }
         }
