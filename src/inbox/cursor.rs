@@ -1,4 +1,7 @@
-//! Where a page of deliveries ends and the next one begins, for every backend.
+//! Where a page ends and the next one begins, for every backend.
+
+use super::query::Page;
+use crate::event::Seq;
 
 /// Where a page goes on: behind the delivery to this sink of the event at this position. Several
 /// sinks share a position, so that a position alone would skip some or show them twice.
@@ -9,6 +12,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Behind this delivery.
+    pub(super) fn of(seq: Seq, sink: i64) -> Self {
+        Self { seq: seq.0, sink }
+    }
+
     /// Before the first delivery of the event at `seq`.
     pub(super) fn before(seq: i64) -> Self {
         Self { seq, sink: 0 }
@@ -28,5 +36,25 @@ impl Place {
             0 => self.seq.to_string(),
             sink => format!("{}-{sink}", self.seq),
         }
+    }
+}
+
+/// Cuts `found`, for which one row more than `limit` was asked for; where the next page begins if
+/// there are more.
+pub(super) fn cut<T>(
+    found: &mut Vec<T>,
+    limit: usize,
+    end: impl FnOnce(&T) -> Place,
+) -> Option<Place> {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    found.last().filter(|_| more).map(end)
+}
+
+/// A page of events; the next one begins at a position above zero.
+pub(super) fn page<T>(items: Vec<T>, next: i64) -> Page<T> {
+    Page {
+        items,
+        next_cursor: (next > 0).then(|| next.to_string()),
     }
 }

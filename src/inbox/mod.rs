@@ -15,6 +15,7 @@ pub(crate) mod faulty;
 mod cursor;
 mod keeper;
 mod lease;
+mod numbers;
 pub mod postgres;
 mod prune;
 pub mod query;

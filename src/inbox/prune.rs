@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::SinkId;
+use super::query::DeliveryState;
 use crate::event::Seq;
 
 /// What one small step of pruning may remove, in the order in which loss hurts least.
@@ -71,6 +72,51 @@ impl Prune {
         before(self.now, Self::REMEMBERED)
     }
 
+    /// Whether what waits for `sink` may be given up.
+    pub(super) fn gives_up(&self, sink: SinkId) -> bool {
+        matches!(&self.what, PruneWhat::Waiting { sinks } if sinks.contains(&sink))
+    }
+
+    /// What goes with an event received at `received`, if it may go at all: giving up a part of it
+    /// would free nothing.
+    pub(super) fn release(
+        &self,
+        received: i64,
+        deliveries: impl IntoIterator<Item = Attached>,
+    ) -> Option<Release> {
+        let mut release = Release::default();
+        let mut whole = true;
+        for Attached {
+            sink,
+            state,
+            settled,
+        } in deliveries
+        {
+            match (&self.what, state) {
+                (_, DeliveryState::Pending) if self.gives_up(sink) => release.dropped.push(sink),
+                (_, DeliveryState::Pending | DeliveryState::Leased) => whole = false,
+                (PruneWhat::Aged, _) => {
+                    // Kept for the whole of its retention after the last delivery settled.
+                    let cutoff = self.cutoff().as_microsecond();
+                    whole &= settled.is_none_or(|at| at < cutoff);
+                    release.dead += u64::from(state == DeliveryState::Dead);
+                }
+                (PruneWhat::Dead | PruneWhat::Waiting { .. }, DeliveryState::Dead) => {
+                    release.dead += 1;
+                }
+                (_, DeliveryState::Dead) => whole = false,
+                _ => {}
+            }
+        }
+        // History younger than an hour goes only together with what was given up for room.
+        let for_sure = self.now.checked_sub(Self::KEPT_FOR_SURE);
+        let young = received >= for_sure.unwrap_or(self.now).as_microsecond();
+        if young && !matches!(self.what, PruneWhat::Aged | PruneWhat::Settled) {
+            whole &= release.dead > 0 || !release.dropped.is_empty();
+        }
+        whole.then_some(release)
+    }
+
     /// Whether `bytes` are all that was wanted.
     pub fn enough(&self, bytes: u64) -> bool {
         self.wanted_bytes != 0 && bytes >= self.wanted_bytes
@@ -79,6 +125,24 @@ impl Prune {
 
 fn before(now: Timestamp, age: Duration) -> Timestamp {
     now.checked_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+/// A delivery of an event that may have to go; times are microseconds, as they are stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attached {
+    pub(super) sink: SinkId,
+    /// Whether it is leased need be known only of one that may be given up.
+    pub(super) state: DeliveryState,
+    pub(super) settled: Option<i64>,
+}
+
+/// What goes with an event that is removed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Release {
+    /// Waiting deliveries to give up.
+    pub(super) dropped: Vec<SinkId>,
+    /// Dead letters.
+    pub(super) dead: u64,
 }
 
 /// What one step of pruning removed.

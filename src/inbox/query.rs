@@ -65,6 +65,23 @@ pub struct EventFilter {
     pub until: Option<Timestamp>,
 }
 
+impl EventFilter {
+    /// Whether `row` is meant by its time, type, outcome and route.
+    pub(super) fn matches(&self, row: &EventRow) -> bool {
+        self.since.is_none_or(|since| row.received_at >= since)
+            && self.until.is_none_or(|until| row.received_at < until)
+            && self
+                .event_type
+                .as_ref()
+                .is_none_or(|wanted| *wanted == row.event_type)
+            && self.outcome.is_none_or(|wanted| wanted == row.outcome)
+            && self.route.as_ref().is_none_or(|route| {
+                route.tag.as_deref() == row.tag.as_deref()
+                    && route.query.as_deref() == row.query.as_deref()
+            })
+    }
+}
+
 /// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

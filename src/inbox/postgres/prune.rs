@@ -17,9 +17,11 @@ use tokio_postgres::{GenericClient, Row};
 use super::error::Failure;
 use super::forget;
 use super::links::{self, Held};
-use super::read::{STATE_DEAD, STATE_PENDING, oldest_head};
+use super::read::{STATE_PENDING, oldest_head};
 use super::sql;
 use super::tally;
+use crate::inbox::numbers::state;
+use crate::inbox::prune::{Attached, Release};
 use crate::inbox::{Prune, PruneWhat, Pruned, Seq, SinkId};
 
 /// Events looked at in one step.
@@ -267,53 +269,22 @@ async fn waiting_for(
     Ok(waiting.collect())
 }
 
-/// What goes with an event that is removed.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Release {
-    /// Waiting deliveries to give up.
-    dropped: Vec<SinkId>,
-    /// Dead letters.
-    dead: u64,
-}
-
-/// What goes with the event, if it may go at all: giving up a part of it would free nothing. Of
-/// those `running` an attempt may be under way: such a delivery does not wait.
+/// What goes with the event, if it may go at all. Of those `running` an attempt may be under way:
+/// such a delivery does not wait.
 fn release(
     candidate: &Candidate,
     deliveries: &BTreeMap<Seq, Vec<Delivery>>,
     running: &BTreeSet<(Seq, SinkId)>,
     prune: &Prune,
 ) -> Option<Release> {
-    let mut release = Release::default();
-    let mut whole = true;
-    for delivery in deliveries.get(&candidate.seq).into_iter().flatten() {
-        let (sink, state) = (delivery.sink, delivery.state);
-        match (&prune.what, state) {
-            (PruneWhat::Waiting { sinks }, STATE_PENDING)
-                if sinks.contains(&sink) && !running.contains(&(candidate.seq, sink)) =>
-            {
-                release.dropped.push(sink);
-            }
-            (_, STATE_PENDING) => whole = false,
-            (PruneWhat::Aged, _) => {
-                // Kept for the whole of its retention after the last delivery settled.
-                let cutoff = prune.cutoff().as_microsecond();
-                whole &= delivery.settled.is_none_or(|at| at < cutoff);
-                release.dead += u64::from(state == STATE_DEAD);
-            }
-            (PruneWhat::Dead | PruneWhat::Waiting { .. }, STATE_DEAD) => release.dead += 1,
-            (_, STATE_DEAD) => whole = false,
-            _ => {}
-        }
-    }
-    // History younger than an hour goes only together with what was given up for room.
-    let for_sure = prune
-        .now
-        .checked_sub(Prune::KEPT_FOR_SURE)
-        .unwrap_or(prune.now);
-    let young = candidate.received >= for_sure.as_microsecond();
-    if young && !matches!(prune.what, PruneWhat::Aged | PruneWhat::Settled) {
-        whole &= release.dead > 0 || !release.dropped.is_empty();
-    }
-    whole.then_some(release)
+    let deliveries = deliveries.get(&candidate.seq).into_iter().flatten();
+    let deliveries = deliveries.map(|delivery| Attached {
+        sink: delivery.sink,
+        state: state(
+            delivery.state,
+            running.contains(&(candidate.seq, delivery.sink)),
+        ),
+        settled: delivery.settled,
+    });
+    prune.release(candidate.received, deliveries)
 }

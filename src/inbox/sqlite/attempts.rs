@@ -2,8 +2,10 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::rows::{STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED};
 use super::transaction::Work;
+use crate::inbox::numbers::{
+    STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED,
+};
 use crate::inbox::{Report, Seq, Settled, SinkId};
 
 /// Attempts kept of one delivery.
@@ -15,7 +17,7 @@ impl Work<'_> {
     pub(super) fn note_attempt(
         &mut self,
         settled: &Settled,
-        state: i64,
+        state: i16,
         error: Option<&str>,
     ) -> rusqlite::Result<()> {
         if matches!(state, STATE_EXPIRED | STATE_SUPERSEDED) {
@@ -38,7 +40,7 @@ impl Work<'_> {
     fn keep_attempt(
         &mut self,
         settled: &Settled,
-        state: i64,
+        state: i16,
         error: Option<&str>,
     ) -> rusqlite::Result<()> {
         if state == STATE_PENDING {

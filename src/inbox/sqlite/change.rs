@@ -5,9 +5,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::cache::Cache;
 use super::links;
-use super::rows::{STATE_DEAD, STATE_DROPPED, STATE_PENDING};
 use super::transaction::timestamp;
 use super::writer::Writer;
+use crate::inbox::numbers::{STATE_DEAD, STATE_DROPPED, STATE_PENDING};
 use crate::inbox::query::{AuditRow, Page};
 use crate::inbox::{Audit, Change, Changed, Order, Seq, SinkId, What};
 
@@ -137,7 +137,7 @@ impl Hand<'_> {
         Ok(Changed::Done)
     }
 
-    fn state(&self, seq: Seq, sink: SinkId) -> rusqlite::Result<Option<i64>> {
+    fn state(&self, seq: Seq, sink: SinkId) -> rusqlite::Result<Option<i16>> {
         self.sql
             .prepare_cached("SELECT state FROM deliveries WHERE seq = ?1 AND sink = ?2")?
             .query_row(params![seq.0, sink.0], |row| row.get(0))

@@ -7,8 +7,10 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::links;
-use super::rows::{STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED};
 use super::transaction::Work;
+use crate::inbox::numbers::{
+    STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED,
+};
 use crate::inbox::{Seq, Settled, Settlement, SinkId};
 
 impl Work<'_> {
@@ -52,7 +54,7 @@ impl Work<'_> {
     fn settle_finally(
         &mut self,
         settled: &Settled,
-        state: i64,
+        state: i16,
         error: Option<&str>,
     ) -> rusqlite::Result<bool> {
         // Most lanes hold one delivery: then one statement proves the lease and ends the lane.
@@ -79,7 +81,7 @@ impl Work<'_> {
         &mut self,
         seq: Seq,
         sink: SinkId,
-        (state, error): (i64, Option<&str>),
+        (state, error): (i16, Option<&str>),
     ) -> rusqlite::Result<()> {
         self.sql
             .prepare(

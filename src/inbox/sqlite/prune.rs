@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, params};
 
 use super::links;
-use super::rows::{STATE_DEAD, STATE_PENDING};
 use super::writer::Writer;
+use crate::inbox::numbers::{STATE_PENDING, state};
+use crate::inbox::prune::{Attached, Release};
 use crate::inbox::{Prune, PruneWhat, Pruned, Seq, SinkId};
 
 /// Events looked at in one step: a step holds the writer for a few milliseconds.
@@ -146,58 +147,26 @@ fn is_past(candidate: &Candidate, prune: &Prune) -> bool {
     candidate.received < prune.cutoff().as_microsecond()
 }
 
-/// What goes with an event that is removed.
-struct Release {
-    /// Waiting deliveries to give up.
-    dropped: Vec<SinkId>,
-    /// Dead letters.
-    dead: u64,
-}
-
-/// What goes with the event, if it may go at all: giving up a part of it would free nothing.
+/// What goes with the event, if it may go at all.
 fn releasable(
     sql: &Connection,
     candidate: &Candidate,
     prune: &Prune,
 ) -> rusqlite::Result<Option<Release>> {
-    let mut release = Release {
-        dropped: Vec::new(),
-        dead: 0,
-    };
-    let mut whole = true;
-    let mut deliveries =
+    let mut statement =
         sql.prepare_cached("SELECT sink, state, settled FROM deliveries WHERE seq = ?1")?;
-    let mut rows = deliveries.query([candidate.seq.0])?;
-    while let Some(row) = rows.next()? {
-        let (sink, state) = (SinkId(row.get(0)?), row.get::<_, i64>(1)?);
-        let settled: Option<i64> = row.get(2)?;
-        match (&prune.what, state) {
-            (PruneWhat::Waiting { sinks }, STATE_PENDING)
-                if sinks.contains(&sink) && !is_leased(sql, candidate.seq, sink, prune)? =>
-            {
-                release.dropped.push(sink);
-            }
-            (_, STATE_PENDING) => whole = false,
-            (PruneWhat::Aged, _) => {
-                // Kept for the whole of its retention after the last delivery settled.
-                whole &= settled.is_none_or(|at| at < prune.cutoff().as_microsecond());
-                release.dead += u64::from(state == STATE_DEAD);
-            }
-            (PruneWhat::Dead | PruneWhat::Waiting { .. }, STATE_DEAD) => release.dead += 1,
-            (_, STATE_DEAD) => whole = false,
-            _ => {}
-        }
-    }
-    // History younger than an hour goes only together with what was given up for room.
-    let for_sure = prune
-        .now
-        .checked_sub(Prune::KEPT_FOR_SURE)
-        .unwrap_or(prune.now);
-    let young = candidate.received >= for_sure.as_microsecond();
-    if young && !matches!(prune.what, PruneWhat::Aged | PruneWhat::Settled) {
-        whole &= release.dead > 0 || !release.dropped.is_empty();
-    }
-    Ok(whole.then_some(release))
+    let deliveries = statement.query_map([candidate.seq.0], |row| {
+        let (sink, number) = (SinkId(row.get(0)?), row.get(1)?);
+        let may_go = number == STATE_PENDING && prune.gives_up(sink);
+        let leased = may_go && is_leased(sql, candidate.seq, sink, prune)?;
+        Ok(Attached {
+            sink,
+            state: state(number, leased),
+            settled: row.get(2)?,
+        })
+    })?;
+    let deliveries = deliveries.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(prune.release(candidate.received, deliveries))
 }
 
 /// Whether an attempt may be under way: such a delivery does not wait.

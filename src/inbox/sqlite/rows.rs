@@ -1,4 +1,4 @@
-//! How rows are written and read back: the numbers of the schema, and the event they make.
+//! How the row of an event is read back.
 
 use bytes::Bytes;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
@@ -7,71 +7,15 @@ use rusqlite::{Row, params};
 use super::cache::Cache;
 use super::statements::Statements;
 use super::transaction::timestamp;
-use crate::event::{Event, Id, Origin, Outcome, Subject};
+use crate::event::{Event, Id, Subject};
 use crate::inbox::Seq;
-use crate::inbox::query::{DeliveryState, EventRow};
-
-pub(super) const OUTCOME_ACCEPTED: i64 = 1;
-pub(super) const OUTCOME_STALE: i64 = 2;
-pub(super) const STATE_PENDING: i64 = 0;
-pub(super) const STATE_DELIVERED: i64 = 2;
-pub(super) const STATE_DEAD: i64 = 3;
-pub(super) const STATE_SUPERSEDED: i64 = 4;
-pub(super) const STATE_EXPIRED: i64 = 5;
-pub(super) const STATE_DROPPED: i64 = 6;
+use crate::inbox::numbers::{OUTCOME_STALE, origin, outcome};
+use crate::inbox::query::EventRow;
 
 /// The columns of [`event_row`], in its order; `e` is the event, `r` its route.
 pub(super) const EVENT_COLUMNS: &str = "e.seq, e.event_id, e.event_type, e.event_time, e.subject, \
      e.outcome, e.command, r.tag, r.query, e.source_ip, e.peer_ip, e.received, e.origin, \
      length(e.body)";
-
-pub(super) fn origin_number(origin: Origin) -> i64 {
-    match origin {
-        Origin::Push => 0,
-        Origin::Recovered => 1,
-        Origin::Replay => 2,
-    }
-}
-
-pub(super) fn origin(number: i64) -> Origin {
-    match number {
-        1 => Origin::Recovered,
-        2 => Origin::Replay,
-        _ => Origin::Push,
-    }
-}
-
-pub(super) fn outcome_number(outcome: Outcome) -> i64 {
-    match outcome {
-        Outcome::Accepted => OUTCOME_ACCEPTED,
-        // Duplicates are not stored; asking for them finds nothing.
-        Outcome::Duplicate => 0,
-        Outcome::Stale => OUTCOME_STALE,
-    }
-}
-
-pub(super) fn state_number(state: DeliveryState) -> i64 {
-    match state {
-        DeliveryState::Pending | DeliveryState::Leased => STATE_PENDING,
-        DeliveryState::Delivered => STATE_DELIVERED,
-        DeliveryState::Dead => STATE_DEAD,
-        DeliveryState::Superseded => STATE_SUPERSEDED,
-        DeliveryState::Expired => STATE_EXPIRED,
-        DeliveryState::Dropped => STATE_DROPPED,
-    }
-}
-
-pub(super) fn state(number: i64, leased: bool) -> DeliveryState {
-    match number {
-        STATE_DELIVERED => DeliveryState::Delivered,
-        STATE_DEAD => DeliveryState::Dead,
-        STATE_SUPERSEDED => DeliveryState::Superseded,
-        STATE_EXPIRED => DeliveryState::Expired,
-        STATE_DROPPED => DeliveryState::Dropped,
-        _ if leased => DeliveryState::Leased,
-        _ => DeliveryState::Pending,
-    }
-}
 
 /// A text column that parses, or is absent.
 pub(super) struct Parsed<T>(pub(super) Option<T>);
@@ -97,11 +41,7 @@ pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
         event_type: row.get(2)?,
         event_time: row.get(3)?,
         subject: row.get(4)?,
-        outcome: if row.get::<_, i64>(5)? == OUTCOME_STALE {
-            Outcome::Stale
-        } else {
-            Outcome::Accepted
-        },
+        outcome: outcome(row.get(5)?),
         command: row.get(6)?,
         tag: row.get(7)?,
         query: row.get(8)?,
@@ -142,6 +82,6 @@ pub(super) fn load_event(
             trace_parent: row.get(10)?,
             body: Bytes::from(row.get::<_, Vec<u8>>(11)?),
         };
-        Ok((event, row.get::<_, i64>(12)? == OUTCOME_STALE))
+        Ok((event, row.get::<_, i16>(12)? == OUTCOME_STALE))
     })
 }

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
 
 use super::cache::Cache;
-use super::rows::{OUTCOME_ACCEPTED, OUTCOME_STALE, origin_number};
 use super::statements::Statements;
 use super::writer::Writer;
 use crate::event::Outcome;
+use crate::inbox::numbers::{OUTCOME_ACCEPTED, OUTCOME_STALE, origin_number};
 use crate::inbox::subject::{next_id, subject_id};
 use crate::inbox::{Batch, Claim, Committed, Lease, Offer, Offered, Seq, SinkId};
 

@@ -4,10 +4,10 @@
 use tokio_postgres::{GenericClient, Row};
 
 use super::deliveries::LANES;
-use super::event_rows::{OUTCOME_STALE, state};
 use super::limit;
 use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
-use crate::inbox::cursor::Place;
+use crate::inbox::cursor::{Place, cut};
+use crate::inbox::numbers::{OUTCOME_STALE, state};
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{Candidate, DeliveryFilter, Page};
@@ -31,15 +31,9 @@ pub(in crate::inbox::postgres) async fn candidates(
     let (statement, given) = statement(client, filter, (create, from, end)).await?;
     let found = sql::rows(client, &statement, &given.values()).await?;
     let mut items = found.iter().map(candidate).collect::<Result<Vec<_>, _>>()?;
-    let more = items.len() > filter.limit;
-    items.truncate(filter.limit);
-    let next = match items.last() {
-        Some(row) if more => Some(Place {
-            seq: row.seq.0,
-            sink: row.sink.0,
-        }),
-        _ => (end < last).then(|| Place::before(end + 1)),
-    };
+    let end_of = |row: &Candidate| Place::of(row.seq, row.sink.0);
+    let next = cut(&mut items, filter.limit, end_of);
+    let next = next.or_else(|| (end < last).then(|| Place::before(end + 1)));
     Ok(Page {
         items,
         next_cursor: next.map(Place::to_cursor),

@@ -3,11 +3,11 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
-use super::event_rows::state;
 use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
 use super::{limit, next_below, timestamp};
 use crate::inbox::Seq;
-use crate::inbox::cursor::Place;
+use crate::inbox::cursor::{Place, cut};
+use crate::inbox::numbers::state;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{AttemptRow, DeliveryFilter, DeliveryRow, DeliveryState, Page};
@@ -47,14 +47,10 @@ pub(in crate::inbox::postgres) async fn deliveries(
         .iter()
         .map(delivery_row)
         .collect::<Result<Vec<_>, _>>()?;
-    let more = found.len() > filter.limit;
-    found.truncate(filter.limit);
-    let next = match found.last() {
-        Some((row, sink)) if more => Some(Place {
-            seq: row.seq.0,
-            sink: *sink,
-        }),
-        _ => next_below(client, end, filter.since)
+    let end_of = |(row, sink): &(DeliveryRow, i64)| Place::of(row.seq, *sink);
+    let next = match cut(&mut found, filter.limit, end_of) {
+        Some(next) => Some(next),
+        None => next_below(client, end, filter.since)
             .await?
             .map(Place::before),
     };

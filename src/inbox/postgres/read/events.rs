@@ -4,12 +4,14 @@ use bytes::Bytes;
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
-use super::event_rows::{EVENT_COLUMNS, EVENT_WIDTH, event_row, outcome_number};
+use super::event_rows::{EVENT_COLUMNS, EVENT_WIDTH, event_row};
 use super::selection::Selection;
 use super::subjects::subject_rows;
-use super::{LOOKED_AT, cursor, limit, next_below, page, seqs_of_id};
+use super::{LOOKED_AT, cursor, limit, next_below, seqs_of_id};
 use crate::event::Route;
 use crate::inbox::Seq;
+use crate::inbox::cursor::page;
+use crate::inbox::numbers::outcome_number;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{EventFilter, EventRow, Page};
@@ -121,20 +123,6 @@ fn conditions(filter: &EventFilter) -> Selection {
     these
 }
 
-fn matches(row: &EventRow, filter: &EventFilter) -> bool {
-    filter.since.is_none_or(|since| row.received_at >= since)
-        && filter.until.is_none_or(|until| row.received_at < until)
-        && filter
-            .event_type
-            .as_ref()
-            .is_none_or(|wanted| *wanted == row.event_type)
-        && filter.outcome.is_none_or(|wanted| wanted == row.outcome)
-        && filter.route.as_ref().is_none_or(|route| {
-            route.tag.as_deref() == row.tag.as_deref()
-                && route.query.as_deref() == row.query.as_deref()
-        })
-}
-
 async fn by_event_id(
     client: &(impl GenericClient + Sync),
     event_id: &str,
@@ -154,7 +142,7 @@ async fn by_event_id(
     )
     .await?;
     let mut items = found.iter().map(event_row).collect::<Result<Vec<_>, _>>()?;
-    items.retain(|row| row.event_id.as_deref() == Some(event_id) && matches(row, filter));
+    items.retain(|row| row.event_id.as_deref() == Some(event_id) && filter.matches(row));
     Ok(page(items, 0))
 }
 
@@ -173,7 +161,7 @@ async fn by_subject(
             let (rows, previous) = follow(client, seq).await?;
             at = previous;
             for row in rows {
-                if row.seq.0 <= below && taken < filter.limit && matches(&row, filter) {
+                if row.seq.0 <= below && taken < filter.limit && filter.matches(&row) {
                     taken += 1;
                     found.push(row);
                 }

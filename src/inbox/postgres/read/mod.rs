@@ -22,18 +22,17 @@ use super::sql;
 use super::time::timestamp;
 use crate::envelope;
 use crate::inbox::InboxError;
-use crate::inbox::query::Page;
 
 pub(in crate::inbox::postgres) use self::candidates::candidates;
 pub(in crate::inbox::postgres) use self::counts::{counts, oldest_head};
 pub(in crate::inbox::postgres) use self::deliveries::deliveries;
-pub(in crate::inbox::postgres) use self::event_rows::{
-    OUTCOME_ACCEPTED, OUTCOME_STALE, STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING,
-    STATE_SUPERSEDED, origin, origin_number,
-};
 pub(in crate::inbox::postgres) use self::events::{event, events};
 pub(in crate::inbox::postgres) use self::subjects::subjects;
 pub(in crate::inbox::postgres) use self::unreadables::{unreadable, unreadables};
+pub(in crate::inbox::postgres) use crate::inbox::numbers::{
+    OUTCOME_ACCEPTED, OUTCOME_STALE, STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING,
+    STATE_SUPERSEDED, origin, origin_number,
+};
 
 /// Rows looked at for one page when no index leads to them; the cursor goes on from there.
 const LOOKED_AT: i64 = 20_000;
@@ -92,13 +91,6 @@ async fn seqs_of_id(
     .await?;
     let seqs = found.iter().map(|row| row.try_get(0));
     Ok(seqs.collect::<Result<Vec<_>, _>>()?)
-}
-
-fn page<T>(items: Vec<T>, next: i64) -> Page<T> {
-    Page {
-        items,
-        next_cursor: (next > 0).then(|| next.to_string()),
-    }
 }
 
 /// Fails for what no page ever gave out, rather than begin anew.

@@ -3,9 +3,9 @@
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::event_rows::state_number;
 use super::{LOOKED_AT, no_such_place, seqs_of_id};
 use crate::inbox::cursor::Place;
+use crate::inbox::numbers::state_number;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql::{self, Value};
 use crate::inbox::query::{DeliveryFilter, DeliveryState};

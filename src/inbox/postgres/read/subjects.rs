@@ -3,8 +3,9 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
-use super::{LOOKED_AT, cursor, limit, next_below, page, timestamp};
+use super::{LOOKED_AT, cursor, limit, next_below, timestamp};
 use crate::inbox::Seq;
+use crate::inbox::cursor::page;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{Page, SubjectFilter, SubjectRow};

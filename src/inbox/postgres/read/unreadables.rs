@@ -5,7 +5,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
 use super::event_rows::{parsed, unsigned};
-use super::{limit, page, timestamp};
+use super::{limit, timestamp};
+use crate::inbox::cursor::page;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{Page, UnreadableRow};

@@ -3,9 +3,10 @@
 
 use rusqlite::{Connection, Row, params_from_iter};
 
+use super::limit;
 use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
-use super::{limit, rows};
-use crate::inbox::cursor::Place;
+use crate::inbox::cursor::{Place, cut};
+use crate::inbox::numbers::{OUTCOME_STALE, state};
 use crate::inbox::query::{Candidate, DeliveryFilter, Page};
 use crate::inbox::{Seq, SinkId};
 
@@ -64,15 +65,9 @@ pub(in crate::inbox::sqlite) fn candidates(
         ))?
         .query_map(params_from_iter(values), candidate)?
         .collect::<rusqlite::Result<_>>()?;
-    let more = items.len() > filter.limit;
-    items.truncate(filter.limit);
-    let next = match items.last() {
-        Some(row) if more => Some(Place {
-            seq: row.seq.0,
-            sink: row.sink.0,
-        }),
-        _ => (end < last).then(|| Place::before(end + 1)),
-    };
+    let end_of = |row: &Candidate| Place::of(row.seq, row.sink.0);
+    let next = cut(&mut items, filter.limit, end_of);
+    let next = next.or_else(|| (end < last).then(|| Place::before(end + 1)));
     Ok(Page {
         items,
         next_cursor: next.map(Place::to_cursor),
@@ -86,11 +81,11 @@ fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         sink: SinkId(row.get(1)?),
         name: row.get(2)?,
         state: row
-            .get::<_, Option<i64>>(3)?
-            .map(|state| rows::state(state, leased)),
+            .get::<_, Option<i16>>(3)?
+            .map(|number| state(number, leased)),
         event_id: row.get(5)?,
         event_type: row.get(6)?,
         command: row.get(7)?,
-        stale: row.get::<_, i64>(8)? == rows::OUTCOME_STALE,
+        stale: row.get::<_, i16>(8)? == OUTCOME_STALE,
     })
 }

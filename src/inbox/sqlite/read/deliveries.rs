@@ -3,9 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
-use super::{limit, rows, timestamp};
+use super::{limit, timestamp};
 use crate::inbox::Seq;
-use crate::inbox::cursor::Place;
+use crate::inbox::cursor::{Place, cut};
+use crate::inbox::numbers::state;
 use crate::inbox::query::{AttemptRow, DeliveryFilter, DeliveryRow, DeliveryState, Page};
 
 const DELIVERY_COLUMNS: &str = "d.seq, s.name, d.state, d.attempts, l.available, d.last_error, \
@@ -51,14 +52,10 @@ pub(in crate::inbox::sqlite) fn deliveries(
         ))?
         .query_map(params_from_iter(values), delivery_row)?
         .collect::<rusqlite::Result<_>>()?;
-    let more = found.len() > filter.limit;
-    found.truncate(filter.limit);
-    let next = match found.last() {
-        Some((row, sink)) if more => Some(Place {
-            seq: row.seq.0,
-            sink: *sink,
-        }),
-        _ => next_below(sql, filter, end)?,
+    let end_of = |(row, sink): &(DeliveryRow, i64)| Place::of(row.seq, *sink);
+    let next = match cut(&mut found, filter.limit, end_of) {
+        Some(next) => Some(next),
+        None => next_below(sql, filter, end)?,
     };
     let mut items = Vec::with_capacity(found.len());
     for (mut row, sink) in found {
@@ -94,7 +91,7 @@ fn next_below(
 
 fn delivery_row(row: &Row<'_>) -> rusqlite::Result<(DeliveryRow, i64)> {
     let leased = row.get::<_, i64>(11)? == 1;
-    let state = rows::state(row.get(2)?, leased);
+    let state = state(row.get(2)?, leased);
     let available: Option<i64> = row.get(4)?;
     Ok((
         DeliveryRow {

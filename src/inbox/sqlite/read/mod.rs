@@ -10,10 +10,12 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::subjects::subject_rows;
-use super::rows::{self, EVENT_COLUMNS, Parsed, STATE_DEAD, event_row};
+use super::rows::{EVENT_COLUMNS, Parsed, event_row};
 use super::transaction::timestamp;
 use crate::envelope;
 use crate::inbox::Seq;
+use crate::inbox::cursor::page;
+use crate::inbox::numbers::{STATE_DEAD, outcome_number};
 use crate::inbox::query::{Counts, EventFilter, EventRow, Page, SinkCounts};
 use crate::inbox::subject::subject_id;
 
@@ -53,7 +55,7 @@ pub(super) fn events(sql: &Connection, filter: &EventFilter) -> rusqlite::Result
          AND (?3 IS NULL OR e.event_type = ?3) AND (?4 IS NULL OR e.outcome = ?4) \
          AND (?5 IS NULL OR e.received < ?5) ORDER BY e.seq DESC LIMIT ?6"
     ))?;
-    let outcome = filter.outcome.map(rows::outcome_number);
+    let outcome = filter.outcome.map(outcome_number);
     let mut items: Vec<EventRow> = statement
         .query_map(
             params![
@@ -73,30 +75,16 @@ pub(super) fn events(sql: &Connection, filter: &EventFilter) -> rusqlite::Result
         _ => floor,
     };
     // Positions follow arrival, so the first one too old ends the list.
-    if let Some(end) = items.iter().position(|row| !matches(row, filter)) {
+    if let Some(end) = items.iter().position(|row| !filter.matches(row)) {
         if filter
             .since
             .is_some_and(|since| items[end].received_at < since)
         {
             next = 0;
         }
-        items.retain(|row| matches(row, filter));
+        items.retain(|row| filter.matches(row));
     }
     Ok(page(items, next))
-}
-
-fn matches(row: &EventRow, filter: &EventFilter) -> bool {
-    filter.since.is_none_or(|since| row.received_at >= since)
-        && filter.until.is_none_or(|until| row.received_at < until)
-        && filter
-            .event_type
-            .as_ref()
-            .is_none_or(|wanted| *wanted == row.event_type)
-        && filter.outcome.is_none_or(|wanted| wanted == row.outcome)
-        && filter.route.as_ref().is_none_or(|route| {
-            route.tag.as_deref() == row.tag.as_deref()
-                && route.query.as_deref() == row.query.as_deref()
-        })
 }
 
 /// The first half of a key is made of the id alone, so a range of keys holds all routes.
@@ -121,7 +109,7 @@ fn by_event_id(
         ))?
         .query_map(params![low, high, limit(filter.limit)], event_row)?
         .collect::<rusqlite::Result<_>>()?;
-    items.retain(|row| row.event_id.as_deref() == Some(event_id) && matches(row, filter));
+    items.retain(|row| row.event_id.as_deref() == Some(event_id) && filter.matches(row));
     Ok(page(items, 0))
 }
 
@@ -148,7 +136,7 @@ fn by_subject(sql: &Connection, filter: &EventFilter) -> rusqlite::Result<Page<E
                 break;
             };
             at = previous;
-            if seq <= below && matches(&row, filter) {
+            if seq <= below && filter.matches(&row) {
                 taken += 1;
                 found.push(row);
             }
@@ -203,13 +191,6 @@ pub(super) fn counts(sql: &Connection) -> rusqlite::Result<Counts> {
         });
     }
     Ok(counts)
-}
-
-fn page<T>(items: Vec<T>, next: i64) -> Page<T> {
-    Page {
-        items,
-        next_cursor: (next > 0).then(|| next.to_string()),
-    }
 }
 
 /// Fails for what no page ever gave out, rather than begin anew.

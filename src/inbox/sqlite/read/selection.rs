@@ -3,8 +3,9 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{LOOKED_AT, keys_of, rows};
+use super::{LOOKED_AT, keys_of};
 use crate::inbox::cursor::Place;
+use crate::inbox::numbers::{STATE_DEAD, state_number};
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
 
 /// Conditions joined by AND, with a value for each `?` in them.
@@ -30,7 +31,7 @@ impl Selection {
         }
         if let Some(state) = filter.state {
             // Spelled out, because only a literal lets the partial index be used.
-            these.and(&format!("d.state = {}", rows::state_number(state)), []);
+            these.and(&format!("d.state = {}", state_number(state)), []);
             match state {
                 DeliveryState::Pending => these.and("coalesce(l.leased, 0) = 0", []),
                 DeliveryState::Leased => these.and("l.leased = 1", []),
@@ -111,8 +112,7 @@ pub(super) fn last_looked_at(
     };
     sql.prepare_cached(&format!(
         "SELECT seq FROM deliveries WHERE sink = (SELECT id FROM sinks WHERE name = ?1) \
-         AND state = {} AND seq {side} ?2 ORDER BY seq {order} LIMIT 1 OFFSET ?3",
-        rows::STATE_DEAD
+         AND state = {STATE_DEAD} AND seq {side} ?2 ORDER BY seq {order} LIMIT 1 OFFSET ?3"
     ))?
     .query_row(params![sink, from, LOOKED_AT - 1], |row| row.get(0))
     .optional()

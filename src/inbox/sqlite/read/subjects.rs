@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{LOOKED_AT, cursor, limit, page, subject_id, timestamp};
+use super::{LOOKED_AT, cursor, limit, subject_id, timestamp};
 use crate::inbox::Seq;
+use crate::inbox::cursor::page;
 use crate::inbox::query::{Page, SubjectFilter, SubjectRow};
 
 pub(in crate::inbox::sqlite) fn subjects(

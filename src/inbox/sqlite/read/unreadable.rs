@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Parsed, limit, page, timestamp};
+use super::{Parsed, limit, timestamp};
+use crate::inbox::cursor::page;
 use crate::inbox::query::{Page, UnreadableRow};
 
 const UNREADABLE_COLUMNS: &str = "id, received, reason, tag, query, source_ip, peer_ip, bytes";

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
-use super::super::rows::{Parsed, origin, origin_number};
+use super::super::rows::Parsed;
 use super::super::transaction::timestamp;
 use crate::event::{Event, Id, Key, Route, Subject};
 use crate::inbox::Offer;
+use crate::inbox::numbers::{origin, origin_number};
 use crate::inbox::spill::Spilled;
 
 pub(super) fn keep(sql: &mut Connection, offers: &[Offer]) -> rusqlite::Result<()> {
