@@ -143,6 +143,45 @@ pub(in crate::inbox) async fn a_lease_that_ran_out_is_found_and_marked(inbox: &d
     assert_eq!(state(inbox, Seq(1)).await, DeliveryState::Delivered);
 }
 
+pub(in crate::inbox) async fn a_lost_lease_changes_nothing_however_it_ends(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    // One with another behind it, and one alone.
+    let given = [event("a"), event("b"), event("c").alone()];
+    let offered = offer_all(inbox, given.map(|one| one.to(sink)).into()).await;
+    let ends = [
+        Settlement::Delivered,
+        Settlement::Expired,
+        Settlement::Superseded("a later one waits".to_owned()),
+        Settlement::Dead("no such ticket".to_owned()),
+        Settlement::RetryAt(at(0), "busy".to_owned()),
+        Settlement::Released,
+    ];
+    let mut now = 0;
+    let mut lost = Vec::new();
+    for end in ends {
+        let leases = claim(inbox, sink, 5, at(now)).await.leases;
+        lost.extend(leases.into_iter().map(|lease| (lease, end.clone())));
+        now += 60;
+    }
+    let held = claim(inbox, sink, 5, at(now)).await.leases;
+    assert_eq!((lost.len(), held.len()), (12, 2));
+    for (lease, end) in lost {
+        let seq = lease.seq;
+        let said = format!("{end:?}");
+        let settled = settle(inbox, lease, end, at(now)).await;
+        assert_eq!(settled.lost, [(seq, sink)], "{said}");
+        assert_eq!(state(inbox, seq).await, DeliveryState::Leased, "{said}");
+    }
+    for lease in held {
+        assert_eq!((lease.attempt, lease.interrupted), (7, true));
+        let settled = settle(inbox, lease, Settlement::Delivered, at(now)).await;
+        assert_eq!(settled.lost, []);
+    }
+    let next = claim(inbox, sink, 5, at(now)).await.leases;
+    let next: Vec<_> = next.iter().map(|lease| lease.seq).collect();
+    assert_eq!(next, [offered[1].seq]);
+}
+
 pub(in crate::inbox) async fn a_retry_waits_until_it_is_due(inbox: &dyn Inbox) {
     let sink = inbox.sink("s").await.unwrap();
     offer(inbox, event("a").to(sink)).await;

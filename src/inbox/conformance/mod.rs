@@ -225,6 +225,7 @@ macro_rules! every_property {
             no_more_is_leased_than_there_are_slots,
             bodies_that_are_leased_take_bounded_memory,
             a_lease_that_ran_out_is_found_and_marked,
+            a_lost_lease_changes_nothing_however_it_ends,
             a_retry_waits_until_it_is_due,
             a_released_lease_does_not_count_as_an_attempt,
             a_release_does_not_hide_that_an_earlier_attempt_may_have_begun,
