@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use crate::http::{Answer, Client};
 use crate::lines::Lines;
 use crate::postgres::{DATABASE, PASSWORD, USER, steady_port};
-use crate::receiver::{PATIENCE, Receiver, Starting, base_with, command};
+use crate::receiver::{PATIENCE, Receiver, base_with, command};
 
 /// What each replica is told.
 #[derive(Clone, Default)]
 pub(crate) struct Setup {
     /// The database's URL.
     pub(crate) url: String,
+    /// Further keys of the table `server`.
+    pub(crate) server: String,
     /// Further keys of the table `store`.
     pub(crate) store: String,
     /// Further tables.
@@ -85,10 +87,14 @@ impl Fleet {
         *receiver = Some(started);
     }
 
-    /// Starts a replica that is not to become ready.
-    pub(crate) fn begin(&self, replica: usize) -> Starting {
+    /// Starts a replica that is to end before it is ready, and tells what it said.
+    pub(crate) fn refuse(&self, replica: usize) -> String {
         let folder = self.replicas[replica].folder.path();
-        Starting::begin(folder, command(folder, &[]))
+        let output = command(folder, &[]).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        said
     }
 
     /// Ends it as `kill -9` does, if it runs.
@@ -106,6 +112,12 @@ impl Fleet {
         let mut receiver = receiver.unwrap();
         assert_eq!(receiver.stop().code(), Some(0));
         receiver.lines.wait_for_end();
+    }
+
+    /// What `ask` gives of a replica that runs.
+    pub(crate) fn ask<T>(&self, replica: usize, ask: impl FnOnce(&Receiver) -> T) -> T {
+        let receiver = self.replicas[replica].receiver.lock().unwrap();
+        ask(receiver.as_ref().unwrap())
     }
 
     /// What `ask` gives of each replica that runs.
@@ -169,6 +181,8 @@ fn configure(folder: &Path, setup: &Setup, address: SocketAddr) {
         setup.store
     );
     let base = base_with("store", &store);
+    let server = format!("[server]\n{}\n", setup.server);
+    let base = base.replacen("[server]\n", &server, 1);
     let base = base.replacen("127.0.0.1:0", &address.to_string(), 1);
     std::fs::write(folder.join("config.toml"), base + &setup.tables).unwrap();
 }

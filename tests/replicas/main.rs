@@ -29,8 +29,6 @@ mod proxy;
 mod receiver;
 
 mod arrived;
-mod authority;
-mod bouncer;
 mod cutter;
 mod fleet;
 mod postgres;

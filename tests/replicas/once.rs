@@ -5,11 +5,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier};
 
 use crate::alone;
-use crate::bouncer::Bouncer;
 use crate::dice::Dice;
 use crate::fleet::{Fleet, Pusher, Setup, event};
 use crate::http::Answer;
-use crate::postgres::Postgres;
+use crate::postgres::{Bouncer, PASSWORD, Postgres, USER};
 use crate::receiver::{PATIENCE, count, soak_line};
 use crate::stored::Stored;
 
@@ -73,7 +72,8 @@ fn an_event_pushed_eight_times_at_once_at_replicas_that_are_killed_is_stored_onc
 fn behind_pgbouncer_in_transaction_mode_each_event_is_stored_once() {
     let _alone = alone();
     let server = Postgres::start();
-    let bouncer = Bouncer::before(&server);
+    // Fewer sessions than the receivers have connections.
+    let bouncer = Bouncer::before(server.address(), [USER, PASSWORD], 6);
     let setup = Setup {
         store: "pgbouncer = true".to_owned(),
         ..Setup::of(bouncer.address)

@@ -1,39 +1,38 @@
 //! TLS to the database: only the server that its authority vouches for, under the name it was called.
 
 use crate::alone;
-use crate::authority::Authority;
 use crate::fleet::{Fleet, Pusher, Setup, event};
-use crate::postgres::{DATABASE, Postgres, USER};
+use crate::postgres::{Authority, DATABASE, PASSWORD, Postgres, USER};
 use crate::stored::Stored;
 
-/// A server that speaks TLS only, with a certificate for `name`.
-fn server(authority: &Authority, name: &str) -> Postgres {
+/// A server that speaks TLS only, with a certificate for 127.0.0.1.
+fn server(authority: &Authority) -> Postgres {
     let mut server = Postgres::prepare();
-    authority.secure(&server, name);
+    server.encrypt(authority, "127.0.0.1");
     server.start_again();
     server.create_database();
     server
 }
 
-/// Calls the server 127.0.0.1 and trusts `authority`.
-fn setup(server: &Postgres, authority: &Authority) -> Setup {
-    let trusted = server.keep("trusted.pem", &authority.certificate());
+/// Calls the server `host` and trusts `authority`, as far as `mode` has it.
+fn setup(server: &Postgres, host: &str, mode: &str, authority: Option<&Authority>) -> Setup {
+    let trusted = authority.map(|authority| {
+        let file = server.keep("trusted.pem", &authority.certificate());
+        format!("ca_file = \"{}\"\n", file.display())
+    });
     Setup {
         url: format!(
-            "postgres://{USER}@{}/{DATABASE}?sslmode=verify-full",
-            server.address()
+            "postgres://{USER}@{host}:{}/{DATABASE}?sslmode={mode}",
+            server.port
         ),
-        store: format!("ca_file = \"{}\"", trusted.display()),
+        store: format!("lock_wait = \"0s\"\n{}", trusted.unwrap_or_default()),
         ..Setup::default()
     }
 }
 
-#[test]
-fn a_database_is_trusted_when_its_certificate_and_name_are_vouched_for() {
-    let _alone = alone();
-    let authority = Authority::new();
-    let server = server(&authority, "127.0.0.1");
-    let fleet = Fleet::start(1, &setup(&server, &authority));
+/// A receiver stores an event, over encrypted connections and with the password from its file.
+fn is_trusted(server: &Postgres, setup: &Setup) {
+    let fleet = Fleet::start(1, setup);
     let answer = Pusher::default()
         .push(fleet.address(0), &event("e", "s"))
         .unwrap();
@@ -42,32 +41,60 @@ fn a_database_is_trusted_when_its_certificate_and_name_are_vouched_for() {
         answer.json()["seq"].is_i64(),
         "it was not spilled: {answer:?}"
     );
-    assert_eq!(Stored::read(&server).len(), 1);
-    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
-                     WHERE usename = 'flashduty' AND NOT ssl";
-    assert_eq!(server.value(encrypted), "0");
+    assert_eq!(Stored::read(server).len(), 1);
+    let encrypted = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                     WHERE usename = 'flashduty'";
+    assert_eq!(server.value(encrypted), "t");
 }
 
 #[test]
-fn a_database_of_another_authority_is_refused_with_the_reason() {
-    let _alone = alone();
-    let server = server(&Authority::new(), "127.0.0.1");
-    refused(&setup(&server, &Authority::new()), "certificate");
-}
-
-#[test]
-fn a_database_under_another_name_is_refused_with_the_reason() {
+fn a_database_is_trusted_as_far_as_its_certificate_and_name_are_asked_for() {
     let _alone = alone();
     let authority = Authority::new();
-    let server = server(&authority, "db.example.com");
-    refused(&setup(&server, &authority), "db.example.com");
+    let server = server(&authority);
+    for setup in [
+        setup(&server, "127.0.0.1", "verify-full", Some(&authority)),
+        setup(&server, "127.0.0.1", "require", None),
+        setup(&server, "localhost", "require", None),
+    ] {
+        is_trusted(&server, &setup);
+    }
 }
 
-/// A receiver says why it does not speak with the database.
+#[test]
+fn a_database_that_is_not_to_be_trusted_stops_the_start_with_the_reason() {
+    let _alone = alone();
+    let authority = Authority::new();
+    let server = server(&authority);
+    let another = Authority::new();
+    for (host, mode, trusted, reason) in [
+        (
+            "127.0.0.1",
+            "verify-full",
+            Some(&another),
+            "invalid peer certificate: UnknownIssuer",
+        ),
+        (
+            "localhost",
+            "verify-full",
+            Some(&authority),
+            "certificate not valid for name \"localhost\"",
+        ),
+        ("127.0.0.1", "disable", None, "no encryption"),
+    ] {
+        refused(&setup(&server, host, mode, trusted), reason);
+    }
+    server.rows(&format!("ALTER ROLE {USER} PASSWORD 'another'"));
+    refused(
+        &setup(&server, "127.0.0.1", "verify-full", Some(&authority)),
+        "password authentication failed",
+    );
+}
+
+/// A receiver says why it does not speak with the database, and ends.
 fn refused(setup: &Setup, reason: &str) {
-    let fleet = Fleet::prepare(1, setup);
-    let starting = fleet.begin(0);
-    starting.lines.wait("the reason", |line| {
-        line["level"] != "INFO" && line.to_string().contains(reason)
-    });
+    let said = Fleet::prepare(1, setup).refuse(0);
+    assert!(said.contains("cannot be reached"), "{said}");
+    assert!(said.contains(reason), "{reason}: {said}");
+    assert!(!said.contains(PASSWORD), "{said}");
 }

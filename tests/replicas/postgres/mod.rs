@@ -5,22 +5,27 @@
 //! server refuses to be. Nothing of it outlives the test: it is ended when dropped, and by the
 //! system when the thread that started it ends.
 
+#[path = "../../../src/inbox/postgres/tests/authority.rs"]
+mod authority;
+#[path = "../../../src/inbox/postgres/tests/bouncer.rs"]
+mod bouncer;
 mod processes;
 #[path = "../../../src/inbox/postgres/tests/server.rs"]
 mod server;
 mod standby;
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-pub(crate) use self::server::unprivileged;
-use self::server::{is_root, programs, run};
+pub(crate) use self::authority::Authority;
+pub(crate) use self::bouncer::Bouncer;
+pub(crate) use self::server::steady_port;
+use self::server::{is_root, programs, run, unprivileged};
 
 /// The receivers' user, database and password.
 pub(crate) const USER: &str = "flashduty";
@@ -116,6 +121,19 @@ impl Postgres {
         std::fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
     }
 
+    /// Has it speak TLS only, from its next start on, with a certificate for `name`.
+    pub(crate) fn encrypt(&self, authority: &Authority, name: &str) {
+        let vouched = authority.vouch_for(name);
+        let certificate = self.keep("server.pem", &vouched.certificate);
+        let key = self.keep("server.key", &vouched.key);
+        self.set(&format!(
+            "ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
+            certificate.display(),
+            key.display()
+        ));
+        self.admit("hostssl");
+    }
+
     /// Adds lines to its configuration, for the next start.
     pub(crate) fn set(&self, lines: &str) {
         let file = self.data().join("postgresql.conf");
@@ -202,20 +220,6 @@ fn program(name: &str) -> Command {
     command.args(["--pdeathsig=KILL", "--"]);
     command.arg(programs().join(name)).stdin(Stdio::null());
     command
-}
-
-/// A port that is free, and that no connection takes while its server is away: the system gives them
-/// ports from 32768 on, and could connect one that is tried again and again to itself.
-pub(crate) fn steady_port() -> u16 {
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    let begin = u16::try_from(std::process::id() % 12_000).unwrap();
-    loop {
-        let next = (begin + TRIED.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        let port = 20_000 + next;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// What it printed, or said of its failure.

@@ -1,5 +1,7 @@
 //! The conformance suite on PostgreSQL, and what only this store must do.
 
+mod authority;
+mod bouncer;
 pub(crate) mod server;
 mod upkeep;
 
@@ -39,20 +41,7 @@ mod on_a_server {
     conformance::every_property!(make);
 }
 
-mod behind_a_pooler {
-    use super::*;
-
-    async fn make() -> Arc<PostgresInbox> {
-        let options = PostgresOptions {
-            pgbouncer: true,
-            ..options(&database().await)
-        };
-        Arc::new(PostgresInbox::open(options).await.unwrap())
-    }
-
-    conformance::every_property!(make);
-}
-
+mod behind_pgbouncer;
 mod encryption;
 mod faults;
 mod plans;

@@ -3,17 +3,18 @@
 //! A small shell looks after it. It ends the server and removes its files as soon as its standard
 //! input closes, which happens when the test process ends, however that is.
 
+use std::ffi::OsStr;
 use std::io;
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Waits for the end of its input, then for the server's.
-const KEEPER: &str = r#"trap '' INT
+const SCRIPT: &str = r#"trap '' INT
 "$1/postgres" -D "$2/data" -p "$3" -k "$2" -c listen_addresses=127.0.0.1 \
     -c fsync=on -c full_page_writes=on -c max_connections=300 -c shared_buffers=64MB \
     -c log_min_messages=warning -c timezone=UTC >"$2/log" 2>&1 </dev/null &
@@ -29,7 +30,7 @@ pub(crate) struct Server {
     pub(crate) home: PathBuf,
     pub(crate) port: u16,
     made: AtomicU32,
-    keeper: Mutex<Child>,
+    _keeper: Keeper,
 }
 
 impl Server {
@@ -41,36 +42,19 @@ impl Server {
 
     /// Starts one more.
     pub(crate) fn start() -> Self {
-        let programs = programs();
-        let home = std::env::temp_dir().join(format!(
-            "flashduty-postgres-{}-{}",
-            std::process::id(),
-            free_port()
-        ));
-        std::fs::create_dir(&home).unwrap();
-        std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).unwrap();
-        if is_root() {
-            run(Command::new("chown").arg("postgres:").arg(&home));
-        }
+        let (programs, port) = (programs(), steady_port());
+        let home = home("postgres", port);
         run(unprivileged(&programs.join("initdb"))
             .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
             .args(["--locale=C", "--no-sync", "-D"])
             .arg(home.join("data")));
-        let port = free_port();
-        let keeper = unprivileged(Path::new("/bin/sh"))
-            .args(["-c", KEEPER, "keeper"])
-            .args([programs.as_os_str(), home.as_os_str()])
-            .arg(port.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let listens = port.to_string();
+        let arguments = [programs.as_os_str(), home.as_os_str(), listens.as_ref()];
         let server = Self {
+            _keeper: Keeper::start(SCRIPT, &arguments, Stdio::null()),
             home,
             port,
             made: AtomicU32::new(0),
-            keeper: Mutex::new(keeper),
         };
         server.wait_until_ready(&programs);
         server
@@ -100,6 +84,11 @@ impl Server {
         name
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
     /// The URL of a database.
     pub(crate) fn url(&self, database: &str) -> String {
         let port = self.port;
@@ -120,12 +109,41 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let mut keeper = self.keeper.lock().unwrap_or_else(|held| held.into_inner());
-        drop(keeper.stdin.take());
-        let _ended = keeper.wait();
+/// A shell script that looks after a program until its standard input closes: when this is dropped,
+/// or when the test process ends. It runs as the user that the program may run as.
+pub(crate) struct Keeper(Child);
+
+impl Keeper {
+    pub(crate) fn start(script: &str, arguments: &[&OsStr], stderr: Stdio) -> Self {
+        let mut shell = unprivileged(Path::new("/bin/sh"));
+        shell.args(["-c", script, "keeper"]).args(arguments);
+        let shell = shell.stdin(Stdio::piped()).stdout(Stdio::null());
+        Self(shell.stderr(stderr).spawn().unwrap())
     }
+
+    /// What the script and its program say, where that was asked for.
+    pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
+        self.0.stderr.take()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ended = self.0.wait();
+    }
+}
+
+/// A folder for the files of what listens at `port`, which its keeper can remove.
+pub(crate) fn home(what: &str, port: u16) -> PathBuf {
+    let name = format!("flashduty-{what}-{}-{port}", std::process::id());
+    let home = std::env::temp_dir().join(name);
+    std::fs::create_dir(&home).unwrap();
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).unwrap();
+    if is_root() {
+        run(Command::new("chown").arg("postgres:").arg(&home));
+    }
+    home
 }
 
 /// The folder with the server's programs: the newest that is installed.
@@ -159,9 +177,18 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// A port that is free, and that no connection takes while its server is away: the system gives them
+/// ports from 32768 on, and could connect one that is tried again and again to itself.
+pub(crate) fn steady_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let begin = u16::try_from(std::process::id() % 12_000).unwrap();
+    loop {
+        let next = (begin + TRIED.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let port = 20_000 + next;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub(crate) fn run(command: &mut Command) {
