@@ -31,11 +31,13 @@ mod receiver;
 mod arrived;
 mod cutter;
 mod fleet;
+mod loaded;
 mod postgres;
 mod stored;
 
 mod balanced;
 mod cut;
+mod durable;
 mod failover;
 mod once;
 mod order;

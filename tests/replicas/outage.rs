@@ -1,37 +1,18 @@
 //! The database is away under load: frozen, killed, started again. Every push is taken and none lost.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::alone;
 use crate::fleet::{Fleet, Setup};
-use crate::load::{Load, Plan, Tally};
+use crate::load::{Load, Tally};
+use crate::loaded::{RATE, all_are_stored, load};
 use crate::postgres::Postgres;
 use crate::receiver::{count, soak_line};
-use crate::stored::Stored;
-
-/// How the ids of the pushes at each replica begin.
-const PREFIXES: [&str; 2] = ["r0", "r1"];
-/// Pushes a second, over both replicas.
-const RATE: u32 = 300;
-const CONNECTIONS: u32 = 24;
-/// Of each replica's pushes; a multiple of the connections.
-const SUBJECTS: u32 = 48;
 
 /// What a push may take at the most, but for one in a thousand.
 const SLOWEST: Duration = Duration::from_millis(400);
 /// What was spilled is in the database so long after its return.
 const DRAINED_WITHIN: Duration = Duration::from_secs(60);
-
-fn load(fleet: &Fleet, replica: usize) -> Load {
-    let plan = Plan::of_sender(fleet.address(replica), RATE / 2);
-    Load::start(&Plan {
-        prefix: PREFIXES[replica],
-        connections: CONNECTIONS,
-        subjects: SUBJECTS,
-        ..plan
-    })
-}
 
 /// How long the database is away.
 fn outage() -> Duration {
@@ -126,29 +107,4 @@ fn slowest_but_one_in_a_thousand(tally: &Tally) -> Duration {
     let mut took: Vec<_> = tally.acknowledged.iter().map(|push| push.took).collect();
     took.sort_unstable();
     took[took.len() * 999 / 1000]
-}
-
-/// Each push was answered with 200 and has one row with an outcome, in order of arrival by replica and
-/// subject. Tells how many there were.
-fn all_are_stored(server: &Postgres, tallies: [Tally; 2]) -> usize {
-    let mut pushed = BTreeSet::new();
-    for tally in tallies {
-        assert_eq!(tally.failed, [""; 0]);
-        pushed.extend(tally.acknowledged_ids());
-    }
-    let stored = Stored::read(server);
-    stored.has_once(&pushed);
-    assert_eq!(stored.len(), pushed.len());
-    assert_eq!(
-        server.value("SELECT count(*) FROM events WHERE outcome IS NULL"),
-        "0"
-    );
-    // A subject's pushes at a replica come one after the other, on one connection.
-    stored.is_in_order(|id| {
-        let (replica, turn) = id.split_once('-').unwrap();
-        // One that is no part of a load comes after all of it.
-        let turn: u64 = turn.parse().unwrap_or(u64::MAX);
-        (format!("{replica} {}", turn % u64::from(SUBJECTS)), turn)
-    });
-    pushed.len()
 }

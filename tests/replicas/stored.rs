@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::postgres::Postgres;
+use crate::receiver::PATIENCE;
 
 /// The events that are stored.
 pub(crate) struct Stored {
@@ -75,6 +76,20 @@ pub(crate) fn in_order<'i>(
             before.is_none_or(|(before, _)| before < number),
             "{id} came after {before:?}"
         );
+    }
+}
+
+/// Waits until so many events are stored.
+pub(crate) fn wait_until_stored(server: &Postgres, wanted: usize) {
+    let slow = Duration::from_millis(20 * wanted as u64);
+    let deadline = Instant::now() + PATIENCE + slow;
+    loop {
+        let stored = server.value("SELECT count(*) FROM events");
+        if stored.parse::<usize>().unwrap() >= wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{stored} of {wanted}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
