@@ -45,7 +45,6 @@ mod held;
 mod hostile;
 mod killed;
 mod manifests;
-mod pair;
 mod power;
 mod promises;
 mod proxies;

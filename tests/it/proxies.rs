@@ -91,7 +91,7 @@ impl Drop for End<'_> {
     }
 }
 
-pub(crate) fn wait_until(what: &str, done: impl Fn() -> bool) {
+fn wait_until(what: &str, done: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "in vain: {what}");

@@ -26,7 +26,7 @@ fn read(path: &str) -> String {
 }
 
 /// The same with a text.
-pub(crate) fn changed(text: &str, changes: &[(&str, String)]) -> String {
+fn changed(text: &str, changes: &[(&str, String)]) -> String {
     for (beginning, _) in changes {
         let is_there = |line: &str| line.trim().starts_with(beginning);
         assert!(text.lines().any(is_there), "{beginning} is not in {text}");
@@ -77,8 +77,20 @@ impl Proxy {
         Self::nginx_with(&adapted("deploy/nginx.conf", &changes), address, folder)
     }
 
+    /// nginx before two receivers, with the file that compose mounts.
+    pub(crate) fn nginx_of_compose(receivers: &[SocketAddr], folder: &Path) -> Self {
+        let address = free_address();
+        let mut changes = vec![("listen 8080;", format!("listen {address};"))];
+        let places = ["server 172.30.57.11:8080 ", "server 172.30.57.12:8080 "];
+        for (place, receiver) in places.into_iter().zip(receivers) {
+            changes.push((place, format!("server {receiver} max_fails=0;")));
+        }
+        let text = adapted("deploy/compose/nginx.conf", &changes);
+        Self::nginx_with(&text, address, folder)
+    }
+
     /// nginx that listens on `address`, as `server` says.
-    pub(crate) fn nginx_with(server: &str, address: SocketAddr, folder: &Path) -> Self {
+    fn nginx_with(server: &str, address: SocketAddr, folder: &Path) -> Self {
         std::fs::write(folder.join("receiver.conf"), server).unwrap();
         // What surrounds it on a machine of its own: here nothing may lie anywhere else.
         let place = folder.display();
