@@ -1,7 +1,7 @@
 //! The connection to the database fails at each byte of a COMMIT and of its answer, in each way a
 //! connection can: nothing is stored twice and nothing is lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Barrier;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::postgres::Postgres;
 use crate::receiver::{PATIENCE, count, soak_line};
 use crate::stored::{Stored, wait_until_settled};
 
-/// Events that are pushed at once in each case.
+/// Events that are pushed at once in each case: so many at both receivers, and at the one that is cut.
 const BATCH: usize = 4;
 
 /// Longer than a commit may take before it counts as missed.
@@ -37,9 +37,12 @@ fn cases() -> Vec<(Point, Fault)> {
     all.step_by(count(13, 1)).collect()
 }
 
+/// Where each event is, as the answers say; none says so of what was spilled.
+type Told = BTreeMap<String, BTreeSet<i64>>;
+
 /// What the cases came to.
 struct Course {
-    pushed: BTreeSet<String>,
+    told: Told,
     spilled: usize,
     /// They go on with what is left to be delivered.
     _replicas: [Fleet; 2],
@@ -62,7 +65,7 @@ fn a_commit_that_is_cut_at_any_byte_stores_nothing_twice_and_loses_nothing() {
             "{} cases, {} cuts: {} events, each stored once; {} were spilled first",
             cases().len(),
             cutter.cuts(),
-            course.pushed.len(),
+            course.told.len(),
             course.spilled
         ),
     );
@@ -84,7 +87,8 @@ fn commits_of_claims_and_settlements_that_are_cut_leave_no_event_undelivered() {
     let received = fake.received();
     let repeated = repeats_are_marked(&received);
     let arrived: BTreeSet<String> = first_arrivals(&received).into_iter().collect();
-    let missing: Vec<_> = course.pushed.difference(&arrived).collect();
+    let told = course.told.keys();
+    let missing: Vec<_> = told.filter(|id| !arrived.contains(*id)).collect();
     assert_eq!(missing, [""; 0], "stored, and never at the sink");
     soak_line(
         67,
@@ -94,12 +98,13 @@ fn commits_of_claims_and_settlements_that_are_cut_leave_no_event_undelivered() {
              marked",
             cases().len(),
             cutter.cuts(),
-            course.pushed.len(),
+            course.told.len(),
         ),
     );
 }
 
-/// One replica whose connections are cut, and one that reaches the database and gets the same events.
+/// One replica whose connections are cut, and one that reaches the database and gets some of the events,
+/// too.
 fn run(server: &Postgres, cutter: &Cutter, setup: &Setup) -> Course {
     let fleet = Fleet::start(1, setup);
     let direct = Setup {
@@ -107,13 +112,13 @@ fn run(server: &Postgres, cutter: &Cutter, setup: &Setup) -> Course {
         ..setup.clone()
     };
     let direct = Fleet::start(1, &direct);
-    let (mut pushed, mut spilled) = (BTreeSet::new(), 0);
+    let (mut told, mut spilled) = (Told::new(), 0);
     for (number, (point, fault)) in cases().into_iter().enumerate() {
         // In every second case what drains then is cut as well.
         let before = cutter.cuts();
         let times = 1 + number % 2;
         cutter.plan(vec![(point, fault); times]);
-        let [at_first, _] = push_all([&fleet, &direct], number, &mut pushed);
+        let at_first = push_all([&fleet, &direct], number, &mut told);
         cutter.wait_for_cuts(before + 1);
         cutter.heal();
         if at_first > 0 {
@@ -124,44 +129,48 @@ fn run(server: &Postgres, cutter: &Cutter, setup: &Setup) -> Course {
         fleet.wait_until_drained(PATIENCE);
         direct.wait_until_drained(PATIENCE);
         let stored = Stored::read(server);
-        stored.has_once(&pushed);
-        assert_eq!(stored.len(), pushed.len(), "{point:?} {fault:?}");
+        stored.has_once(told.keys());
+        assert_eq!(stored.len(), told.len(), "{point:?} {fault:?}");
+        told.iter().for_each(|(id, seqs)| stored.has_at(id, seqs));
         spilled += at_first;
     }
     Course {
-        pushed,
+        told,
         spilled,
         _replicas: [fleet, direct],
     }
 }
 
-/// Pushes a batch at once at each of the receivers; tells how many were spilled by each.
-fn push_all(fleets: [&Fleet; 2], case: usize, pushed: &mut BTreeSet<String>) -> [usize; 2] {
-    let barrier = Barrier::new(BATCH * fleets.len());
-    let ids: Vec<String> = (0..BATCH)
-        .map(|number| format!("c{case}-{number}"))
-        .collect();
-    let spilled = std::thread::scope(|scope| {
-        let pushing = fleets.map(|fleet| {
-            let threads = ids.iter().map(|id| {
-                let barrier = &barrier;
-                scope.spawn(move || {
-                    let body = event(id, &format!("s{}", id.len()));
-                    barrier.wait();
-                    let answer = Pusher::default().push(fleet.address(0), &body).unwrap();
-                    assert_eq!(answer.status, 200, "{answer:?}");
-                    usize::from(answer.json()["seq"].is_null())
-                })
-            });
-            threads.collect::<Vec<_>>()
-        });
-        pushing.map(|threads| {
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .sum()
-        })
+/// Pushes at once: some events at both receivers, and some only at the one that is cut. Notes where
+/// they are by the answers, and tells how many of the latter's were spilled.
+fn push_all([cut, direct]: [&Fleet; 2], case: usize, told: &mut Told) -> usize {
+    let ids = |what: &str| -> Vec<String> {
+        let numbers = 0..BATCH;
+        numbers.map(|n| format!("c{case}-{what}{n}")).collect()
+    };
+    let (shared, own) = (ids("shared"), ids("own"));
+    let pushes = shared.iter().flat_map(|id| [(cut, id), (direct, id)]);
+    let pushes: Vec<_> = pushes.chain(own.iter().map(|id| (cut, id))).collect();
+    let barrier = Barrier::new(pushes.len());
+    let push = |fleet: &Fleet, id: &str| {
+        let body = event(id, &format!("s{}", id.len()));
+        barrier.wait();
+        let answer = Pusher::default().push(fleet.address(0), &body).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["seq"].as_i64()
+    };
+    let answered: Vec<Option<i64>> = std::thread::scope(|scope| {
+        let threads = pushes
+            .iter()
+            .map(|(fleet, id)| scope.spawn(|| push(fleet, id)));
+        let threads: Vec<_> = threads.collect();
+        let answered = threads.into_iter().map(|thread| thread.join().unwrap());
+        answered.collect()
     });
-    pushed.extend(ids);
+    let mut spilled = 0;
+    for ((fleet, id), seq) in pushes.into_iter().zip(answered) {
+        told.entry(id.clone()).or_default().extend(seq);
+        spilled += usize::from(std::ptr::eq(fleet, cut) && seq.is_none());
+    }
     spilled
 }

@@ -179,12 +179,7 @@ fn note(answers: &mut Answers, answer: &Answer) {
 /// All answers of an event name its one row, and at most one of them says that it was the first.
 fn agree(answers: &BTreeMap<String, Answers>, stored: &Stored) {
     for (id, answers) in answers {
-        let row = BTreeSet::from_iter(stored.seq(id));
-        assert!(
-            answers.seqs.is_subset(&row),
-            "{id}: {:?}, but {row:?}",
-            answers.seqs
-        );
+        stored.has_at(id, &answers.seqs);
         assert!(
             answers.accepted <= 1,
             "{id} was accepted {} times",

@@ -1,6 +1,6 @@
 //! What is in the database, asked of it and not of a receiver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::postgres::Postgres;
@@ -51,9 +51,11 @@ impl Stored {
         assert!(double.is_empty(), "stored more than once: {double:?}");
     }
 
-    /// Where an event is, if it is.
-    pub(crate) fn seq(&self, id: &str) -> Option<i64> {
-        self.seqs.get(id).map(|seqs| seqs[0])
+    /// An event is where its answers say.
+    pub(crate) fn has_at(&self, id: &str, told: &BTreeSet<i64>) {
+        let seqs = self.seqs.get(id).into_iter().flatten();
+        let seqs: BTreeSet<i64> = seqs.copied().collect();
+        assert!(told.is_subset(&seqs), "{id}: {told:?}, but {seqs:?}");
     }
 
     /// The events of each lane, which `place` tells of an id, come in the order of their numbers.
