@@ -1,6 +1,8 @@
 //! Where a page ends and the next one begins, for every backend.
 
-use super::query::Page;
+use std::cmp::Reverse;
+
+use super::query::{EventRow, Page};
 use crate::event::Seq;
 
 /// Where a page goes on: behind the delivery to this sink of the event at this position. Several
@@ -57,4 +59,15 @@ pub(super) fn page<T>(items: Vec<T>, next: i64) -> Page<T> {
         items,
         next_cursor: (next > 0).then(|| next.to_string()),
     }
+}
+
+/// A page of what was found of several chains of events, up to `limit` of each.
+pub(super) fn newest_first(mut found: Vec<EventRow>, limit: usize) -> Page<EventRow> {
+    found.sort_by_key(|row| Reverse(row.seq));
+    found.truncate(limit);
+    let next = match found.last() {
+        Some(row) if found.len() == limit => row.seq.0 - 1,
+        _ => 0,
+    };
+    page(found, next)
 }

@@ -10,7 +10,7 @@ use super::subjects::subject_rows;
 use super::{LOOKED_AT, cursor, limit, next_below, seqs_of_id};
 use crate::event::Route;
 use crate::inbox::Seq;
-use crate::inbox::cursor::page;
+use crate::inbox::cursor::{newest_first, page};
 use crate::inbox::numbers::outcome_number;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
@@ -168,13 +168,7 @@ async fn by_subject(
             }
         }
     }
-    found.sort_by_key(|row| std::cmp::Reverse(row.seq));
-    found.truncate(filter.limit);
-    let next = match found.last() {
-        Some(row) if found.len() == filter.limit => row.seq.0 - 1,
-        _ => 0,
-    };
-    Ok(page(found, next))
+    Ok(newest_first(found, filter.limit))
 }
 
 /// A stretch of a chain from `seq` back, and where it goes on.

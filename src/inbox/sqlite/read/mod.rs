@@ -14,7 +14,7 @@ use super::rows::{EVENT_COLUMNS, Parsed, event_row};
 use super::transaction::timestamp;
 use crate::envelope;
 use crate::inbox::Seq;
-use crate::inbox::cursor::page;
+use crate::inbox::cursor::{newest_first, page};
 use crate::inbox::numbers::{STATE_DEAD, outcome_number};
 use crate::inbox::query::{Counts, EventFilter, EventRow, Page, SinkCounts};
 use crate::inbox::subject::subject_id;
@@ -142,13 +142,7 @@ fn by_subject(sql: &Connection, filter: &EventFilter) -> rusqlite::Result<Page<E
             }
         }
     }
-    found.sort_by_key(|row| std::cmp::Reverse(row.seq));
-    found.truncate(filter.limit);
-    let next = match found.last() {
-        Some(row) if found.len() == filter.limit => row.seq.0 - 1,
-        _ => 0,
-    };
-    Ok(page(found, next))
+    Ok(newest_first(found, filter.limit))
 }
 
 pub(super) fn counts(sql: &Connection) -> rusqlite::Result<Counts> {
