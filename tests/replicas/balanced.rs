@@ -6,15 +6,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::alone;
-use crate::fleet::{Fleet, Pusher, Setup, event};
+use crate::fleet::{Fleet, PATIENT, Pusher, Setup, event};
 use crate::load::{Load, Plan};
 use crate::postgres::Postgres;
 use crate::proxy::Proxy;
 use crate::receiver::{PATIENCE, Receiver, count, soak_line};
 use crate::stored::Stored;
-
-/// A disk that stands still for a second is not what is tried here.
-const PATIENT: &str = "ack_deadline = \"1500ms\"";
 
 /// Nothing but 200 for anybody, and all of it in the database, each once.
 fn trouble_behind(what: &str, start: fn(&[SocketAddr], &Path) -> Proxy) {

@@ -1,7 +1,7 @@
 //! A database that may lose what it confirmed for others must not lose it for us.
 
 use crate::alone;
-use crate::fleet::{Fleet, Setup};
+use crate::fleet::{Fleet, PATIENT, Setup};
 use crate::load::Load;
 use crate::loaded::{RATE, all_are_stored, load};
 use crate::postgres::{DATABASE, Postgres, USER};
@@ -25,7 +25,11 @@ fn a_database_that_confirms_before_it_syncs_is_killed_and_has_every_event_that_w
     for owner in [format!("DATABASE {DATABASE}"), format!("ROLE {USER}")] {
         server.rows(&format!("ALTER {owner} SET synchronous_commit = off"));
     }
-    let fleet = Fleet::start(2, &Setup::of(server.address()));
+    let setup = Setup {
+        server: PATIENT.to_owned(),
+        ..Setup::of(server.address())
+    };
+    let fleet = Fleet::start(2, &setup);
     let loads = [0, 1].map(|replica| load(&fleet, replica));
     let (kills, between) = (count(3, 30), count(300, 1_000));
     for kill in 0..kills {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::alone;
-use crate::fleet::{Fleet, Setup};
+use crate::fleet::{Fleet, PATIENT, Setup};
 use crate::load::Load;
 use crate::loaded::{RATE, all_are_stored, load};
 use crate::postgres::{DATABASE, Postgres, USER};
@@ -29,6 +29,7 @@ fn when_a_standby_takes_over_what_was_pushed_meanwhile_is_stored_there_and_nothi
             first.address(),
             second.address()
         ),
+        server: PATIENT.to_owned(),
         ..Setup::default()
     };
     let fleet = Fleet::start(2, &setup);

@@ -13,6 +13,10 @@ use crate::lines::Lines;
 use crate::postgres::{DATABASE, PASSWORD, USER, steady_port};
 use crate::receiver::{PATIENCE, Receiver, base_with, command};
 
+/// For the table `server` where it is not timeliness that is tried: a busy disk may stand still for a
+/// second, and then nothing can be made durable.
+pub(crate) const PATIENT: &str = "ack_deadline = \"1500ms\"";
+
 /// What each replica is told.
 #[derive(Clone, Default)]
 pub(crate) struct Setup {

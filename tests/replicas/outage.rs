@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::alone;
-use crate::fleet::{Fleet, Setup};
+use crate::fleet::{Fleet, PATIENT, Setup};
 use crate::load::{Load, Tally};
 use crate::loaded::{RATE, all_are_stored, load};
-use crate::postgres::Postgres;
+use crate::postgres::{Bouncer, PASSWORD, Postgres, USER};
 use crate::receiver::{count, soak_line};
+use crate::stored::wait_until_stored;
 
 /// What a push may take at the most, but for one in a thousand.
 const SLOWEST: Duration = Duration::from_millis(400);
@@ -57,6 +58,42 @@ fn while_the_database_is_away_every_push_is_taken_in_time_and_all_are_stored_in_
             outage(),
             slow[0],
             slow[1]
+        ),
+    );
+}
+
+#[test]
+fn while_pgbouncer_is_away_every_push_is_taken_and_all_are_stored_in_order_later() {
+    let _alone = alone();
+    let server = Postgres::start();
+    let mut bouncer = Bouncer::before(server.address(), [USER, PASSWORD], 6);
+    let setup = Setup {
+        server: PATIENT.to_owned(),
+        store: "pgbouncer = true".to_owned(),
+        ..Setup::of(bouncer.address)
+    };
+    let fleet = Fleet::start(2, &setup);
+    let loads = [load(&fleet, 0), load(&fleet, 1)];
+    wait_until_stored(&server, count(200, 10_000));
+    bouncer.kill();
+    pass(outage() / 2);
+    let spilled = fleet.spilled();
+    bouncer.start_again();
+    let back = Instant::now();
+    // New pushes come while the old ones drain.
+    pass(Duration::from_secs(2));
+    let tallies = loads.map(Load::stop);
+    fleet.wait_until_drained(DRAINED_WITHIN.saturating_sub(back.elapsed()));
+    let drained = back.elapsed();
+    let pushed = all_are_stored(&server, tallies);
+    assert!(spilled > 0.0, "there was no way to the database");
+    soak_line(
+        71,
+        "PgBouncer killed, back",
+        &format!(
+            "away for {:?} under {RATE} pushes/s at 2 replicas: {pushed} pushes, none refused, \
+             {spilled} spilled, all stored {drained:.1?} after its return, in order, none lost",
+            outage() / 2
         ),
     );
 }

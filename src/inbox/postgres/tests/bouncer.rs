@@ -22,10 +22,14 @@ wait $bouncer
 rm -rf "$2"
 "#;
 
-/// A pool that runs. Ended when dropped, or with the test process.
+/// A pool, which may be down. Ended when dropped, or with the test process.
 pub(crate) struct Bouncer {
     pub(crate) address: SocketAddr,
-    _keeper: Keeper,
+    /// Whom it lets in.
+    users: String,
+    /// How it works, but for the place of the former.
+    settings: String,
+    keeper: Option<Keeper>,
 }
 
 impl Bouncer {
@@ -33,31 +37,52 @@ impl Bouncer {
     /// connections of `user`, whom the server knows by `password`, too.
     pub(crate) fn before(server: SocketAddr, [user, password]: [&str; 2], sessions: usize) -> Self {
         let port = steady_port();
-        let home = home("pgbouncer", port);
-        let users = home.join("users");
-        std::fs::write(&users, format!("\"{user}\" \"{password}\"\n")).unwrap();
         // A server that was away is asked again at once, and a test that is over leaves no sessions.
         let mut settings = format!(
             "[databases]\n* = host={} port={}\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\n\
+             auth_type = scram-sha-256\npool_mode = transaction\n\
              default_pool_size = {sessions}\nmax_client_conn = 500\nserver_round_robin = 1\n\
              server_login_retry = 1\nserver_idle_timeout = 20\n",
             server.ip(),
             server.port(),
-            users.display()
         );
         if would_keep_statements() {
             settings.push_str("max_prepared_statements = 0\n");
         }
+        let mut bouncer = Self {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            users: format!("\"{user}\" \"{password}\"\n"),
+            settings,
+            keeper: None,
+        };
+        bouncer.start_again();
+        bouncer
+    }
+
+    /// Ends it in the middle of what passes through it.
+    pub(crate) fn kill(&mut self) {
+        self.keeper = None;
+    }
+
+    /// Starts it where it was, and waits until it takes connections.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.keeper.is_none(), "it runs already");
+        let home = home("pgbouncer", self.address.port());
+        let users = home.join("users");
+        let settings = format!("{}auth_file = {}\n", self.settings, users.display());
+        std::fs::write(users, &self.users).unwrap();
         std::fs::write(home.join("pgbouncer.ini"), settings).unwrap();
         let arguments = [PROGRAM.as_ref(), home.as_os_str()];
         let mut keeper = Keeper::start(SCRIPT, &arguments, Stdio::piped());
         wait_until_up(&mut keeper);
-        Self {
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            _keeper: keeper,
-        }
+        self.keeper = Some(keeper);
+    }
+}
+
+impl Drop for Bouncer {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
