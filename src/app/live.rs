@@ -15,6 +15,7 @@ use super::{recovery, wiring};
 use crate::config::watch::{FileWatch, Seen};
 use crate::config::{self, ConfigError, ConfigSource, Loaded, Settings};
 use crate::dispatch::Neglected;
+use crate::inbox::InboxError;
 use crate::intake::Rules;
 use crate::lifecycle::{Farewell, Lifecycle};
 use crate::listener::ListenerOptions;
@@ -35,18 +36,20 @@ pub struct Live {
     rewatch: Notify,
     sinks: Sinks,
     recovery: watch::Sender<Option<Arc<recover::Plan>>>,
-    /// What the sinks start with.
+    /// What the sinks start with, until they have started.
     prepared: Mutex<Option<Prepared>>,
     telemetry: Option<Telemetry>,
     metrics: Arc<Metrics>,
     farewell: Farewell,
+    /// Absent until the sinks have started.
     lifecycle: ArcSwapOption<Lifecycle>,
     /// One reload at a time.
     reloading: Mutex<()>,
 }
 
 impl Live {
-    pub(super) async fn new(
+    /// Nothing is asked of the store: until [`Live::learn`] no sink has a number.
+    pub(super) fn new(
         loaded: Loaded,
         source: ConfigSource,
         sinks: Sinks,
@@ -54,7 +57,7 @@ impl Live {
         farewell: Farewell,
     ) -> anyhow::Result<Self> {
         let prepared = sinks.prepare(&loaded)?;
-        let routing = sinks.routing(&loaded.settings).await?;
+        let routing = sinks.routing(&loaded.settings);
         let rules = wiring::rules(&loaded, routing)?;
         let recovery = recovery::plan(&loaded)?;
         for file in &loaded.files {
@@ -90,12 +93,32 @@ impl Live {
         })
     }
 
-    /// Starts the sinks.
+    /// Learns the sinks' numbers, and routes by them from now on.
+    pub(super) async fn learn(&self) -> Result<(), InboxError> {
+        let settings = self.settings();
+        self.sinks.learn(&settings).await?;
+        let rules = Rules {
+            routing: self.sinks.routing(&settings),
+            ..Rules::clone(&self.rules.load())
+        };
+        self.rules.store(Arc::new(rules));
+        Ok(())
+    }
+
+    /// Starts the sinks, whose numbers have been learned.
     pub(super) async fn start(&self, lifecycle: &Lifecycle) {
         self.lifecycle.store(Some(Arc::new(lifecycle.clone())));
         if let Some(prepared) = self.prepared.lock().await.take() {
             self.sinks.apply(prepared, lifecycle);
         }
+    }
+
+    /// Learns and starts, while the service runs; no reload comes in between.
+    pub(super) async fn meet(&self, lifecycle: &Lifecycle) -> Result<(), InboxError> {
+        let _alone = self.reloading.lock().await;
+        self.learn().await?;
+        self.start(lifecycle).await;
+        Ok(())
     }
 
     /// Waits until no sink is at work, at most for `patience`; then what is under way is left.
@@ -178,7 +201,11 @@ impl Live {
         let merged = config::merge_reload(&self.settings.load(), loaded.settings);
         loaded.settings = merged.settings;
         let prepared = self.sinks.prepare(&loaded)?;
-        let routing = self.sinks.routing(&loaded.settings).await?;
+        let lifecycle = self.lifecycle.load_full();
+        if lifecycle.is_some() {
+            self.sinks.learn(&loaded.settings).await?;
+        }
+        let routing = self.sinks.routing(&loaded.settings);
         let rules = wiring::rules(&loaded, routing)?;
         let recovery = recovery::plan(&loaded)?;
         let settings = &loaded.settings;
@@ -192,8 +219,10 @@ impl Live {
         }
         wiring::warn_of_few_files(settings);
         // From here on nothing can fail.
-        if let Some(lifecycle) = &*self.lifecycle.load() {
-            self.sinks.apply(prepared, lifecycle);
+        match lifecycle {
+            Some(lifecycle) => self.sinks.apply(prepared, &lifecycle),
+            // A database that was away at the start is not known yet: they begin with these.
+            None => *self.prepared.lock().await = Some(prepared),
         }
         self.rules.store(Arc::new(rules));
         let farewell = self.farewell;

@@ -4,6 +4,7 @@
 //! [`App::run`] serves until it is told to stop; how that goes on stands in `stop`.
 
 mod brokers;
+mod contact;
 mod descriptors;
 mod health;
 mod hooks;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use self::contact::Contact;
 use self::health::ServiceHealth;
 pub use self::live::Live;
 use self::plans::Parts;
@@ -71,12 +73,14 @@ pub struct Surroundings {
     pub supervisor: Supervisor,
 }
 
-/// A built service: the store open, the sockets bound, nothing served yet.
+/// A built service: the store open, unless it is a database that is away, the sockets bound, nothing
+/// served yet.
 pub struct App {
     public: Listener,
     admin: Listener,
     store: Store,
     live: Arc<Live>,
+    contact: Arc<Contact>,
     committer: Committer,
     committing: std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>,
     metrics: Arc<Metrics>,
@@ -130,14 +134,14 @@ impl App {
             },
             Arc::clone(&metrics),
         );
-        let live = Live::new(loaded, source, sinks, telemetry, farewell).await?;
-        let live = Arc::new(live);
-        in_force.follow(&live);
+        let live = Arc::new(Live::new(loaded, source, sinks, telemetry, farewell)?);
+        let contact = Contact::new(store.clone(), &live, in_force).await?;
         Ok(Self {
             public,
             admin,
             store,
             live,
+            contact,
             committer,
             committing: Box::pin(committing),
             metrics,
@@ -161,17 +165,19 @@ impl App {
     /// Serves until `signals` says to stop, or a vital task ends; then ends in good order.
     ///
     /// # Errors
-    /// [`crate::inbox::InboxError::Broken`] when the store's I/O failed; else when a vital task ended
-    /// early.
+    /// [`crate::inbox::InboxError::Broken`] when the store's I/O failed; a
+    /// [`crate::inbox::postgres::PostgresOpenError`] when a database that was away at the start turns
+    /// out to be unfit; else when a vital task ended early.
     pub async fn run(self, signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
         let lifecycle = Lifecycle::default();
         let committing = lifecycle.spawn_vital_last("the group commit", self.committing);
         let health = ServiceHealth::new(&lifecycle, &self.committer, &self.metrics);
         let _gauge = lifecycle.spawn(Arc::clone(&health).show_in_metrics());
-        self.live.start(&lifecycle).await;
+        self.contact.begin(&lifecycle).await;
         let running = Running {
             health,
             live: self.live,
+            contact: self.contact,
             store: self.store,
             committer: self.committer,
             metrics: self.metrics,
@@ -204,6 +210,7 @@ impl App {
 struct Running {
     health: Arc<ServiceHealth>,
     live: Arc<Live>,
+    contact: Arc<Contact>,
     store: Store,
     committer: Committer,
     metrics: Arc<Metrics>,
@@ -216,6 +223,21 @@ struct Running {
 impl Running {
     fn inbox(&self) -> Arc<dyn Inbox> {
         self.store.inbox()
+    }
+
+    /// Spawns a vital task that begins once the store is known.
+    fn spawn_at_contact(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        let (contact, closing) = (Arc::clone(&self.contact), self.lifecycle.closing_token());
+        self.lifecycle.spawn_vital(name, async move {
+            match closing.run_until_cancelled(contact.made()).await {
+                Some(()) => task.await,
+                None => Ok(()),
+            }
+        });
     }
 
     fn serve_public(&self, listener: Listener) {
@@ -262,7 +284,7 @@ impl Running {
         };
         let recovery = admission.recovery();
         let run = Arc::clone(&recovery).run(self.lifecycle.clone());
-        self.lifecycle.spawn_vital("recovery", run);
+        self.spawn_at_contact("recovery", run);
         recovery
     }
 
@@ -309,7 +331,7 @@ impl Running {
             warnings: self.health.warnings(),
         };
         let run = janitor.run(self.lifecycle.clone());
-        self.lifecycle.spawn_vital("the janitor", run);
+        self.spawn_at_contact("the janitor", run);
         let (opened, committer) = (self.store.clone(), self.committer.clone());
         let lifecycle = self.lifecycle.clone();
         let _distrusting = self.lifecycle.spawn(async move {

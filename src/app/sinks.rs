@@ -14,7 +14,7 @@ use super::plans::{self, Parts};
 use super::wiring;
 use crate::config::{Identity, Loaded, Settings};
 use crate::dispatch::{Dispatcher, Neglected, Plan};
-use crate::inbox::{Committer, Inbox, SinkId};
+use crate::inbox::{Committer, Inbox, InboxError, SinkId};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::routing::Routing;
@@ -79,12 +79,10 @@ impl Sinks {
         }
     }
 
-    /// Learns every sink's number, also of those that only have a backlog, and says which of them
-    /// get new events.
-    pub(super) async fn routing(&self, settings: &Settings) -> anyhow::Result<Routing> {
+    /// Learns every sink's number, also of those that only have a backlog.
+    pub(super) async fn learn(&self, settings: &Settings) -> Result<(), InboxError> {
         let stored = self.inbox.counts().await?.sinks;
         let stored = stored.into_iter().map(|sink| sink.sink);
-        let mut targets = Vec::new();
         for name in stored.chain(settings.sinks.keys().cloned()) {
             let sink = self.inbox.sink(&name).await?;
             self.known
@@ -92,12 +90,19 @@ impl Sinks {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(name, sink);
         }
+        Ok(())
+    }
+
+    /// Which sinks get new events, with the numbers that were learned.
+    pub(super) fn routing(&self, settings: &Settings) -> Routing {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, sink) in settings.sinks.iter().filter(|(_, sink)| sink.is_enabled()) {
+        let enabled = settings.sinks.iter().filter(|(_, sink)| sink.is_enabled());
+        let targets = enabled.map(|(name, sink)| {
             let errors = self.metrics.sink(&Arc::from(name.as_str())).filter_errors;
-            targets.push(wiring::target(name, sink, known[name], errors));
-        }
-        Ok(Routing::new(targets))
+            let number = known.get(name).copied().unwrap_or(SinkId::UNKNOWN);
+            wiring::target(name, sink, number, errors)
+        });
+        Routing::new(targets.collect())
     }
 
     /// Makes the plans of all enabled sinks, and changes nothing yet. A sink about which nothing
@@ -121,7 +126,7 @@ impl Sinks {
         Ok(Prepared(prepared))
     }
 
-    /// Starts what is new, changes what runs, stops what is gone.
+    /// Starts what is new, changes what runs, stops what is gone. Their numbers have been learned.
     pub(super) fn apply(&self, Prepared(mut prepared): Prepared, lifecycle: &Lifecycle) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|name, sink| {

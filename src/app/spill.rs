@@ -3,14 +3,13 @@
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use async_trait::async_trait;
 
 use super::Live;
 use crate::config::Settings;
 use crate::event::{Event, Origin};
 use crate::inbox::spill::{InForce, SpillOptions};
 use crate::inbox::sqlite::spill::SqliteSpill;
-use crate::inbox::{InboxError, UnreadableBounds, Wanted};
+use crate::inbox::{UnreadableBounds, Wanted};
 use crate::words::Words;
 
 /// Opens the configured spill; none where the store has no use for one.
@@ -30,7 +29,6 @@ pub(super) async fn open(
     Ok(Some(SpillOptions {
         spill: Arc::new(opened.context("cannot open the spill (store.spill)")?),
         in_force: Arc::<RulesInForce>::clone(in_force),
-        begins_away: false,
     }))
 }
 
@@ -43,28 +41,24 @@ pub(super) fn wanted(live: &Live, event: &Event) -> Arc<[Wanted]> {
     live.rules().load().routing.wanted(&Words::new(event))
 }
 
-/// What is in force, as soon as that is known: the committer is made before it.
+/// What is in force, as soon as the sinks' numbers are known.
 #[derive(Default)]
 pub(super) struct RulesInForce(OnceLock<Arc<Live>>);
 
 impl RulesInForce {
-    /// From now on `live` says what is in force.
+    /// From now on `live` says what is in force; it has learned the sinks' numbers.
     pub(super) fn follow(&self, live: &Arc<Live>) {
         let _first = self.0.get_or_init(|| Arc::clone(live));
     }
 }
 
-#[async_trait]
 impl InForce for RulesInForce {
-    async fn learn(&self) -> Result<(), InboxError> {
-        match self.0.get() {
-            Some(_) => Ok(()),
-            None => Err(InboxError::Away("the start is under way".to_owned())),
-        }
+    fn is_known(&self) -> bool {
+        self.0.get().is_some()
     }
 
     fn wanted(&self, event: &Event) -> Arc<[Wanted]> {
-        // Nothing is drained before something was learned.
+        // Nothing is drained, or routed again, before the numbers are known.
         self.0
             .get()
             .map_or_else(Arc::default, |live| wanted(live, event))

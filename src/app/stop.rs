@@ -41,7 +41,11 @@ impl Running {
         }
         self.lifecycle.close();
         let drain_timeout = wiring::drain_timeout(&self.live.settings(), self.farewell);
-        let end = Instant::now() + drain_timeout;
+        // One that nobody has reached since the start is not waited for at the end.
+        let end = match self.contact.is_made() {
+            true => Instant::now() + drain_timeout,
+            false => Instant::now(),
+        };
         let grace = drain_timeout
             + match self.farewell {
                 Farewell::Patient => LAST_MOMENT,
@@ -133,6 +137,9 @@ impl Running {
             return Err(InboxError::Broken(what).into());
         }
         self.store.close().await?;
+        if let Some(refused) = self.contact.refusal() {
+            return Err(refused.into());
+        }
         anyhow::ensure!(
             !self.lifecycle.has_crashed(),
             "a vital task ended early; see the log"

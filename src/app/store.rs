@@ -7,12 +7,19 @@ use anyhow::Context as _;
 use tokio::time::Instant;
 
 use crate::config::{Loaded, Settings, Store as Keys, StoreUrl};
-use crate::inbox::postgres::{PostgresInbox, PostgresOpenError, PostgresOptions, Target};
+use crate::inbox::postgres::{Glance, PostgresInbox, PostgresOpenError, PostgresOptions, Target};
 use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
 use crate::inbox::{Committer, Inbox};
 
-/// How often a database that is away is looked for at the start.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a database that is away is looked for.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a start looks for a database that it can do without. Where the listening socket is handed
+/// over, pushes wait meanwhile, and the sender gives up after a second. One that has answered is
+/// likely to be well, and new tables take a moment.
+pub(super) const GLANCE: Glance = Glance {
+    connected: Duration::from_millis(500),
+    passed: Duration::from_secs(2),
+};
 
 /// How the configured store is opened.
 #[derive(Debug, Clone)]
@@ -68,7 +75,8 @@ pub(super) enum Store {
 }
 
 impl Store {
-    /// Opens the configured store. Waits for who holds the file, or for the database to answer.
+    /// Opens the configured store. Waits for who holds the file, or, without a spill, for the
+    /// database to answer; with one, a database that is away stays to be looked at.
     pub(super) async fn open(loaded: &Loaded) -> anyhow::Result<Self> {
         match StoreOptions::new(&loaded.settings)? {
             StoreOptions::Sqlite(options) => {
@@ -78,7 +86,8 @@ impl Store {
             }
             StoreOptions::Postgres(options) => {
                 let inbox = PostgresInbox::new(*options)?;
-                wait_for(&inbox, loaded.settings.store.lock_wait).await?;
+                let keys = &loaded.settings.store;
+                find(&inbox, keys.lock_wait, keys.spill_file().is_some()).await?;
                 Ok(Self::Postgres(Arc::new(inbox)))
             }
         }
@@ -88,6 +97,22 @@ impl Store {
         match self {
             Self::Sqlite(inbox) => Arc::clone(inbox) as Arc<dyn Inbox>,
             Self::Postgres(inbox) => Arc::clone(inbox) as Arc<dyn Inbox>,
+        }
+    }
+
+    /// Whether it was looked at, and is fit.
+    pub(super) fn is_known(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => true,
+            Self::Postgres(inbox) => inbox.is_known(),
+        }
+    }
+
+    /// Looks at one that is not known yet.
+    pub(super) async fn contact(&self) -> Result<(), PostgresOpenError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(inbox) => inbox.contact().await,
         }
     }
 
@@ -103,7 +128,8 @@ impl Store {
     pub(super) async fn broken(&self) -> String {
         match self {
             Self::Sqlite(inbox) => inbox.broken().await,
-            Self::Postgres(inbox) => inbox.broken().await,
+            // Whatever happens to a database, it is away.
+            Self::Postgres(_) => std::future::pending().await,
         }
     }
 
@@ -128,21 +154,36 @@ impl Store {
     }
 }
 
-/// Waits for a database that is away, which is said once.
-async fn wait_for(inbox: &PostgresInbox, wait: Duration) -> Result<(), PostgresOpenError> {
+/// Looks for the database. One that is away is waited for, unless pushes have a spill to go to; one
+/// that answers and lets nobody in is not what the configuration says, and is waited for all the same.
+async fn find(
+    inbox: &PostgresInbox,
+    wait: Duration,
+    has_spill: bool,
+) -> Result<(), PostgresOpenError> {
     let deadline = Instant::now() + wait;
     let mut told = false;
     loop {
-        let away = match inbox.contact().await {
-            Err(away @ PostgresOpenError::Away { .. }) => away,
+        let looked = match has_spill {
+            true => inbox.contact_within(GLANCE).await,
+            false => inbox.contact().await,
+        };
+        let missing = match looked {
+            Err(away @ PostgresOpenError::Away { .. }) if has_spill => {
+                tracing::warn!("{away}; the start goes on without it");
+                return Ok(());
+            }
+            Err(missing @ (PostgresOpenError::Away { .. } | PostgresOpenError::Denied { .. })) => {
+                missing
+            }
             done => return done,
         };
         if Instant::now() >= deadline {
-            return Err(away);
+            return Err(missing);
         }
         if !told {
             told = true;
-            tracing::warn!("{away}; waiting up to {wait:?} for it");
+            tracing::warn!("{missing}; waiting up to {wait:?} for it");
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -24,8 +24,8 @@ pub(super) fn rules(loaded: &Loaded, routing: Routing) -> anyhow::Result<Rules> 
         .map_err(|error| loaded.problem(error.key, error.to_string()))?;
     let (server, admission) = (&settings.server, &settings.admission);
     Ok(Rules {
-        source,
-        envelope,
+        source: Arc::new(source),
+        envelope: Arc::new(envelope),
         routing,
         max_body: server.max_body,
         max_inflight: server.max_inflight,

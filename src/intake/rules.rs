@@ -24,12 +24,12 @@ pub enum OnLate {
 }
 
 /// Everything that decides about a push and may change by a reload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     /// Who may push.
-    pub source: SourceRules,
+    pub source: Arc<SourceRules>,
     /// Where things stand in a body.
-    pub envelope: EnvelopeRules,
+    pub envelope: Arc<EnvelopeRules>,
     /// Who wants it.
     pub routing: Routing,
     /// The largest body, in bytes.

@@ -92,16 +92,33 @@ fn wait_for_none(server: &Server, database: &str, query: &str) {
 }
 
 #[test]
-fn a_start_without_its_database_says_so_and_shows_no_password() {
+fn a_start_without_its_database_and_a_spill_says_so_and_shows_no_password() {
     let folder = tempfile::tempdir().unwrap();
-    let store = "[store]\nurl = \"postgres://me:hunter2@127.0.0.1:1/inbox\"\nlock_wait = \"0s\"\n";
+    let store = "[store]\nurl = \"postgres://me:hunter2@127.0.0.1:1/inbox\"\nlock_wait = \"0s\"\n\
+                 spill = \"off\"\n";
     let configuration = BASE.replace("[store]\n", store);
-    let output = run(folder.path(), &configuration);
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    let text = refused(folder.path(), &configuration);
     assert!(text.contains("cannot be reached"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_start_on_a_database_that_does_not_exist_is_refused_although_there_is_a_spill() {
+    let server = Server::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = on(server, "nowhere", "lock_wait = \"0s\"");
+    let text = refused(folder.path(), &configuration);
+    assert!(text.contains("does not take this receiver"), "{text}");
+    assert!(text.contains("\"nowhere\" does not exist"), "{text}");
+}
+
+/// All that a start says which ends by itself.
+fn refused(folder: &Path, configuration: &str) -> String {
+    let output = run(folder, configuration);
     assert_eq!(output.status.code(), Some(1));
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    text
 }
 
 fn run(folder: &Path, configuration: &str) -> std::process::Output {

@@ -74,6 +74,11 @@ impl Fleet {
         self.replicas.len()
     }
 
+    /// Where a replica is at home.
+    pub(crate) fn folder(&self, replica: usize) -> &Path {
+        self.replicas[replica].folder.path()
+    }
+
     /// Where a replica takes pushes, or took them last.
     pub(crate) fn address(&self, replica: usize) -> SocketAddr {
         *self.replicas[replica].address.lock().unwrap()
@@ -125,10 +130,10 @@ impl Fleet {
     }
 
     /// What `ask` gives of each replica that runs.
-    pub(crate) fn each<T>(&self, ask: impl Fn(&Receiver) -> T) -> Vec<T> {
+    pub(crate) fn each<T>(&self, mut ask: impl FnMut(&Receiver) -> T) -> Vec<T> {
         let running = self.replicas.iter().filter_map(|replica| {
             let receiver = replica.receiver.lock().unwrap();
-            receiver.as_ref().map(&ask)
+            receiver.as_ref().map(&mut ask)
         });
         running.collect()
     }

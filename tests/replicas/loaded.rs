@@ -8,7 +8,7 @@ use crate::postgres::Postgres;
 use crate::stored::Stored;
 
 /// How the ids of the pushes at each replica begin.
-const PREFIXES: [&str; 2] = ["r0", "r1"];
+pub(crate) const PREFIXES: [&str; 2] = ["r0", "r1"];
 /// Pushes a second, over both replicas.
 pub(crate) const RATE: u32 = 300;
 const CONNECTIONS: u32 = 24;
@@ -17,9 +17,14 @@ const SUBJECTS: u32 = 48;
 
 /// Half of the load, at one of the replicas.
 pub(crate) fn load(fleet: &Fleet, replica: usize) -> Load {
+    load_called(fleet, replica, PREFIXES[replica])
+}
+
+/// The same with ids that begin with `prefix`.
+pub(crate) fn load_called(fleet: &Fleet, replica: usize, prefix: &'static str) -> Load {
     let plan = Plan::of_sender(fleet.address(replica), RATE / 2);
     Load::start(&Plan {
-        prefix: PREFIXES[replica],
+        prefix,
         connections: CONNECTIONS,
         subjects: SUBJECTS,
         ..plan
@@ -28,7 +33,7 @@ pub(crate) fn load(fleet: &Fleet, replica: usize) -> Load {
 
 /// Each push was answered with 200 and has one row with an outcome, in order of arrival by replica and
 /// subject. Tells how many there were.
-pub(crate) fn all_are_stored(server: &Postgres, tallies: [Tally; 2]) -> usize {
+pub(crate) fn all_are_stored<const N: usize>(server: &Postgres, tallies: [Tally; N]) -> usize {
     let mut pushed = BTreeSet::new();
     for tally in tallies {
         assert_eq!(tally.failed, [""; 0]);

@@ -19,6 +19,8 @@ mod dice;
 mod fake;
 #[path = "../it/http.rs"]
 mod http;
+#[path = "../it/launcher.rs"]
+mod launcher;
 #[path = "../it/lines.rs"]
 mod lines;
 #[path = "../it/load.rs"]
@@ -35,6 +37,7 @@ mod loaded;
 mod postgres;
 mod stored;
 
+mod away;
 mod balanced;
 mod cut;
 mod durable;

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use crate::alone;
 use crate::fleet::{Fleet, PATIENT, Setup};
 use crate::load::{Load, Tally};
-use crate::loaded::{RATE, all_are_stored, load};
+use crate::loaded::{PREFIXES, RATE, all_are_stored, load, load_called};
 use crate::postgres::{Bouncer, PASSWORD, Postgres, USER};
 use crate::receiver::{count, soak_line};
 use crate::stored::wait_until_stored;
+
+/// How the ids of the pushes begin that a replica gets after its next start.
+const MORE: &str = "more";
 
 /// What a push may take at the most, but for one in a thousand.
 const SLOWEST: Duration = Duration::from_millis(400);
@@ -104,13 +107,29 @@ fn a_replica_killed_while_it_holds_spilled_events_stores_them_once_it_is_back() 
         server.start_again();
         let back = Instant::now();
         fleet.restart(1);
-        back
+        (back, Tally::default())
+    });
+}
+
+#[test]
+fn a_replica_that_is_killed_and_started_while_the_database_is_away_stores_them_in_their_order() {
+    killed_with_spilled_events("started before the database's return", |fleet, server| {
+        fleet.restart(1);
+        let more = load_called(fleet, 1, MORE);
+        pass(outage() / 2);
+        let more = more.stop();
+        assert!(!more.acknowledged.is_empty());
+        server.start_again();
+        (Instant::now(), more)
     });
 }
 
 /// Kills one of two replicas while the database is away; `bring_back` starts it and the database, and
-/// tells when that was back.
-fn killed_with_spilled_events(how: &str, bring_back: fn(&Fleet, &mut Postgres) -> Instant) {
+/// tells when that was back and what was pushed before.
+fn killed_with_spilled_events(
+    how: &str,
+    bring_back: fn(&Fleet, &mut Postgres) -> (Instant, Tally),
+) {
     let _alone = alone();
     let mut server = Postgres::start();
     let fleet = Fleet::start(2, &Setup::of(server.address()));
@@ -124,18 +143,20 @@ fn killed_with_spilled_events(how: &str, bring_back: fn(&Fleet, &mut Postgres) -
     fleet.kill(1);
     server.kill();
     pass(outage() / 2);
-    let back = bring_back(&fleet, &mut server);
+    let (back, more) = bring_back(&fleet, &mut server);
+    let taken_more = more.acknowledged.len();
     pass(Duration::from_secs(1));
     let steady = steady.stop();
     fleet.wait_until_drained(DRAINED_WITHIN.saturating_sub(back.elapsed()));
     let drained = back.elapsed();
-    let pushed = all_are_stored(&server, [steady, killed]);
+    let pushed = all_are_stored(&server, [steady, killed, more]);
+    comes_before(&server, PREFIXES[1], MORE);
     soak_line(
         65,
         "a replica killed while it holds spilled events",
         &format!(
-            "it held {held} and was {how}: {pushed} pushes at 2 replicas, none refused, all stored \
-             {drained:.1?} after its return, in order, none lost"
+            "it held {held}, was {how} and took {taken_more} before that: {pushed} pushes at 2 \
+             replicas, none refused, all stored {drained:.1?} after its return, in order, none lost"
         ),
     );
 }
@@ -144,4 +165,13 @@ fn slowest_but_one_in_a_thousand(tally: &Tally) -> Duration {
     let mut took: Vec<_> = tally.acknowledged.iter().map(|push| push.took).collect();
     took.sort_unstable();
     took[took.len() * 999 / 1000]
+}
+
+/// All ids that begin with `first` have their positions before those that begin with `second`.
+fn comes_before(server: &Postgres, first: &str, second: &str) {
+    let crossed = format!(
+        "SELECT count(*) FROM events WHERE event_id LIKE '{first}-%' AND seq > \
+         (SELECT min(seq) FROM events WHERE event_id LIKE '{second}-%')"
+    );
+    assert_eq!(server.value(&crossed), "0");
 }

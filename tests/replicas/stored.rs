@@ -51,6 +51,11 @@ impl Stored {
         assert!(double.is_empty(), "stored more than once: {double:?}");
     }
 
+    /// Where an event is, if it is.
+    pub(crate) fn seq(&self, id: &str) -> Option<i64> {
+        self.seqs.get(id).map(|seqs| seqs[0])
+    }
+
     /// An event is where its answers say.
     pub(crate) fn has_at(&self, id: &str, told: &BTreeSet<i64>) {
         let seqs = self.seqs.get(id).into_iter().flatten();

@@ -91,7 +91,7 @@ fn a_database_that_is_not_to_be_trusted_stops_the_start_with_the_reason() {
 /// A receiver says why it does not speak with the database, and ends.
 fn refused(setup: &Setup, reason: &str) {
     let said = Fleet::prepare(1, setup).refuse(0);
-    assert!(said.contains("cannot be reached"), "{said}");
+    assert!(said.contains("does not take this receiver"), "{said}");
     assert!(said.contains(reason), "{reason}: {said}");
     assert!(!said.contains(PASSWORD), "{said}");
 }

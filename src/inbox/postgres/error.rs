@@ -53,6 +53,35 @@ pub(super) fn sort(error: &Error) -> Failure {
     by_code(answer.code(), answer.constraint(), described(answer))
 }
 
+/// Whether a server says in `error` that this role may not come in, that there is no such database, or
+/// nothing that proves who it is: the set-up is wrong, and waiting does not mend it.
+pub(super) fn is_denial(error: &Error) -> bool {
+    error.code().is_some_and(denies) || is_unproven(error)
+}
+
+/// Whether the server's certificate is not to be trusted.
+fn is_unproven(error: &Error) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        // What the handshake says comes in an error of the connection.
+        let inner = cause.downcast_ref::<std::io::Error>();
+        let inner = inner.and_then(std::io::Error::get_ref);
+        let handshake = match inner {
+            Some(inner) => inner.downcast_ref::<rustls::Error>(),
+            None => cause.downcast_ref::<rustls::Error>(),
+        };
+        if let Some(rustls::Error::InvalidCertificate(_)) = handshake {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+fn denies(code: &SqlState) -> bool {
+    code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME
+}
+
 fn by_code(code: &SqlState, constraint: Option<&str>, text: String) -> Failure {
     match code.code() {
         // Serialization, deadlock, and what another replica made just now.
@@ -131,6 +160,21 @@ mod tests {
             sorted("53100"),
             Failure::Final(InboxError::Full(_))
         ));
+    }
+
+    #[test]
+    fn a_server_that_does_not_let_one_in_is_told_from_one_that_is_away() {
+        for (code, denied) in [
+            ("28P01", true),
+            ("28000", true),
+            ("3D000", true),
+            ("57P03", false),
+            ("53300", false),
+            ("08006", false),
+            ("42501", false),
+        ] {
+            assert_eq!(denies(&SqlState::from_code(code)), denied, "{code}");
+        }
     }
 
     #[test]

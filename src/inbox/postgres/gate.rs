@@ -21,6 +21,8 @@ pub(super) const MIGRATIONS: [&str; 3] = [
 pub(super) enum Refused {
     /// It cannot be asked now.
     Away(InboxError),
+    /// It answers, and does not take this receiver, as things are.
+    Denied(String),
     /// What is wrong with it, and what to do.
     Unfit(String),
 }
@@ -70,10 +72,10 @@ fn judge(
     } else if encoding != "UTF8" {
         format!("has the encoding {encoding}; make one with ENCODING 'UTF8'")
     } else if recovering {
-        // It may become the primary any moment.
+        // It may become the primary any moment, or never.
         let what = "the database is a standby, which takes no writes; point store.url at the \
                     primary, or name all hosts with target_session_attrs=read-write";
-        return Err(Refused::Away(InboxError::Away(what.to_owned())));
+        return Err(Refused::Denied(what.to_owned()));
     } else {
         return Ok(());
     };
@@ -194,6 +196,6 @@ mod tests {
         assert!(judged(150_000, "on", "off", "UTF8").contains("full_page_writes"));
         assert!(judged(150_000, "on", "on", "SQL_ASCII").contains("SQL_ASCII"));
         let standby = judge(150_000, ["15", "on", "on", "UTF8"], true);
-        assert!(matches!(standby, Err(Refused::Away(_))), "{standby:?}");
+        assert!(matches!(standby, Err(Refused::Denied(_))), "{standby:?}");
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A commit is durable at the server before it returns (`synchronous_commit = on`, whatever the
 //! server's default). Nothing here remembers whether an event is new; the database decides, for all
-//! replicas. Opening does no more than it can: a database that is away is looked at on first contact.
+//! replicas. A database that is away can be looked at later, at first contact; nothing is asked of one
+//! that nobody has looked at yet.
 
 mod change;
 mod claim;
 mod commit;
+mod contact;
 mod deliver;
 mod error;
 mod forget;
@@ -35,13 +37,14 @@ mod write;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::commit::Setting;
+pub use self::contact::{Glance, PostgresOpenError};
 use self::error::Failure;
 use self::gate::Refused;
 use self::judge::Moved;
@@ -106,35 +109,6 @@ impl PostgresOptions {
     }
 }
 
-/// Why the store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum PostgresOpenError {
-    /// Something in the configuration cannot be used.
-    #[error("the store {target} cannot be used: {what}")]
-    Misconfigured {
-        /// The database.
-        target: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// The database would not keep what it confirms, or has no place for the store.
-    #[error("the store {target} {what}")]
-    Unfit {
-        /// The database.
-        target: String,
-        /// What is wrong, and what to do.
-        what: String,
-    },
-    /// The database cannot be reached now.
-    #[error("the store {target} cannot be reached: {what}")]
-    Away {
-        /// The database.
-        target: String,
-        /// What failed.
-        what: String,
-    },
-}
-
 /// The store in PostgreSQL. Cheap to share; closed once.
 pub struct PostgresInbox {
     options: PostgresOptions,
@@ -143,8 +117,6 @@ pub struct PostgresInbox {
     meter: Meter,
     /// Set once the gate is passed.
     passed: OnceCell<()>,
-    /// What was found to be wrong with the database after the start.
-    unfit: watch::Sender<Option<String>>,
     config: tokio_postgres::Config,
     tls: rustls::ClientConfig,
     hints: hint::Hints,
@@ -191,7 +163,6 @@ impl PostgresInbox {
             routes: Routes::default(),
             meter: Meter::default(),
             passed: OnceCell::new(),
-            unfit: watch::Sender::new(None),
             config,
             tls,
             hints: hint::Hints::default(),
@@ -200,96 +171,17 @@ impl PostgresInbox {
         })
     }
 
-    /// Opens the store: passes the gate and brings the tables up to date.
-    ///
-    /// # Errors
-    /// When the options cannot be used, the database is unfit, or away.
-    pub async fn open(options: PostgresOptions) -> Result<Self, PostgresOpenError> {
-        let inbox = Self::new(options)?;
-        inbox.contact().await?;
-        Ok(inbox)
-    }
-
-    /// Looks at the database, if nobody has done so yet.
-    ///
-    /// # Errors
-    /// When the database is unfit, or away.
-    pub async fn contact(&self) -> Result<(), PostgresOpenError> {
-        let target = self.options.target.to_string();
-        match self.passed_session().await {
-            Ok(_session) => Ok(()),
-            Err(Refused::Unfit(what)) => Err(PostgresOpenError::Unfit { target, what }),
-            Err(Refused::Away(error)) => Err(PostgresOpenError::Away {
-                target,
-                what: match error {
-                    InboxError::Away(what) => what,
-                    other => other.to_string(),
-                },
-            }),
-        }
-    }
-
-    /// Waits until the database turns out to be unfit, and says why.
-    pub async fn broken(&self) -> String {
-        let mut unfit = self.unfit.subscribe();
-        let what = match unfit.wait_for(Option::is_some).await {
-            Ok(what) => what.clone(),
-            Err(_) => None,
-        };
-        match what {
-            Some(what) => what,
-            None => std::future::pending().await,
-        }
-    }
-
     /// A connection to a database that is known to be fit.
     async fn session(&self) -> Result<Session, Failure> {
-        match self.passed_session().await {
+        if !self.is_known() {
+            let what = "nobody has reached it since the start".to_owned();
+            return Err(InboxError::Away(what).into());
+        }
+        match self.connection().await {
             Ok(session) => Ok(session),
             Err(Refused::Away(error)) => Err(error.into()),
-            Err(Refused::Unfit(what)) => {
-                let what = format!("the store {} {what}", self.options.target);
-                self.unfit.send_replace(Some(what.clone()));
-                Err(InboxError::Broken(what).into())
-            }
-        }
-    }
-
-    async fn passed_session(&self) -> Result<Session, Refused> {
-        let mut session = self.connection().await?;
-        let pass = async {
-            let passing = async {
-                gate::pass(&mut session).await?;
-                self.routes.load(&mut session).await?;
-                Ok(())
-            };
-            let patience = self.options.patience;
-            match tokio::time::timeout(patience, passing).await {
-                Ok(passed) => passed,
-                Err(_) => Err(Refused::Away(self.late())),
-            }
-        };
-        self.passed.get_or_try_init(|| pass).await?;
-        Ok(session)
-    }
-
-    async fn connection(&self) -> Result<Session, Failure> {
-        match self.pool.get().await {
-            Ok(client) => Ok(Session::new(client, self.options.pgbouncer)),
-            Err(PoolError::Backend(error)) => Err(match error::sort(&error) {
-                // Nothing was asked yet that could be refused.
-                Failure::Final(InboxError::Refused(what)) | Failure::Again(what) => {
-                    InboxError::Away(what).into()
-                }
-                failure @ Failure::Final(_) => failure,
-            }),
-            Err(PoolError::Closed) => Err(InboxError::Closed.into()),
-            Err(PoolError::Timeout(_)) => Err(InboxError::Away(format!(
-                "no connection within {:?}",
-                self.options.patience
-            ))
-            .into()),
-            Err(error) => Err(InboxError::Away(error.to_string()).into()),
+            // It let this receiver in before, and may do so again.
+            Err(Refused::Denied(what) | Refused::Unfit(what)) => Err(InboxError::Away(what).into()),
         }
     }
 

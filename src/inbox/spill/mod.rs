@@ -80,11 +80,10 @@ pub trait Spill: Send + Sync {
 }
 
 /// What is decided at the drain, by the rules that are in force then.
-#[async_trait]
 pub trait InForce: Send + Sync {
-    /// Learns what only the database knows, such as the numbers of sinks. Asked each time it answers
-    /// again, before anything is drained.
-    async fn learn(&self) -> Result<(), InboxError>;
+    /// Whether what only the database knows was learned, such as the numbers of sinks. Before that
+    /// nothing goes there.
+    fn is_known(&self) -> bool;
     /// The sinks that want the event.
     fn wanted(&self, event: &Event) -> Arc<[Wanted]>;
     /// How much is kept of what cannot be used.
@@ -98,6 +97,4 @@ pub struct SpillOptions {
     pub spill: Arc<dyn Spill>,
     /// Asked at the drain.
     pub in_force: Arc<dyn InForce>,
-    /// The database did not answer at the start: nothing goes there until it does.
-    pub begins_away: bool,
 }

@@ -55,7 +55,7 @@ pub(super) fn committing(
     })
 }
 
-/// Finds out whether the database answers, and learns what only it knows.
+/// Finds out whether the database answers, and is known.
 pub(super) fn probe(
     inbox: &Arc<dyn Inbox>,
     in_force: &Arc<dyn InForce>,
@@ -65,9 +65,10 @@ pub(super) fn probe(
         let begun = Instant::now();
         let asked = async {
             inbox.probe().await?;
-            let took = begun.elapsed();
-            in_force.learn().await?;
-            Ok(took)
+            match in_force.is_known() {
+                true => Ok(begun.elapsed()),
+                false => Err(InboxError::Away("it is not known yet".to_owned())),
+            }
         };
         let silent = || InboxError::Away("it does not answer".to_owned());
         let probed = tokio::time::timeout(SECOND, asked).await;

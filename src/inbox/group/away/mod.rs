@@ -55,12 +55,10 @@ enum Stage {
 }
 
 impl Group {
-    /// What the process before this one left behind comes before anything new.
+    /// What the process before this one left behind comes before anything new, and nothing goes to a
+    /// database that is not known yet.
     pub(super) fn look_into_the_spill(&mut self) {
-        let Some(SpillOptions {
-            spill, begins_away, ..
-        }) = &self.options.spill
-        else {
+        let Some(SpillOptions { spill, in_force }) = &self.options.spill else {
             return;
         };
         let waiting = spill.waiting();
@@ -68,8 +66,8 @@ impl Group {
             .metrics
             .spilled_events
             .set(i64::try_from(waiting).unwrap_or(i64::MAX));
-        if *begins_away {
-            self.away = Some(Why::Away("it did not answer at the start".to_owned()));
+        if !in_force.is_known() {
+            self.away = Some(Why::Away("it was not reached at the start".to_owned()));
         } else if waiting > 0 {
             self.away = Some(Why::Left);
         }

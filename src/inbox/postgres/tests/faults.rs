@@ -98,13 +98,51 @@ async fn a_later_versions_tables_and_anothers_are_refused() {
 }
 
 #[tokio::test]
-async fn a_database_found_unfit_on_first_contact_breaks_the_store() {
+async fn nothing_is_asked_of_a_database_before_somebody_has_looked_at_it_and_found_it_fit() {
     let database = database().await;
     let inbox = PostgresInbox::new(options(&database)).unwrap();
+    let is_away = async || {
+        let away = inbox.commit(one("a"), at(0)).await.unwrap_err();
+        assert!(matches!(away, InboxError::Away(_)), "{away:?}");
+        let away = inbox.probe().await.unwrap_err();
+        assert!(matches!(away, InboxError::Away(_)), "{away:?}");
+    };
+    is_away().await;
     sql(&database, "CREATE TABLE meta (a integer)");
-    let broken = inbox.commit(one("a"), at(0)).await.unwrap_err();
-    assert!(matches!(broken, InboxError::Broken(_)), "{broken:?}");
-    assert!(inbox.broken().await.contains("another program"));
+    let unfit = inbox.contact().await.unwrap_err();
+    assert!(
+        matches!(unfit, PostgresOpenError::Unfit { .. }),
+        "{unfit:?}"
+    );
+    assert!(unfit.to_string().contains("another program"));
+    is_away().await;
+    sql(&database, "DROP TABLE meta");
+    inbox.contact().await.unwrap();
+    inbox.commit(one("a"), at(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_denies_itself_and_one_that_hangs_is_away_in_time() {
+    let mut missing = options(&database().await);
+    missing.target = server::Server::shared().url("nowhere").parse().unwrap();
+    let denied = PostgresInbox::open(missing.clone()).await.err().unwrap();
+    assert!(
+        matches!(denied, PostgresOpenError::Denied { .. }),
+        "{denied:?}"
+    );
+    // The kernel takes the connection, and nobody says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@{}/inbox", silent.local_addr().unwrap());
+    missing.target = url.parse().unwrap();
+    let inbox = PostgresInbox::new(missing).unwrap();
+    let begun = tokio::time::Instant::now();
+    let away = inbox.contact_within(Glance {
+        connected: Duration::from_millis(50),
+        passed: Duration::from_secs(60),
+    });
+    let away = away.await.unwrap_err();
+    assert!(matches!(away, PostgresOpenError::Away { .. }), "{away:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test(flavor = "multi_thread")]

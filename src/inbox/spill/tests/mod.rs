@@ -7,6 +7,7 @@ mod outage;
 mod storm;
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -32,15 +33,18 @@ type Database = Arc<FaultyInbox<SqliteInbox>>;
 
 /// Everything goes to these.
 #[derive(Default)]
-struct ToAll(Mutex<Vec<SinkId>>);
+struct ToAll {
+    sinks: Mutex<Vec<SinkId>>,
+    /// Whether the database has still to be met.
+    unknown: AtomicBool,
+}
 
-#[async_trait]
 impl InForce for ToAll {
-    async fn learn(&self) -> Result<(), InboxError> {
-        Ok(())
+    fn is_known(&self) -> bool {
+        !self.unknown.load(Ordering::SeqCst)
     }
     fn wanted(&self, _event: &Event) -> Arc<[Wanted]> {
-        let sinks = self.0.lock().unwrap();
+        let sinks = self.sinks.lock().unwrap();
         let wanted = sinks.iter().map(|sink| Wanted {
             sink: *sink,
             order: Order::Subject,
@@ -82,8 +86,18 @@ struct Replica {
 
 impl Replica {
     fn start(database: &Database, folder: &TempDir) -> Self {
+        Self::begin(database, folder, false)
+    }
+
+    /// One whose database did not answer at the start; its sinks are not known yet.
+    fn start_away(database: &Database, folder: &TempDir) -> Self {
+        Self::begin(database, folder, true)
+    }
+
+    fn begin(database: &Database, folder: &TempDir, unknown: bool) -> Self {
         let spill = Arc::new(FaultySpill::new(file(folder)));
         let sinks = Arc::<ToAll>::default();
+        sinks.unknown.store(unknown, Ordering::SeqCst);
         let metrics = Metrics::new();
         let (committer, task) = Committer::new(CommitterOptions {
             inbox: Arc::clone(database) as Arc<dyn Inbox>,
@@ -92,7 +106,6 @@ impl Replica {
             spill: Some(SpillOptions {
                 spill: Arc::clone(&spill) as Arc<dyn Spill>,
                 in_force: Arc::clone(&sinks) as Arc<dyn InForce>,
-                begins_away: false,
             }),
         });
         Self {
@@ -107,7 +120,7 @@ impl Replica {
 
     async fn register(&self) -> Claims {
         let sink = self.database.sink("s").await.unwrap();
-        self.sinks.0.lock().unwrap().push(sink);
+        self.sinks.sinks.lock().unwrap().push(sink);
         let options = ClaimOptions::new(8, Duration::from_secs(60));
         let metrics = self.metrics.sink(&Arc::from("s"));
         self.committer.register(sink, options, metrics)

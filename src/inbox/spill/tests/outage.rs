@@ -34,7 +34,7 @@ async fn what_is_confirmed_too_late_is_stored_once_and_its_lease_is_not_lost() {
     let mut claims = replica.register().await;
     replica.offer(event("x").offer()).await.unwrap();
     let (done, go) = database.hold_next();
-    let sink = replica.sinks.0.lock().unwrap()[0];
+    let sink = replica.sinks.sinks.lock().unwrap()[0];
     let answer = replica
         .committer
         .offer(event("a").command().to(sink).offer());
@@ -79,7 +79,7 @@ async fn leases_that_could_not_be_settled_are_settled_when_the_database_is_back(
     let (database, folder) = (database(), folder());
     let replica = Replica::start(&database, &folder);
     let mut claims = replica.register().await;
-    let sink = replica.sinks.0.lock().unwrap()[0];
+    let sink = replica.sinks.sinks.lock().unwrap()[0];
     replica.offer(event("a").to(sink).offer()).await.unwrap();
     let lease = claims.next().await.unwrap().remove(0);
     database.turn(Weather::Away);
@@ -154,4 +154,54 @@ async fn an_event_that_was_routed_before_the_sinks_were_known_is_routed_again() 
     replica.offer(offer).await.unwrap();
     assert_eq!(claims.next().await.unwrap().len(), 1);
     replica.end().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_begins_away_drains_nothing_before_it_knows_the_sinks() {
+    let (database, folder) = (database(), folder());
+    let before = Replica::start(&database, &folder);
+    database.turn(Weather::Away);
+    before.offer(event("a").offer()).await.unwrap();
+    before.end().await;
+    // The database answers from the first moment on; what it alone knows is still to be learned.
+    database.turn(Weather::Fine);
+    let replica = Replica::start_away(&database, &folder);
+    for id in ["b", "c"] {
+        let offer = event(id).to(SinkId::UNKNOWN).offer();
+        assert_eq!(replica.offer(offer).await.unwrap(), Taken::Spilled);
+    }
+    assert_eq!(replica.committer.state(), StoreState::Spilling);
+    assert_eq!(replica.ids().await, [""; 0]);
+    let mut claims = replica.register().await;
+    replica.sinks.unknown.store(false, Ordering::SeqCst);
+    replica.until_working().await;
+    assert_eq!(replica.ids().await, ["a", "b", "c"]);
+    let mut seqs = Vec::new();
+    while seqs.len() < 3 {
+        for lease in claims.next().await.unwrap() {
+            seqs.push(lease.seq);
+            claims
+                .desk()
+                .settle(vec![lease.settle(Settlement::Delivered)]);
+        }
+    }
+    assert_eq!(
+        seqs,
+        [Seq(1), Seq(2), Seq(3)],
+        "all went to the sink, in order"
+    );
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_ends_before_it_knows_the_sinks_leaves_everything_in_the_spill() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start_away(&database, &folder);
+    for id in ["a", "b"] {
+        let offer = event(id).to(SinkId::UNKNOWN).offer();
+        assert_eq!(replica.offer(offer).await.unwrap(), Taken::Spilled);
+    }
+    replica.end().await;
+    assert_eq!(database.counts().await.unwrap().events, 0);
+    assert_eq!(file(&folder).waiting(), 2);
 }
