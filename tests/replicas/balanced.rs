@@ -61,6 +61,7 @@ fn trouble_behind(what: &str, start: fn(&[SocketAddr], &Path) -> Proxy) {
     fleet.wait_until_drained(PATIENCE);
     assert_eq!(tally.failed, [""; 0]);
     let ids = tally.acknowledged_ids();
+    assert!(ids.len() >= count(500, 100_000), "{} pushes", ids.len());
     let stored = Stored::read(&server);
     stored.has_once(&ids);
     assert_eq!(stored.len(), 2 + ids.len());
@@ -80,7 +81,7 @@ fn trouble_behind(what: &str, start: fn(&[SocketAddr], &Path) -> Proxy) {
 /// Waits until this process of a replica has taken some pushes more.
 fn takes_pushes(fleet: &Fleet, replica: usize) {
     let taken = || fleet.ask(replica, |receiver: &Receiver| receiver.pushes("accepted"));
-    let enough = taken() + f64::from(u32::try_from(count(20, 500)).unwrap());
+    let enough = taken() + f64::from(u32::try_from(count(20, 300)).unwrap());
     let deadline = Instant::now() + PATIENCE;
     while taken() < enough {
         assert!(Instant::now() < deadline, "replica {replica} gets nothing");
