@@ -95,6 +95,11 @@ fn by_code(code: &SqlState, constraint: Option<&str>, text: String) -> Failure {
             return Failure::Again(text);
         }
         "53100" => return Failure::Final(InboxError::Full(text)),
+        // Another session's statements, or none of this one's.
+        "26000" | "42P05" => {
+            let hint = "behind a pooler in transaction mode set store.pgbouncer = true";
+            return Failure::Final(InboxError::Away(format!("{text}; {hint}")));
+        }
         _ => {}
     }
     // Values that do not fit, and rows that an index cannot hold.
@@ -175,6 +180,14 @@ mod tests {
         ] {
             assert_eq!(denies(&SqlState::from_code(code)), denied, "{code}");
         }
+    }
+
+    #[test]
+    fn statements_that_a_pooler_mixed_up_name_the_key_that_helps() {
+        let InboxError::Away(what) = sorted("26000").into() else {
+            panic!("it is not the data's fault");
+        };
+        assert!(what.contains("store.pgbouncer = true"), "{what}");
     }
 
     #[test]
