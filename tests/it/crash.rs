@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::delivery::wait_until_settled;
 use crate::http::Client;
 use crate::receiver::{PATIENCE, Receiver, count, soak_line};
 
@@ -153,18 +154,6 @@ fn push_while_it_lives(address: SocketAddr, name: &str, answered: &AtomicUsize) 
 
 fn is_command(id: &str) -> bool {
     id.contains("i_custom")
-}
-
-fn wait_until_settled(receiver: &Receiver) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let answer = receiver.api("/api/v1/deliveries?state=pending&limit=1");
-        if answer.json()["items"] == serde_json::json!([]) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "still waiting: {answer:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Returns how many lines were repetitions.

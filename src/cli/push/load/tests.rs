@@ -50,6 +50,7 @@ impl Server {
     async fn serve(self, mut stream: DuplexStream, dialled: Instant) {
         let stalled_at = dialled + self.stall.0;
         while let Some(body) = read_request(&mut stream).await {
+            // The clock of every test with this server is paused: nobody waits.
             tokio::time::sleep(self.answer_time).await;
             if Instant::now() >= stalled_at {
                 tokio::time::sleep_until(stalled_at + self.stall.1).await;
