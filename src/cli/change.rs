@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::access::AccessArgs;
 use super::filter::{self, Selector};
-use super::printer::Printer;
+use super::printer::{Printer, counted};
 use super::reader::Reader;
 use super::{Exit, finish};
 use crate::admin::changes::{Action, ChangeRequest, Step};
@@ -248,8 +248,13 @@ impl Run<'_> {
             (false, Action::Replay) => format!("{changed} replayed"),
             (false, Action::Drop) => format!("{changed} dropped"),
         };
-        if self.action == Action::Replay && total.commands > 0 {
-            text.push_str(&format!(", {} of them commands", total.commands));
+        if self.action == Action::Replay {
+            match (changed, total.commands) {
+                (_, 0) => {}
+                (1, _) => text.push_str(", a command"),
+                (_, 1) => text.push_str(", 1 of them a command"),
+                (_, many) => text.push_str(&format!(", {many} of them commands")),
+            }
         }
         if !total.skipped.is_empty() {
             let left = total.skipped.iter();
@@ -271,10 +276,7 @@ fn agreed(ahead: &Total, printer: &mut Printer) -> anyhow::Result<Option<Exit>> 
     if ahead.commands == 0 {
         return Ok(None);
     }
-    let told = format!(
-        "{} deliveries are replayed, and {} of them are commands: what they ask for is done again",
-        ahead.changed, ahead.commands
-    );
+    let told = again(ahead);
     match printer.agrees(&format!("{told}. Go on?"))? {
         Some(true) => Ok(None),
         Some(false) => {
@@ -288,6 +290,17 @@ fn agreed(ahead: &Total, printer: &mut Printer) -> anyhow::Result<Option<Exit>> 
             Ok(Some(Exit::Usage))
         }
     }
+}
+
+/// What a person agrees to.
+fn again(ahead: &Total) -> String {
+    let deliveries = counted(ahead.changed, "delivery is", "deliveries are");
+    let commands = match (ahead.changed, ahead.commands) {
+        (1, _) => "it is a command: what it asks for".to_owned(),
+        (_, 1) => "1 of them is a command: what it asks for".to_owned(),
+        (_, many) => format!("{many} of them are commands: what they ask for"),
+    };
+    format!("{deliveries} replayed, and {commands} is done again")
 }
 
 /// How long a step that changed so many stands for.
@@ -309,5 +322,21 @@ mod tests {
         assert_eq!(pause(rate(20, 1), 20), Duration::from_secs(1));
         assert_eq!(pause(rate(2000, 1), 500), Duration::from_millis(250));
         assert_eq!(pause(rate(20, 60), 0), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_person_is_asked_about_one_delivery_as_about_one_and_about_many_as_about_many() {
+        let told = [(1, 1), (5, 1), (5, 2)].map(|(changed, commands)| {
+            again(&Total {
+                changed,
+                commands,
+                ..Total::default()
+            })
+        });
+        insta::assert_snapshot!(told.join("\n"), @r"
+        1 delivery is replayed, and it is a command: what it asks for is done again
+        5 deliveries are replayed, and 1 of them is a command: what it asks for is done again
+        5 deliveries are replayed, and 2 of them are commands: what they ask for is done again
+        ");
     }
 }

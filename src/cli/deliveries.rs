@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::access::AccessArgs;
 use super::filter::Selector;
-use super::printer::Printer;
+use super::printer::{Printer, counted};
 use super::reader::{Reader, state_word};
 use super::{Exit, finish};
 use crate::event::Seq;
@@ -143,11 +143,11 @@ async fn show(
         let event = &detail.event;
         let about = event.subject.as_deref().unwrap_or("no incident or alert");
         printer.line(&format!(
-            "{} about {about}, event id {}, received {:.3}, {} bytes",
+            "{} about {about}, event id {}, received {:.3}, {}",
             event.event_type,
             event.event_id.as_deref().unwrap_or("none"),
             event.received_at,
-            event.body_bytes,
+            counted(event.body_bytes, "byte", "bytes"),
         ))?;
         print_with_attempts(&rows, printer)?;
     }
@@ -183,10 +183,7 @@ pub fn print_with_attempts(rows: &[DeliveryRow], printer: &mut Printer) -> anyho
 }
 
 fn in_words(row: &DeliveryRow) -> String {
-    let attempts = match row.attempts {
-        1 => "1 attempt".to_owned(),
-        many => format!("{many} attempts"),
-    };
+    let attempts = counted(row.attempts, "attempt", "attempts");
     let mut text = format!("{}: {} after {attempts}", row.sink, state_word(row.state));
     if row.replay {
         text.push_str(", asked for again by a person");

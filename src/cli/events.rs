@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::access::AccessArgs;
 use super::deliveries;
 use super::filter::{self, StoredOutcome};
-use super::printer::Printer;
+use super::printer::{Printer, counted};
 use super::reader::Reader;
 use super::{Exit, finish};
 use crate::admin::api::EventDetail;
@@ -224,7 +224,7 @@ fn print(detail: &EventDetail, printer: &mut Printer) -> anyhow::Result<()> {
         ("client", or_none(event.source_ip.map(|ip| ip.to_string()))),
         ("peer", or_none(event.peer_ip.map(|ip| ip.to_string()))),
         ("origin", event.origin.as_str().to_owned()),
-        ("body", format!("{} bytes", event.body_bytes)),
+        ("body", counted(event.body_bytes, "byte", "bytes")),
     ] {
         printer.line(format!("{name:<12}{value}").trim_end())?;
     }

@@ -3,7 +3,7 @@
 //! Values from pushes are hostile: control characters reach a terminal escaped only, except through
 //! [`Printer::bytes`], whose caller asked for exact bytes.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write};
 
 use serde::Serialize;
@@ -147,6 +147,15 @@ impl Printer {
     }
 }
 
+/// So many of something: `1 delivery`, `2 deliveries`.
+pub fn counted<N>(count: N, one: &str, many: &str) -> String
+where
+    N: Display + From<u8> + PartialEq,
+{
+    let noun = if count == N::from(1_u8) { one } else { many };
+    format!("{count} {noun}")
+}
+
 fn push_row<'a>(text: &mut String, cells: impl Iterator<Item = &'a str>, widths: &[usize]) {
     let start = text.len();
     for (cell, width) in cells.zip(widths) {
@@ -246,6 +255,12 @@ pub(crate) mod tests {
         1000  \u{1b}[2J\u{202e}a\nb
         3     -
         ");
+    }
+
+    #[test]
+    fn one_of_something_is_not_counted_as_many() {
+        let told = [0_u64, 1, 2].map(|count| counted(count, "delivery", "deliveries"));
+        assert_eq!(told, ["0 deliveries", "1 delivery", "2 deliveries"]);
     }
 
     #[test]

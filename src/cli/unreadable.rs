@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::access::AccessArgs;
 use super::events::route;
-use super::printer::Printer;
+use super::printer::{Printer, counted};
 use super::reader::Reader;
 use super::{Exit, finish};
 use crate::inbox::query::UnreadableRow;
@@ -119,7 +119,7 @@ async fn show(id: i64, body: bool, reader: &Reader, printer: &mut Printer) -> an
         ("route", route(row.tag.as_deref(), row.query.as_deref())),
         ("client", ip(row.source_ip)),
         ("peer", ip(row.peer_ip)),
-        ("body", format!("{} bytes", row.body_bytes)),
+        ("body", counted(row.body_bytes, "byte", "bytes")),
     ] {
         printer.line(format!("{name:<12}{value}").trim_end())?;
     }

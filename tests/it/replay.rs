@@ -59,7 +59,7 @@ fn a_change_that_selects_nothing_or_repeats_commands_unasked_is_refused() {
     let told = String::from_utf8_lossy(&unasked.stderr).into_owned();
     assert!(told.contains("--yes"), "{told}");
     let done = receiver.told(&["replay", "--state", "delivered", "--yes"]);
-    assert!(done.contains("1 of them commands"), "{done}");
+    assert!(done.contains("1 replayed, a command"), "{done}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::tally::Tally;
+use crate::cli::printer::counted;
 
 const BAR_WIDTH: u64 = 40;
 
@@ -164,13 +165,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let connections = match self.connections {
-            1 => "1 connection".to_owned(),
-            many => format!("{many} connections"),
-        };
+        let pushes = counted(self.pushes, "push", "pushes");
+        let connections = counted(self.connections, "connection", "connections");
         let mut head = format!(
-            "{} pushes in {:.2} s over {connections}: {:.1}/s",
-            self.pushes, self.seconds, self.per_second
+            "{pushes} in {:.2} s over {connections}: {:.1}/s",
+            self.seconds, self.per_second
         );
         match self.scheduled_per_second {
             Some(rate) => write!(head, ", scheduled {rate}/s")?,
