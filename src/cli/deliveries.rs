@@ -11,7 +11,7 @@ use super::printer::{Printer, counted};
 use super::reader::{Reader, state_word};
 use super::{Exit, finish};
 use crate::event::Seq;
-use crate::inbox::query::{DeliveryFilter, DeliveryRow};
+use crate::inbox::query::{DeliveryFilter, DeliveryRow, DeliveryState};
 
 /// Which deliveries, and what of them.
 #[derive(Debug, Args)]
@@ -183,8 +183,12 @@ pub fn print_with_attempts(rows: &[DeliveryRow], printer: &mut Printer) -> anyho
 }
 
 fn in_words(row: &DeliveryRow) -> String {
-    let attempts = counted(row.attempts, "attempt", "attempts");
-    let mut text = format!("{}: {} after {attempts}", row.sink, state_word(row.state));
+    let mut text = format!("{}: {}", row.sink, state_word(row.state));
+    text.push_str(&match (row.attempts, row.state) {
+        (0, _) => ", not attempted".to_owned(),
+        (n, DeliveryState::Leased) => format!(" for attempt {n}"),
+        (n, _) => format!(" after {}", counted(n, "attempt", "attempts")),
+    });
     if row.replay {
         text.push_str(", asked for again by a person");
     }
@@ -197,4 +201,41 @@ fn in_words(row: &DeliveryRow) -> String {
         text.push_str(&format!("; last error: {error}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_attempted_is_not_said_to_have_been() {
+        let told = [
+            (DeliveryState::Expired, 0),
+            (DeliveryState::Expired, 1),
+            (DeliveryState::Leased, 1),
+            (DeliveryState::Dead, 2),
+        ]
+        .map(|(state, attempts)| {
+            in_words(&DeliveryRow {
+                seq: Seq(42),
+                sink: "tickets".to_owned(),
+                state,
+                attempts,
+                due_at: None,
+                last_error: None,
+                replay: false,
+                settled_at: None,
+                event_id: None,
+                event_type: "i_ack".to_owned(),
+                subject: None,
+                history: Vec::new(),
+            })
+        });
+        insta::assert_snapshot!(told.join("\n"), @r"
+        tickets: expired, not attempted
+        tickets: expired after 1 attempt
+        tickets: leased for attempt 1
+        tickets: dead after 2 attempts
+        ");
+    }
 }

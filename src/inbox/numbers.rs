@@ -14,6 +14,9 @@ pub(super) const STATE_SUPERSEDED: i16 = 4;
 pub(super) const STATE_EXPIRED: i16 = 5;
 pub(super) const STATE_DROPPED: i16 = 6;
 
+/// Why a delivery was superseded while it waited; PostgreSQL's migrations say the same.
+pub(super) const A_LATER_ONE_WAITS: &str = "a later event waits";
+
 pub(super) fn origin_number(origin: Origin) -> i16 {
     match origin {
         Origin::Push => 0,
@@ -55,6 +58,18 @@ pub(super) fn state_number(state: DeliveryState) -> i16 {
         DeliveryState::Expired => STATE_EXPIRED,
         DeliveryState::Dropped => STATE_DROPPED,
     }
+}
+
+/// How many attempts were begun of those that leases counted: a lease under which a delivery turned
+/// out to be too old or needless began none.
+pub(super) fn begun(counted: u32, state: DeliveryState, reason: Option<&str>) -> u32 {
+    let ended_unbegun = match state {
+        DeliveryState::Expired => true,
+        // What waits is superseded without a lease.
+        DeliveryState::Superseded => reason != Some(A_LATER_ONE_WAITS),
+        _ => false,
+    };
+    counted.saturating_sub(u32::from(ended_unbegun))
 }
 
 pub(super) fn state(number: i16, leased: bool) -> DeliveryState {

@@ -44,7 +44,7 @@ fn what_became_of_an_event_is_told_from_its_peer_to_its_deliveries() {
     receiver.wait_for_delivery(&old, "expired");
     let told = explained(&receiver, &[&old.to_string()]);
     assert!(
-        told.contains("a command") && told.contains("log: expired"),
+        told.contains("a command") && told.contains("log: expired, not attempted"),
         "{told}"
     );
 

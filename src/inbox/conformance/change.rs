@@ -286,6 +286,8 @@ pub(in crate::inbox) async fn the_latest_supersedes_what_would_have_to_be_tried_
     assert_eq!(committed.superseded, [(Seq(1), sink)]);
     assert_eq!(drain(inbox, sink, at(3)).await, [10]);
     assert_eq!(pending(inbox).await, 0);
+    let attempts = (row(inbox, 1).await.attempts, row(inbox, 2).await.attempts);
+    assert_eq!(attempts, (1, 0));
 }
 
 pub(in crate::inbox) async fn what_waits_for_its_retry_is_superseded_after_a_drop_of_the_latest(

@@ -244,3 +244,36 @@ pub(in crate::inbox) async fn a_dead_delivery_no_longer_holds_back_its_subject(i
     assert_eq!(dead[0].last_error.as_deref(), Some("no such ticket"));
     assert_eq!(inbox.counts().await.unwrap().sinks[0].dead, 1);
 }
+
+pub(in crate::inbox) async fn a_lease_that_began_no_attempt_is_none(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    let given = ["a", "b", "c", "d"].map(|id| event(id).alone().to(sink));
+    offer_all(inbox, given.into()).await;
+    let needless = Settlement::Superseded("skip_when is true".to_owned());
+    let busy = || Settlement::RetryAt(at(1), "busy".to_owned());
+    let first = [Settlement::Expired, needless.clone(), busy(), busy()];
+    let second = [Settlement::Expired, needless];
+    for (round, ends) in [(1, Vec::from(first)), (2, Vec::from(second))] {
+        let mut leases = claim(inbox, sink, 5, at(round)).await.leases;
+        leases.sort_by_key(|lease| lease.seq);
+        assert_eq!(leases.len(), ends.len());
+        for (lease, end) in leases.into_iter().zip(ends) {
+            settle(inbox, lease, end, at(round)).await;
+        }
+    }
+    let filter = DeliveryFilter {
+        limit: 10,
+        ..DeliveryFilter::default()
+    };
+    let rows = inbox.deliveries(filter).await.unwrap().items.into_iter();
+    let told: Vec<_> = rows
+        .map(|row| (row.seq.0, row.state, row.attempts))
+        .collect();
+    let expected = [
+        (4, DeliveryState::Superseded, 1),
+        (3, DeliveryState::Expired, 1),
+        (2, DeliveryState::Superseded, 0),
+        (1, DeliveryState::Expired, 0),
+    ];
+    assert_eq!(told, expected);
+}

@@ -230,6 +230,7 @@ macro_rules! every_property {
             a_released_lease_does_not_count_as_an_attempt,
             a_release_does_not_hide_that_an_earlier_attempt_may_have_begun,
             a_dead_delivery_no_longer_holds_back_its_subject,
+            a_lease_that_began_no_attempt_is_none,
         }
         $crate::inbox::conformance::conformance! { $make, change:
             what_is_settled_waits_again_behind_what_waits_of_its_subject,

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::links;
 use super::transaction::Work;
 use crate::inbox::numbers::{
-    STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED,
+    A_LATER_ONE_WAITS, STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED,
 };
 use crate::inbox::{Seq, Settled, Settlement, SinkId};
 
@@ -176,7 +176,7 @@ impl Work<'_> {
     /// Takes a delivery that waits out of its lane.
     pub(super) fn supersede(&mut self, seq: Seq, sink: SinkId) -> rusqlite::Result<()> {
         links::unlink(self.sql.connection(), seq, sink, self.now)?;
-        self.settled_as(seq, sink, (STATE_SUPERSEDED, Some("a later event waits")))?;
+        self.settled_as(seq, sink, (STATE_SUPERSEDED, Some(A_LATER_ONE_WAITS)))?;
         self.superseded.push((seq, sink));
         Ok(())
     }

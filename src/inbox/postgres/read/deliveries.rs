@@ -7,7 +7,7 @@ use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place}
 use super::{limit, next_below, timestamp};
 use crate::inbox::Seq;
 use crate::inbox::cursor::{Place, cut};
-use crate::inbox::numbers::state;
+use crate::inbox::numbers::{begun, state};
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{AttemptRow, DeliveryFilter, DeliveryRow, DeliveryState, Page};
@@ -94,18 +94,20 @@ async fn conditions(
 
 fn delivery_row(row: &Row) -> Result<(DeliveryRow, i64), tokio_postgres::Error> {
     let state = state(row.try_get(2)?, row.try_get(11)?);
-    let attempts: i32 = row.try_get(3)?;
+    let counted: i32 = row.try_get(3)?;
+    let counted = u32::try_from(counted).unwrap_or_default();
     let available: Option<i64> = row.try_get(4)?;
+    let last_error: Option<String> = row.try_get(5)?;
     Ok((
         DeliveryRow {
             seq: Seq(row.try_get(0)?),
             sink: row.try_get(1)?,
             state,
-            attempts: u32::try_from(attempts).unwrap_or_default(),
+            attempts: begun(counted, state, last_error.as_deref()),
             due_at: available
                 .filter(|_| state == DeliveryState::Pending)
                 .map(timestamp),
-            last_error: row.try_get(5)?,
+            last_error,
             replay: row.try_get(6)?,
             settled_at: row.try_get::<_, Option<i64>>(7)?.map(timestamp),
             event_id: row.try_get(8)?,

@@ -6,7 +6,7 @@ use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place}
 use super::{limit, timestamp};
 use crate::inbox::Seq;
 use crate::inbox::cursor::{Place, cut};
-use crate::inbox::numbers::state;
+use crate::inbox::numbers::{begun, state};
 use crate::inbox::query::{AttemptRow, DeliveryFilter, DeliveryRow, DeliveryState, Page};
 
 const DELIVERY_COLUMNS: &str = "d.seq, s.name, d.state, d.attempts, l.available, d.last_error, \
@@ -93,16 +93,17 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<(DeliveryRow, i64)> {
     let leased = row.get::<_, i64>(11)? == 1;
     let state = state(row.get(2)?, leased);
     let available: Option<i64> = row.get(4)?;
+    let last_error: Option<String> = row.get(5)?;
     Ok((
         DeliveryRow {
             seq: Seq(row.get(0)?),
             sink: row.get(1)?,
             state,
-            attempts: row.get(3)?,
+            attempts: begun(row.get(3)?, state, last_error.as_deref()),
             due_at: available
                 .filter(|_| state == DeliveryState::Pending)
                 .map(timestamp),
-            last_error: row.get(5)?,
+            last_error,
             replay: row.get(6)?,
             settled_at: row.get::<_, Option<i64>>(7)?.map(timestamp),
             event_id: row.get(8)?,
