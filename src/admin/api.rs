@@ -48,8 +48,9 @@ pub struct Status {
     pub inbox: Counts,
     /// Bytes the store takes.
     pub store_bytes: u64,
-    /// Bytes left for it.
-    pub store_free_bytes: u64,
+    /// Bytes left for it; absent where nothing bounds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_free_bytes: Option<u64>,
     /// Bytes of the store's log that are not yet in its file.
     pub store_log_bytes: u64,
     /// The longest that writing stood still for the log since the start, in seconds.
@@ -314,11 +315,8 @@ async fn audit(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<AuditR
 async fn unreadables(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<UnreadableRow>> {
     let params = Params::read(&uri, &["cursor", "limit"])?;
     let cursor = params.parsed("cursor", "the next_cursor of the page before")?;
-    let page = shared
-        .admin
-        .inbox
-        .unreadables(cursor, params.limit()?)
-        .await;
+    let inbox = &shared.admin.inbox;
+    let page = inbox.unreadables(cursor, params.limit()?).await;
     Ok(Json(page.map_err(|error| list_problem(error, &params))?))
 }
 

@@ -135,6 +135,23 @@ mod tests {
     }
 
     #[test]
+    fn room_that_is_not_known_is_left_out() {
+        let (exposition, metrics) = (Exposition::new(), Metrics::new());
+        let free = || {
+            let text = exposition.text(&metrics).unwrap();
+            let lines = text.lines().filter(|line| line.contains("store_free"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(free().is_empty());
+        metrics.store_free_bytes.set(Some(0));
+        assert_eq!(free().last().unwrap(), "flashduty_store_free_bytes 0");
+        metrics.store_free_bytes.set(Some(4096));
+        assert_eq!(free().last().unwrap(), "flashduty_store_free_bytes 4096");
+        metrics.store_free_bytes.set(None);
+        assert!(free().is_empty());
+    }
+
+    #[test]
     fn a_scraper_gets_openmetrics_unless_it_takes_only_plain_text() {
         assert_eq!(content_type(None), OPENMETRICS);
         assert_eq!(content_type(Some("*/*")), OPENMETRICS);

@@ -91,12 +91,12 @@ impl Janitor {
         while tokio::time::Instant::now() < until && !lifecycle.is_closing() {
             let space = self.inbox.space().await?;
             let wanted = self.wanted(&space);
-            if space.free >= wanted.saturating_mul(PLENTY) {
+            if space.has(wanted.saturating_mul(PLENTY)) {
                 lifecycle
                     .sleep(until.saturating_duration_since(tokio::time::Instant::now()))
                     .await;
             } else {
-                if space.free < wanted {
+                if !space.has(wanted) {
                     self.make_room(lifecycle).await?;
                 }
                 lifecycle.sleep(LOOK).await;
@@ -108,13 +108,12 @@ impl Janitor {
     async fn tend(&self, tick: u64, lifecycle: &Lifecycle) -> Result<(), InboxError> {
         let space = self.inbox.space().await?;
         self.metrics.store_bytes.set(signed(space.store));
-        self.metrics.store_free_bytes.set(signed(space.free));
+        self.metrics.store_free_bytes.set(space.free);
         if tick.is_multiple_of(COUNT_EVERY) {
             self.count().await?;
         }
-        let low = space.free < self.wanted(&space);
-        self.warn_if(low, &space);
-        if low {
+        self.warn_if_low(&space);
+        if !space.has(self.wanted(&space)) {
             self.make_room(lifecycle).await?;
         }
         if tick.is_multiple_of(AGED_EVERY) {
@@ -156,15 +155,14 @@ impl Janitor {
         self.options.min_free.min(space.total / 8)
     }
 
-    fn warn_if(&self, low: bool, space: &Space) {
+    fn warn_if_low(&self, space: &Space) {
+        let wanted = self.wanted(space);
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.clear();
-        if low {
+        if let Some(free) = space.free.filter(|free| *free < wanted) {
             warnings.push(format!(
-                "low disk: {} bytes are free for events, {} should be (store.min_free_disk, or an \
-                 eighth of the volume); history is pruned early",
-                space.free,
-                self.wanted(space)
+                "low disk: {free} bytes are free for events, {wanted} should be \
+                 (store.min_free_disk, or an eighth of the volume); history is pruned early"
             ));
         }
     }
@@ -181,7 +179,8 @@ impl Janitor {
         for what in order {
             let space = self.inbox.space().await?;
             let wanted = self.wanted(&space);
-            let missing = (wanted + wanted / 4).saturating_sub(space.free);
+            let wanted = wanted + wanted / 4;
+            let missing = space.free.map_or(0, |free| wanted.saturating_sub(free));
             if missing == 0 {
                 return Ok(());
             }

@@ -166,8 +166,15 @@ pub struct Space {
     /// Bytes the store takes, its log included.
     pub store: u64,
     /// Bytes free for events: the file system's, plus free pages inside the file, less what the log
-    /// may still grow by and what a cap takes.
-    pub free: u64,
+    /// may still grow by and what a cap takes. `None` where nothing that is known bounds them.
+    pub free: Option<u64>,
+}
+
+impl Space {
+    /// Whether so many bytes are free.
+    pub fn has(&self, wanted: u64) -> bool {
+        self.free.is_none_or(|free| free >= wanted)
+    }
 }
 
 /// A durable, de-duplicating store of events and their deliveries.

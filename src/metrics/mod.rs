@@ -1,5 +1,6 @@
 //! Every metric of the service, typed. No label ever comes from a payload or a peer.
 
+mod optional;
 mod outcome;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+pub use self::optional::OptionalGauge;
 pub use self::outcome::{DeliveryOutcome, PushOutcome, RecoveredOutcome};
 use crate::event::Outcome;
 
@@ -110,8 +112,9 @@ pub struct Metrics {
     pub spilled_events: Gauge,
     /// `flashduty_store_bytes`.
     pub store_bytes: Gauge,
-    /// `flashduty_store_free_bytes`: free on the file system plus free pages of the file.
-    pub store_free_bytes: Gauge,
+    /// `flashduty_store_free_bytes`: free on the file system plus free pages of the file; absent where
+    /// nothing bounds the store.
+    pub store_free_bytes: OptionalGauge,
     /// `flashduty_unreadable_total`.
     pub unreadable: Counter,
     /// `flashduty_unlisted_source_total`: right secret, address not listed.
@@ -174,7 +177,10 @@ impl Metrics {
                 "Events in the local spill, waiting for the database",
             ),
             store_bytes: add.metric("store_bytes", "Size of the store"),
-            store_free_bytes: add.metric("store_free_bytes", "Room left for the store"),
+            store_free_bytes: add.metric(
+                "store_free_bytes",
+                "Room left for the store, where there is a bound",
+            ),
             unreadable: add.metric(
                 "unreadable",
                 "Pushes kept because they could not be understood",

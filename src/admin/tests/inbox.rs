@@ -143,7 +143,7 @@ impl Inbox for FixedInbox {
             longest_stall: std::time::Duration::ZERO,
             total: 1 << 40,
             store: 4096,
-            free: 1 << 30,
+            free: Some(1 << 30),
         })
     }
 

@@ -90,8 +90,11 @@ fn still_free(freed: u64, before: Measure, now: Measure) -> u64 {
 fn room(known: Known, max_size: u64) -> Space {
     let store = known.measured.map_or(0, |(_, measure)| measure.size);
     let (total, free) = match max_size {
-        0 => (u64::MAX, u64::MAX),
-        cap => (cap, cap.saturating_sub(store.saturating_sub(known.freed))),
+        0 => (u64::MAX, None),
+        cap => {
+            let taken = store.saturating_sub(known.freed);
+            (cap, Some(cap.saturating_sub(taken)))
+        }
     };
     Space {
         total,
@@ -143,16 +146,17 @@ mod tests {
     }
 
     #[test]
-    fn without_a_cap_there_is_no_end_of_room() {
+    fn without_a_cap_the_room_is_not_known_and_taken_to_be_there() {
         let space = room(known(1000, 0), 0);
-        assert_eq!((space.store, space.free), (1000, u64::MAX));
+        assert_eq!((space.store, space.free), (1000, None));
+        assert!(space.has(u64::MAX));
     }
 
     #[test]
     fn what_was_removed_counts_as_room_under_the_cap() {
-        assert_eq!(room(known(1000, 0), 1500).free, 500);
-        assert_eq!(room(known(1000, 200), 1500).free, 700);
-        assert_eq!(room(known(2000, 0), 1500).free, 0);
+        assert_eq!(room(known(1000, 0), 1500).free, Some(500));
+        assert_eq!(room(known(1000, 200), 1500).free, Some(700));
+        assert_eq!(room(known(2000, 0), 1500).free, Some(0));
     }
 
     #[test]

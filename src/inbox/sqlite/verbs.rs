@@ -179,7 +179,7 @@ impl Inbox for SqliteInbox {
         Ok(Space {
             total: room.total,
             store: room.taken,
-            free: room.free,
+            free: Some(room.free).filter(|free| *free < u64::MAX),
             log: self.log.bytes_in_use(),
             longest_stall: self.log.longest_stall(),
         })
