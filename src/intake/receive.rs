@@ -67,7 +67,8 @@ pub(super) fn broken_head(intake: &Arc<Intake>, head: &BrokenHead) -> Problem {
         query: None,
     };
     let mut push = Push::from_peer(Arc::clone(intake), head.began, head.peer, route);
-    push.judge_astray(&HeaderMap::new());
+    // Counted whoever it is from: it may have been meant for the webhook.
+    let _may_push = push.judge_astray(&HeaderMap::new());
     let outcome = PushOutcome::invalid;
     push.log_refusal(outcome, &head.detail);
     push.outcome = Some(outcome);
@@ -90,6 +91,8 @@ pub(super) struct Push {
     pub(super) stranger: bool,
     pub(super) route: Route,
     pub(super) outcome: Option<PushOutcome>,
+    /// Whether it is a push; what is none is not counted.
+    counts: bool,
 }
 
 impl Push {
@@ -118,20 +121,27 @@ impl Push {
             stranger: false,
             route,
             outcome: None,
+            counts: true,
         }
     }
 
-    /// Refuses what went to the wrong place, whoever it is from.
-    fn astray(mut self, request: &Request, status: StatusCode, detail: &str) -> Response {
-        self.judge_astray(request.headers());
-        self.refuse(status, PushOutcome::invalid, detail.to_owned())
+    /// Refuses what went to the wrong place. From who may push it is a push that went astray; from
+    /// anybody else it is what every port gets to see, and leaves no more than a line.
+    fn astray(mut self, request: &Request, status: StatusCode, detail: &'static str) -> Response {
+        if self.judge_astray(request.headers()) {
+            return self.refuse(status, PushOutcome::invalid, detail.to_owned());
+        }
+        self.counts = false;
+        self.log_refusal(PushOutcome::invalid, detail);
+        Problem::new(status, detail).into_response()
     }
 
-    /// Finds out whose it is, for the log alone.
-    fn judge_astray(&mut self, headers: &HeaderMap) {
+    /// Finds out whose it is, which the answer does not depend on. Whether they may push.
+    fn judge_astray(&mut self, headers: &HeaderMap) -> bool {
         let judgement = self.rules.source.judge(&self.peer, headers);
         self.source_ip = judgement.client;
         self.stranger = matches!(judgement.decision, Decision::Denied { .. });
+        matches!(judgement.decision, Decision::Allowed { .. })
     }
 
     async fn answer(mut self, request: Request) -> Response {
@@ -301,6 +311,9 @@ impl Push {
 
 impl Drop for Push {
     fn drop(&mut self) {
+        if !self.counts {
+            return;
+        }
         let outcome = self.outcome.unwrap_or_else(|| {
             self.log_refusal(
                 PushOutcome::aborted,

@@ -188,6 +188,25 @@ fn what_goes_to_the_wrong_place_is_told_where_to_go() {
 }
 
 #[test]
+fn what_strangers_ask_for_beside_the_webhook_is_no_push() {
+    let receiver = Receiver::start("");
+    let ask = |path: &str| {
+        let from = "X-Forwarded-For: 192.0.2.7\r\n";
+        receiver.client().push_with(path, from, b"{}").unwrap()
+    };
+    let answer = ask("/wp-login.php");
+    assert_eq!(answer.status, 404);
+    assert!(answer.json()["outcome"].is_null(), "{answer:?}");
+    assert_eq!(ask("/livez").status, 405);
+    let line = line(&receiver, "invalid", "server.path");
+    assert_eq!(line["source_ip"], "192.0.2.7");
+    assert_eq!(receiver.pushes("invalid"), 0.0);
+    // At the webhook it is one, which is denied before its tag is looked at.
+    problem(&ask("/webhook/a%2Fb"), 403, "denied");
+    assert_eq!(receiver.pushes("denied"), 1.0);
+}
+
+#[test]
 fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
     let receiver = Receiver::configured(&base_with("server", "max_body = \"100KiB\""));
     let from = format!("X-Forwarded-For: {SENDER}\r\n");
