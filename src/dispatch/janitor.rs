@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::event::Seq;
 use crate::inbox::query::Counts;
-use crate::inbox::{Inbox, InboxError, Prune, PruneWhat, Pruned, SinkId, Space};
+use crate::inbox::{Complaint, Inbox, InboxError, Prune, PruneWhat, Pruned, SinkId, Space};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::{DeliveryOutcome, Metrics};
 
@@ -64,17 +64,18 @@ impl Janitor {
     /// Runs until `lifecycle` closes.
     pub async fn run(self, lifecycle: Lifecycle) -> anyhow::Result<()> {
         let mut tick: u64 = 0;
+        let mut complaint = Complaint::default();
         while !lifecycle.is_closing() {
             let mut tended = self.tend(tick, &lifecycle).await;
             if tended.is_ok() {
                 tended = self.rest(&lifecycle).await;
             }
             match tended {
-                Ok(()) => {}
+                Ok(()) => tell(None, &mut complaint),
                 Err(
                     error @ (InboxError::Full(_) | InboxError::Away(_) | InboxError::Refused(_)),
                 ) => {
-                    tracing::warn!("cannot tend the store: {error}");
+                    tell(Some(&error), &mut complaint);
                     lifecycle.sleep(TICK).await;
                 }
                 Err(error) => return Err(error.into()),
@@ -282,6 +283,45 @@ impl Janitor {
     }
 }
 
+/// Says that the store cannot be tended, or can be again, where that is news.
+fn tell(trouble: Option<&InboxError>, complaint: &mut Complaint) {
+    let Some(error) = trouble else {
+        if complaint.take_back() {
+            tracing::info!("the store is tended again");
+        }
+        return;
+    };
+    if let Some(suppressed) = complaint.make() {
+        tracing::warn!(
+            suppressed = (suppressed > 0).then_some(suppressed),
+            "cannot tend the store: {error}"
+        );
+    }
+}
+
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::Lines;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_of_two_minutes_costs_three_lines() {
+        let (lines, _guard) = Lines::begin();
+        let mut complaint = Complaint::default();
+        let away = InboxError::Away("connection refused".to_owned());
+        tell(None, &mut complaint);
+        for _second in 0..120 {
+            tell(Some(&away), &mut complaint);
+            tokio::time::advance(TICK).await;
+        }
+        tell(None, &mut complaint);
+        tell(None, &mut complaint);
+        assert_eq!(lines.with("cannot tend the store").len(), 2);
+        assert_eq!(lines.with("suppressed=59").len(), 1);
+        assert_eq!(lines.with("the store is tended again").len(), 1);
+    }
 }

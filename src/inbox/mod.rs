@@ -7,6 +7,7 @@
 mod change;
 mod claims;
 mod committer;
+mod complaint;
 mod group;
 #[cfg(test)]
 mod conformance;
@@ -36,6 +37,7 @@ use jiff::Timestamp;
 pub use self::change::{Audit, Change, Changed, What};
 pub use self::claims::{ClaimOptions, Claims, Desk, body_bytes};
 pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState, Taken};
+pub use self::complaint::Complaint;
 pub use self::keeper::{Keeper, NotKept};
 pub use self::lease::{Claim, Lease, Rate, Report, Settled, Settlement};
 pub use self::prune::{Prune, PruneWhat, Pruned};

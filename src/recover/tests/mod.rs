@@ -1,7 +1,6 @@
 //! Whole looks into a history that behaves, and into one that does not.
 
 mod fake;
-mod lines;
 mod trouble;
 mod turns;
 
@@ -9,11 +8,11 @@ use std::collections::HashSet;
 use std::sync::Mutex as StdMutex;
 
 use self::fake::{Fake, Mishap, Past};
-use self::lines::Lines;
 use super::stop::Stop;
 use super::*;
 use crate::inbox::RecordId;
 use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::lines::Lines;
 
 const MINE: i64 = 4021;
 const ENDPOINT: &str = "https://hooks.example.com/webhook";

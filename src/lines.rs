@@ -1,4 +1,4 @@
-//! What is logged on this thread.
+//! What is logged on this thread, for tests.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -11,11 +11,11 @@ use tracing::subscriber::DefaultGuard;
 static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
 
 #[derive(Clone, Default)]
-pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
     /// Collects until the guard is dropped.
-    pub(super) fn begin() -> (Self, DefaultGuard) {
+    pub(crate) fn begin() -> (Self, DefaultGuard) {
         ANOTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
         let lines = Self::default();
         let writer = lines.clone();
@@ -26,12 +26,12 @@ impl Lines {
         (lines, tracing::subscriber::set_default(subscriber))
     }
 
-    pub(super) fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 
     /// Those that say `what`.
-    pub(super) fn with(&self, what: &str) -> Vec<String> {
+    pub(crate) fn with(&self, what: &str) -> Vec<String> {
         let all = self.all();
         let with = all.lines().filter(|line| line.contains(what));
         with.map(str::to_owned).collect()
