@@ -10,7 +10,7 @@ use super::flight::Landed;
 use super::writing::Writing;
 use super::{LONG, PATIENCE};
 use crate::inbox::spill::SpillOptions;
-use crate::inbox::{InboxError, Settled, SinkId};
+use crate::inbox::{Complaint, InboxError, Settled, SinkId};
 
 /// Events drained in one transaction: more than come in while it is committed.
 const MOST: usize = 4096;
@@ -76,6 +76,9 @@ pub(super) struct Spell {
     spilled: u64,
     drained: u64,
     begun: Instant,
+    /// Whether it was said that the database answers.
+    greeted: bool,
+    complaint: Complaint,
 }
 
 impl Spell {
@@ -113,6 +116,8 @@ impl Spell {
             spilled: 0,
             drained: 0,
             begun: now,
+            greeted: false,
+            complaint: Complaint::default(),
         }
     }
 
@@ -151,8 +156,12 @@ impl Spell {
         self.look_at = Instant::now() + SECOND;
         if matches!(self.database, Database::Away { .. }) {
             self.database = Database::Answers;
-            let waiting = self.waiting();
-            tracing::info!(waiting, "the database answers; the spill is drained");
+            // One that answers and takes nothing, as behind a pooler it was not told of, does so ten
+            // times a second.
+            if !std::mem::replace(&mut self.greeted, true) {
+                let waiting = self.waiting();
+                tracing::info!(waiting, "the database answers; the spill is drained");
+            }
         }
     }
 
@@ -161,7 +170,12 @@ impl Spell {
         let wait = match self.database {
             Database::Away { wait, .. } => (wait * 2).min(SECOND),
             Database::Answers => {
-                tracing::warn!("the spill cannot be drained now: {why}");
+                if let Some(suppressed) = self.complaint.make() {
+                    tracing::warn!(
+                        suppressed = (suppressed > 0).then_some(suppressed),
+                        "the spill cannot be drained now: {why}"
+                    );
+                }
                 SOON
             }
         };
@@ -184,6 +198,9 @@ impl Spell {
     pub(super) fn drained(&mut self, events: u64, took: Duration) {
         self.drained += events;
         self.answered(took);
+        if events > 0 && self.complaint.take_back() {
+            tracing::info!(waiting = self.waiting(), "the spill is drained again");
+        }
         if took < SECOND {
             self.size = (self.size * 2).min(MOST);
         }

@@ -91,6 +91,30 @@ async fn what_the_database_refuses_at_the_drain_is_kept_as_unreadable_and_its_ne
 }
 
 #[tokio::test]
+async fn a_database_that_answers_and_takes_nothing_is_complained_of_once() {
+    let (lines, _guard) = Lines::begin();
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    let away = || Some(InboxError::Away("unknown statement".to_owned()));
+    // What was offered, then each time a probe that is answered and a drain that is not.
+    database.fail_next([away(), None, away(), None, away(), None, away()]);
+    let taken = replica.offer(event("a").offer()).await;
+    assert_eq!(taken.unwrap(), Taken::Spilled);
+    replica.until_working().await;
+    assert_eq!(replica.ids().await, ["a"]);
+    for line in [
+        "the database is away",
+        "the database answers; the spill is drained",
+        "the spill cannot be drained now",
+        "the spill is drained again",
+        "the spill is empty",
+    ] {
+        assert_eq!(lines.with(line).len(), 1, "{line}: {}", lines.all());
+    }
+    replica.end().await;
+}
+
+#[tokio::test]
 async fn a_duplicate_that_differs_is_kept_when_it_is_drained() {
     let (database, folder) = (database(), folder());
     let replica = Replica::start(&database, &folder);

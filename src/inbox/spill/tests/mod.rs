@@ -27,6 +27,7 @@ use crate::inbox::{
     ClaimOptions, Claims, Committer, CommitterOptions, Inbox, Order, Refusal, Settlement, SinkId,
     StoreState, Taken,
 };
+use crate::lines::Lines;
 use crate::metrics::Metrics;
 
 type Database = Arc<FaultyInbox<SqliteInbox>>;
