@@ -16,7 +16,7 @@ use super::reader::{Reader, found};
 use super::{Exit, finish, settings};
 use crate::admin::spilled::{SpilledEvent, SpilledEvents};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::SpillUrl;
+use crate::config::{SpillUrl, StoreUrl};
 use crate::event::{Event, Origin};
 use crate::inbox::spill::{Contents, Drained, Spill as _, Spilled, admit};
 use crate::inbox::sqlite::spill::{SqliteSpill, look};
@@ -111,10 +111,7 @@ fn list(
 ) -> anyhow::Result<Exit> {
     let file = match file {
         Some(file) => file,
-        None => match settings::load(config)?.settings.store.spill {
-            SpillUrl::File(path) => path,
-            SpillUrl::Off => bail!("store.spill is off; name the file of a spill"),
-        },
+        None => configured(config)?,
     };
     let contents = &look(existing(&file)?)?;
     let file = &*file;
@@ -137,6 +134,24 @@ fn list(
         &[row],
     )?;
     Ok(Exit::Done)
+}
+
+/// The file that the configuration names.
+fn configured(config: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let store = settings::load(config)?.settings.store;
+    let SpillUrl::File(path) = store.spill else {
+        bail!("store.spill is off; name the file of a spill");
+    };
+    // One that is there is shown: it may be left from a time with a database.
+    if !path.exists() && !matches!(store.url, StoreUrl::Postgres(_)) {
+        bail!(
+            "there is no spill here: it stands in for a PostgreSQL database, which store.url does \
+             not name. With one it would be {} (store.spill); another receiver's is shown by \
+             `spill list FILE`",
+            path.display()
+        );
+    }
+    Ok(path)
 }
 
 /// A command makes no spill.

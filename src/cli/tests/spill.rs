@@ -107,3 +107,19 @@ fn a_spill_that_is_not_there_is_not_made() {
     let text = format!("{:#}", result.unwrap_err());
     assert!(text.contains("store.spill is off"), "{text}");
 }
+
+#[test]
+fn a_store_that_is_a_file_is_said_to_have_no_spill_unless_one_was_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join("left.db");
+    let home = home(&format!("spill = \"sqlite://{}\"\n", left.display()));
+    let (result, ..) = ran(&home, "spill list");
+    let text = format!("{:#}", result.unwrap_err());
+    for part in ["PostgreSQL", "store.url", &left.display().to_string()] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let spill = SqliteSpill::open(&left, Duration::ZERO).unwrap();
+    block_on(spill.close()).unwrap();
+    let (_, out, _) = ran(&home, "spill list --json");
+    assert!(out.contains(r#""events":0"#), "{out}");
+}
