@@ -22,6 +22,9 @@ use crate::stdout::Stdout;
 /// The longest line, in bytes: container runtimes split longer ones.
 const MAX_LINE: usize = 15 << 10;
 
+/// What the targets begin with of the pool of connections to a database.
+const POOL: &str = "deadpool";
+
 /// What a reload may change.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -82,13 +85,21 @@ impl Telemetry {
 }
 
 /// Parses a level or a filter.
+///
+/// The pool warns of each connection that is lost. What that comes to is said by lines of our own, so
+/// the pool is heard only where the filter names it.
 pub fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::builder()
+    let filter = EnvFilter::builder()
         .parse(level)
         .map_err(|error| TelemetryError::Filter {
             level: level.to_owned(),
             what: error.to_string(),
-        })
+        })?;
+    if level.contains(POOL) {
+        return Ok(filter);
+    }
+    let silence = format!("{POOL}=off").parse().expect("a target and a level");
+    Ok(filter.add_directive(silence))
 }
 
 struct Lines {
@@ -146,6 +157,10 @@ mod tests {
     }
 
     async fn lines_of(format: Format, log: impl FnOnce()) -> String {
+        logged(format, "info", log).await
+    }
+
+    async fn logged(format: Format, level: &str, log: impl FnOnce()) -> String {
         let mut file = tempfile::tempfile().unwrap();
         let stdout = Stdout::start_on(file.try_clone().unwrap(), Metrics::new()).unwrap();
         let lines = Lines {
@@ -153,7 +168,8 @@ mod tests {
             clock: Arc::new(Noon),
             format: Arc::new(ArcSwap::from_pointee(format)),
         };
-        tracing::subscriber::with_default(Registry::default().with(lines), log);
+        let subscriber = Registry::default().with(filter(level).unwrap()).with(lines);
+        tracing::subscriber::with_default(subscriber, log);
         stdout.flush(Duration::from_secs(5)).await;
         let mut text = String::new();
         file.rewind().unwrap();
@@ -202,6 +218,20 @@ mod tests {
     async fn a_person_gets_the_same_facts_without_the_braces() {
         let text = lines_of(Format::Pretty, || tracing::warn!(seq = 3, "hello")).await;
         insta::assert_snapshot!(text.trim_end(), @"2026-04-12T12:00:00.000000Z  WARN flashduty_receiver::telemetry::tests hello seq=3");
+    }
+
+    #[tokio::test]
+    async fn the_pool_of_connections_is_heard_only_by_who_names_it() {
+        let pool = logged(Format::Json, "debug,flashduty_receiver=trace", || {
+            tracing::warn!(target: "deadpool.postgres", "Connection error: closed");
+        });
+        assert_eq!(pool.await, "");
+        let named = logged(Format::Json, "info,deadpool.postgres=warn", || {
+            tracing::warn!(target: "deadpool.postgres", "Connection error: closed");
+        });
+        assert!(named.await.contains("Connection error: closed"));
+        let off = logged(Format::Json, "off", || tracing::error!("anything"));
+        assert_eq!(off.await, "", "silencing one target opens no other");
     }
 
     #[test]
