@@ -117,6 +117,18 @@ fn the_readme_lists_every_key_of_the_default_file_and_no_other() {
 }
 
 #[test]
+fn the_readme_names_every_header_that_http_sinks_send() {
+    let readme = read("README.md").to_lowercase();
+    let sources = read("src/sink/http/request.rs");
+    let names = sources.split("HeaderName::from_static(\"").skip(1);
+    let names: Vec<&str> = names.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(names.contains(&"flashduty-event-id"), "{names:?}");
+    let missing = names.iter().filter(|name| !readme.contains(**name));
+    let missing: Vec<String> = missing.map(ToString::to_string).collect();
+    assert_none(&missing, "the README names what http sinks send");
+}
+
+#[test]
 fn the_readme_lists_every_request_the_admin_port_takes() {
     let receiver = Receiver::start("");
     let index = String::from_utf8(receiver.api("/").body).unwrap();
