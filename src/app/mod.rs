@@ -331,7 +331,12 @@ impl Running {
             warnings: self.health.warnings(),
         };
         let run = janitor.run(self.lifecycle.clone());
-        self.spawn_at_contact("the janitor", run);
+        let closing = self.lifecycle.closing_token();
+        // A database that hangs does not hold up the end: whatever a step was about to do can wait.
+        self.spawn_at_contact("the janitor", async move {
+            let ended = closing.run_until_cancelled(run).await;
+            ended.unwrap_or(Ok(()))
+        });
         let (opened, committer) = (self.store.clone(), self.committer.clone());
         let lifecycle = self.lifecycle.clone();
         let _distrusting = self.lifecycle.spawn(async move {

@@ -14,7 +14,7 @@ use crate::postgres::{PASSWORD, Postgres};
 use crate::receiver::{PATIENCE, Receiver, base_with, command, count, soak_line};
 use crate::stored::Stored;
 
-/// What is not longer than `server.drain_timeout`, in which a receiver hopes for its database.
+/// Shorter than `server.drain_timeout`, for which a receiver drains into a database that answers.
 const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// Something to recover from, which is not asked the first time.
@@ -341,4 +341,24 @@ fn a_receiver_that_drains_ends_at_once_as_well_when_its_database_never_came() {
     let last = fleet.logs()[0].all().pop().unwrap();
     let said = last["message"].as_str().unwrap();
     assert!(said.contains("is in the store or the spill"), "{last}");
+}
+
+#[test]
+fn a_receiver_whose_database_hangs_ends_at_once_and_its_next_start_drains_what_it_left() {
+    let _alone = alone();
+    let server = Postgres::start();
+    let fleet = Fleet::start(1, &Setup::of(server.address()));
+    fleet.each(|receiver| {
+        push(receiver, "a", "s");
+        server.freeze();
+        spilled(receiver, "b", "s");
+    });
+    let begun = Instant::now();
+    fleet.stop(0);
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    server.thaw();
+    fleet.restart(0);
+    fleet.wait_until_drained(PATIENCE);
+    assert_eq!(Stored::read(&server).len(), 2);
+    fleet.stop(0);
 }
