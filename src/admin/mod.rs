@@ -14,6 +14,7 @@ pub mod recovery;
 pub mod spilled;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

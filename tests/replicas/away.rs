@@ -127,11 +127,16 @@ fn waits_for_its_database(receiver: &Receiver, spilled: f64) {
     assert!(warning.contains("local spill"), "{warning}");
     assert!((receiver.metric("flashduty_spilled_events") - spilled).abs() < 0.5);
     assert!((receiver.metric("flashduty_ready") - 1.0).abs() < 0.5);
-    // What only the database knows is not there, which is said at once.
+    // What only the database knows is not there, and all else is, at once.
     let asked = Instant::now();
     let status = receiver.api("/api/v1/status");
-    assert_eq!(status.status, 503);
-    assert!(String::from_utf8_lossy(&status.body).contains("away"));
+    assert_eq!(status.status, 200);
+    let status = status.json();
+    assert_eq!(status["spilled_events"].as_f64(), Some(spilled));
+    assert!(status.get("inbox").is_none(), "{status}");
+    let events = receiver.api("/api/v1/events");
+    assert_eq!(events.status, 503);
+    assert!(String::from_utf8_lossy(&events.body).contains("away"));
     assert!(asked.elapsed() < AT_ONCE);
     let log = receiver.lines.all();
     let said = |what: &str| log.iter().any(|line| line.to_string().contains(what));

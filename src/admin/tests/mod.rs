@@ -102,6 +102,28 @@ async fn status_shows_readiness_warnings_and_counts() {
 }
 
 #[tokio::test]
+async fn while_the_database_is_away_status_shows_what_is_known_without_it() {
+    let mut asked = Asked::default();
+    asked.inbox.failure = Some(InboxError::Away("no answer".to_owned()));
+    let (parts, body) = asked.send(request("GET", "/api/v1/status")).await;
+    assert_eq!(parts.status, 200);
+    let status: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(status["ready"], true);
+    assert_eq!(status["warnings"][0], "the disk is nearly full");
+    assert_eq!(status["pushes"]["accepted"], 0);
+    assert_eq!(status["spilled_events"], 0);
+    for number in [
+        "inbox",
+        "store_bytes",
+        "store_free_bytes",
+        "store_log_bytes",
+        "longest_stall_seconds",
+    ] {
+        assert!(status.get(number).is_none(), "{number}: {status}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_is_shown_with_its_deliveries_and_attempts() {
     insta::assert_snapshot!(get("/api/v1/events/2").await);
 }
