@@ -36,6 +36,7 @@ use secrecy::SecretString;
 
 use self::api::Reoffered;
 use self::exposition::Exposition;
+use self::spilled::SpillShown;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::inbox::spill::{Drained, Spilled};
@@ -76,6 +77,8 @@ pub trait AdminHooks: Send + Sync {
     /// Offers events of a spill, in their order, to be routed and judged as pushes are. Done once all
     /// are durable; offered again, they are duplicates.
     async fn offer_spilled(&self, events: Vec<Spilled>) -> Result<Drained, Problem>;
+    /// What this receiver's own spill holds, and its events with this id.
+    async fn spilled(&self, event_id: Option<String>) -> Result<SpillShown, Problem>;
     /// Begins a look into the sender's history. A problem says why not.
     fn recover(&self, ask: Ask) -> Result<Progress, Problem>;
     /// How the last look goes, or went, that was asked for here.
@@ -175,6 +178,7 @@ async fn index() -> &'static str {
         "GET  /api/v1/unreadable/{id}          one of them\n",
         "GET  /api/v1/unreadable/{id}/body     the bytes as they came\n",
         "POST /api/v1/unreadable/{id}/offer    offers it again\n",
+        "GET  /api/v1/spilled                  what waits in this receiver's spill\n",
         "POST /api/v1/spilled                  offers events of a spill whose receiver is gone\n",
         "POST /api/v1/reload                   re-reads the configuration\n",
     )

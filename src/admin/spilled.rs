@@ -1,25 +1,37 @@
-//! `spilled`: events out of a spill whose receiver is gone, offered by a command that holds it.
+//! `spilled`: what this receiver's own spill holds, and events out of one whose receiver is gone, offered
+//! by a command that holds it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::post;
+use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::Uri;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::params::refused;
+use super::params::{Params, refused};
 use crate::event::{Event, Id, Key, Origin, Route, Subject};
-use crate::inbox::spill::{Drained, Spilled};
+use crate::inbox::spill::{Contents, Drained, Spilled, SpilledRow};
 use crate::intake::problem::Problem;
 
 /// The largest request: one body alone may have grown by a third on the way.
 const MOST_BYTES: usize = 256 << 20;
+
+/// What this receiver's own spill holds: nothing where it has none.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SpillShown {
+    /// How much.
+    #[serde(flatten)]
+    pub contents: Contents,
+    /// Its events with the `event_id` that was asked for, oldest first.
+    pub found: Vec<SpilledRow>,
+}
 
 /// The body of a request: events in the order of their arrival.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -108,7 +120,13 @@ impl TryFrom<SpilledEvent> for Spilled {
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     let limit = DefaultBodyLimit::max(MOST_BYTES);
-    Router::new().route("/spilled", post(offer).layer(limit))
+    Router::new().route("/spilled", get(show).post(offer).layer(limit))
+}
+
+async fn show(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Json<SpillShown>, Problem> {
+    let params = Params::read(&uri, &["event_id"])?;
+    let event_id = params.text("event_id");
+    shared.admin.hooks.spilled(event_id).await.map(Json)
 }
 
 async fn offer(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Drained>, Problem> {

@@ -8,10 +8,11 @@ use http::StatusCode;
 use super::{Live, spill};
 use crate::admin::AdminHooks;
 use crate::admin::api::Reoffered;
+use crate::admin::spilled::SpillShown;
 use crate::clock::Clock;
-use crate::event::{Event, Origin, Route};
+use crate::event::{Event, Id, Origin, Route};
 use crate::inbox::query::UnreadableRow;
-use crate::inbox::spill::{Drained, Spilled};
+use crate::inbox::spill::{Drained, SpillOptions, Spilled};
 use crate::inbox::{Committer, Inbox, InboxError, Offer, Refusal};
 use crate::intake::Arrival;
 use crate::intake::problem::Problem;
@@ -22,6 +23,7 @@ use crate::routing::Target;
 pub(super) struct Hooks {
     pub(super) live: Arc<Live>,
     pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) spill: Option<SpillOptions>,
     pub(super) committer: Committer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) recovery: Arc<Recovery>,
@@ -106,6 +108,15 @@ impl AdminHooks for Hooks {
             kept.map_err(|error| unavailable(&error))?;
         }
         Ok(drained)
+    }
+
+    async fn spilled(&self, event_id: Option<String>) -> Result<SpillShown, Problem> {
+        let Some(SpillOptions { spill, .. }) = &self.spill else {
+            return Ok(SpillShown::default());
+        };
+        let looked = spill.look(event_id.as_deref().map(Id::new)).await;
+        let (contents, found) = looked.map_err(|error| unavailable(&error))?;
+        Ok(SpillShown { contents, found })
     }
 
     fn recover(&self, ask: Ask) -> Result<Progress, Problem> {

@@ -36,6 +36,7 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::{ConfigSource, Loaded};
 use crate::dispatch::{Janitor, JanitorOptions};
+use crate::inbox::spill::SpillOptions;
 use crate::inbox::{Committer, CommitterOptions, Inbox, Keeper};
 use crate::intake::{self, Intake, Refusals};
 use crate::lifecycle::{Farewell, Lifecycle};
@@ -79,6 +80,7 @@ pub struct App {
     public: Listener,
     admin: Listener,
     store: Store,
+    spill: Option<SpillOptions>,
     live: Arc<Live>,
     contact: Arc<Contact>,
     committer: Committer,
@@ -119,11 +121,12 @@ impl App {
         let admin = bind(&loaded, (key, listen), sockets.admin)?;
         let store = Store::open(&loaded).await?;
         let in_force = Arc::<spill::RulesInForce>::default();
+        let spill = spill::open(settings, &in_force).await?;
         let (committer, committing) = Committer::new(CommitterOptions {
             inbox: store.inbox(),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
-            spill: spill::open(settings, &in_force).await?,
+            spill: spill.clone(),
         });
         let sinks = Sinks::new(
             store.inbox(),
@@ -140,6 +143,7 @@ impl App {
             public,
             admin,
             store,
+            spill,
             live,
             contact,
             committer,
@@ -179,6 +183,7 @@ impl App {
             live: self.live,
             contact: self.contact,
             store: self.store,
+            spill: self.spill,
             committer: self.committer,
             metrics: self.metrics,
             clock: self.clock,
@@ -212,6 +217,7 @@ struct Running {
     live: Arc<Live>,
     contact: Arc<Contact>,
     store: Store,
+    spill: Option<SpillOptions>,
     committer: Committer,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
@@ -296,6 +302,7 @@ impl Running {
             hooks: Arc::new(hooks::Hooks {
                 live: Arc::clone(&self.live),
                 inbox: self.inbox(),
+                spill: self.spill.clone(),
                 committer: self.committer.clone(),
                 clock: Arc::clone(&self.clock),
                 recovery,

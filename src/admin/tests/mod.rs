@@ -1,5 +1,6 @@
 //! The whole admin router, asked as a client would, over a fixed inbox.
 
+mod away;
 mod hooks;
 mod inbox;
 
@@ -99,28 +100,6 @@ async fn refusal(target: &str) -> String {
 #[tokio::test]
 async fn status_shows_readiness_warnings_and_counts() {
     insta::assert_snapshot!(get("/api/v1/status").await);
-}
-
-#[tokio::test]
-async fn while_the_database_is_away_status_shows_what_is_known_without_it() {
-    let mut asked = Asked::default();
-    asked.inbox.failure = Some(InboxError::Away("no answer".to_owned()));
-    let (parts, body) = asked.send(request("GET", "/api/v1/status")).await;
-    assert_eq!(parts.status, 200);
-    let status: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(status["ready"], true);
-    assert_eq!(status["warnings"][0], "the disk is nearly full");
-    assert_eq!(status["pushes"]["accepted"], 0);
-    assert_eq!(status["spilled_events"], 0);
-    for number in [
-        "inbox",
-        "store_bytes",
-        "store_free_bytes",
-        "store_log_bytes",
-        "longest_stall_seconds",
-    ] {
-        assert!(status.get(number).is_none(), "{number}: {status}");
-    }
 }
 
 #[tokio::test]
@@ -274,6 +253,8 @@ async fn every_path_but_metrics_and_health_is_guarded_and_those_never_are() {
         ("GET", "/api/v1/unreadable/7"),
         ("GET", "/api/v1/unreadable/7/body"),
         ("POST", "/api/v1/unreadable/7/offer"),
+        ("GET", "/api/v1/spilled"),
+        ("POST", "/api/v1/spilled"),
         ("POST", "/api/v1/reload"),
         ("DELETE", "/api/v1/events/1"),
         ("GET", "/no/such/path"),

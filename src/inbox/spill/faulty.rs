@@ -53,6 +53,9 @@ impl<S: Spill> Spill for FaultySpill<S> {
         self.failure()?;
         self.inner.probe().await
     }
+    async fn look(&self, event_id: Option<Id>) -> Result<(Contents, Vec<SpilledRow>), InboxError> {
+        self.inner.look(event_id).await
+    }
     fn waiting(&self) -> u64 {
         self.inner.waiting()
     }

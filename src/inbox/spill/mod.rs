@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::drained::{Drained, admit};
 use super::{Batch, InboxError, Offer, UnreadableBounds, Wanted};
-use crate::event::{Event, Key};
+use crate::event::{Event, Id, Key};
 
 /// An event in the spill.
 #[derive(Debug, Clone)]
@@ -60,6 +60,23 @@ pub struct Contents {
     pub newest: Option<Timestamp>,
 }
 
+/// An event in a spill, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpilledRow {
+    /// Its type.
+    pub event_type: String,
+    /// The URL it came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// As `tag`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Whether the database took it neither as an event nor as an unreadable push.
+    pub set_aside: bool,
+}
+
 /// A durable queue of offers beside the database. Errors mean what they mean for the inbox.
 #[async_trait]
 pub trait Spill: Send + Sync {
@@ -73,6 +90,9 @@ pub trait Spill: Send + Sync {
     async fn set_aside(&self, id: i64) -> Result<(), InboxError>;
     /// Proves that a commit works, by committing next to nothing.
     async fn probe(&self) -> Result<(), InboxError>;
+    /// What it holds, and those of its events that have this id, oldest first. Read beside what is
+    /// written, which does not wait for that.
+    async fn look(&self, event_id: Option<Id>) -> Result<(Contents, Vec<SpilledRow>), InboxError>;
     /// How many events wait for the database. Answered from memory.
     fn waiting(&self) -> u64;
     /// Flushes and closes. Nothing may be called after it.

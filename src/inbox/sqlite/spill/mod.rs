@@ -2,14 +2,15 @@
 //!
 //! It passes the same start gate as the inbox and is written with the same care: one sync for all
 //! who wait, a lock beside it, and room set aside for its log, without which nothing could be
-//! removed. Nobody reads beside the writer, so a checkpoint always finishes.
+//! removed. Only who looks into it reads beside the writer, and a checkpoint that could not finish for
+//! that is made again after the next commit.
 
 mod look;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +26,8 @@ pub use self::look::look;
 use super::open::{self, Layout};
 use super::place::StoreLock;
 use super::{Location, OpenError, SqliteOptions, error, place, room, verbs};
-use crate::inbox::spill::{Spill, Spilled};
+use crate::event::Id;
+use crate::inbox::spill::{Contents, Spill, Spilled, SpilledRow};
 use crate::inbox::{Batch, InboxError};
 
 /// The letters `FDRs`.
@@ -43,6 +45,7 @@ type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 /// The spill's file. Cheap to share; closed once.
 pub struct SqliteSpill {
+    path: PathBuf,
     jobs: Mutex<Option<Sender<Job>>>,
     waiting: Arc<AtomicU64>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -77,6 +80,7 @@ impl SqliteSpill {
             .spawn(move || writer.run(&receive))
             .map_err(|error| place::io_failed(path, &error))?;
         Ok(Self {
+            path: path.to_owned(),
             jobs: Mutex::new(Some(jobs)),
             waiting,
             threads: Mutex::new(vec![thread]),
@@ -146,6 +150,17 @@ impl Spill for SqliteSpill {
             rows::probe(&writer.connection)
         })
         .await
+    }
+
+    async fn look(&self, event_id: Option<Id>) -> Result<(Contents, Vec<SpilledRow>), InboxError> {
+        let path = self.path.clone();
+        // All of a long file is read.
+        let looking = tokio::task::spawn_blocking(move || look::find(&path, event_id.as_ref()));
+        match looking.await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(InboxError::Refused(error.to_string())),
+            Err(panicked) => Err(InboxError::Refused(panicked.to_string())),
+        }
     }
 
     fn waiting(&self) -> u64 {

@@ -125,6 +125,11 @@ async fn a_person_may_look_while_somebody_has_it_and_nobody_else_may_have_it() {
         newest: Some(at(9)),
     };
     assert_eq!(look(&path(&folder)).unwrap(), expected);
+    let (contents, found) = spill.look(Some(Id::new("b"))).await.unwrap();
+    assert_eq!((contents, found.len()), (expected.clone(), 1));
+    assert_eq!((found[0].received_at, found[0].set_aside), (at(9), false));
+    let (_, none) = spill.look(Some(Id::new("c"))).await.unwrap();
+    assert!(none.is_empty());
     let refused = SqliteSpill::open(&path(&folder), Duration::ZERO);
     assert!(matches!(refused.err(), Some(OpenError::Held { .. })));
     spill.close().await.unwrap();
