@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::event::{Event, Id, Origin, Route};
 use crate::inbox::query::UnreadableRow;
 use crate::inbox::spill::{Drained, SpillOptions, Spilled};
-use crate::inbox::{Committer, Inbox, InboxError, Offer, Refusal};
+use crate::inbox::{Committer, Inbox, InboxError, Offer, Refusal, Unreadable};
 use crate::intake::Arrival;
 use crate::intake::problem::Problem;
 use crate::lifecycle::Lifecycle;
@@ -79,7 +79,11 @@ impl AdminHooks for Hooks {
         })
     }
 
-    async fn offer_spilled(&self, events: Vec<Spilled>) -> Result<Drained, Problem> {
+    async fn offer_spilled(
+        &self,
+        events: Vec<Spilled>,
+        unreadable: Vec<Unreadable>,
+    ) -> Result<Drained, Problem> {
         let route = |event: &Event| spill::wanted(&self.live, event);
         let offers: Vec<_> = events
             .iter()
@@ -89,8 +93,11 @@ impl AdminHooks for Hooks {
             .into_iter()
             .map(|offer| self.committer.offer(offer))
             .collect();
-        let mut drained = Drained::default();
-        let mut unusable = Vec::new();
+        let mut drained = Drained {
+            unreadable: unreadable.len() as u64,
+            ..Drained::default()
+        };
+        let mut unusable = unreadable;
         for (row, offered) in events.iter().zip(offered) {
             match offered.await {
                 Ok(Ok(taken)) => unusable.extend(drained.count(row, &taken)),

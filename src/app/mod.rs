@@ -37,7 +37,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigSource, Loaded};
 use crate::dispatch::{Janitor, JanitorOptions};
 use crate::inbox::spill::SpillOptions;
-use crate::inbox::{Committer, CommitterOptions, Inbox, Keeper};
+use crate::inbox::{Committer, CommitterOptions, Inbox};
 use crate::intake::{self, Intake, Refusals};
 use crate::lifecycle::{Farewell, Lifecycle};
 use crate::listener::{Gate, Listener, ListenerMetrics, Serving};
@@ -247,8 +247,7 @@ impl Running {
     }
 
     fn serve_public(&self, listener: Listener) {
-        let (keeper, keeping) = Keeper::new(self.inbox(), Arc::clone(&self.metrics));
-        let _keeping = self.lifecycle.spawn(keeping);
+        let keeper = spill::keeper(self);
         let intake = Arc::new(Intake {
             rules: self.live.rules(),
             committer: self.committer.clone(),

@@ -367,3 +367,29 @@ fn a_receiver_whose_database_hangs_ends_at_once_and_its_next_start_drains_what_i
     assert_eq!(Stored::read(&server).len(), 2);
     fleet.stop(0);
 }
+
+#[test]
+fn a_push_that_cannot_be_read_while_the_database_is_away_is_in_its_box_once_that_is_back() {
+    let _alone = alone();
+    let mut server = server_that_is_down();
+    let fleet = Fleet::start(1, &Setup::of(server.address()));
+    let unreadable = |receiver: &Receiver| {
+        let spill = receiver.api("/api/v1/spilled").json();
+        spill["unreadable"].as_u64().unwrap()
+    };
+    fleet.each(|receiver| {
+        let answer = Pusher::default().push(receiver.public, "{").unwrap();
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(unreadable(receiver), 1);
+    });
+    server.start_again();
+    fleet.each(|receiver| {
+        let deadline = Instant::now() + PATIENCE;
+        while unreadable(receiver) > 0 {
+            assert!(Instant::now() < deadline, "it is not brought back");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(receiver.rows("unreadable").len(), 1);
+    });
+    fleet.stop(0);
+}

@@ -40,7 +40,8 @@ async fn what_waits_in_the_spill_is_shown_and_found_by_its_event_id() {
       ],
       "newest": "2026-05-04T10:00:08Z",
       "oldest": "2026-05-04T10:00:07Z",
-      "set_aside": 0
+      "set_aside": 0,
+      "unreadable": 0
     }
     "#);
     let other = get("/api/v1/spilled").await;

@@ -24,9 +24,14 @@ impl AdminHooks for Hooks {
         }
     }
 
-    async fn offer_spilled(&self, events: Vec<Spilled>) -> Result<Drained, Problem> {
+    async fn offer_spilled(
+        &self,
+        events: Vec<Spilled>,
+        unreadable: Vec<Unreadable>,
+    ) -> Result<Drained, Problem> {
         Ok(Drained {
             accepted: events.len() as u64,
+            unreadable: unreadable.len() as u64,
             ..Drained::default()
         })
     }

@@ -2,8 +2,9 @@
 //!
 //! It holds what is needed to offer an event again, and nothing that the database decides: neither
 //! outcome nor deliveries. First in, first out; what was drained leaves it only once the database has
-//! confirmed that.
+//! confirmed that. Beside the events it keeps, in bounds, pushes that could not be used.
 
+mod detour;
 mod drained;
 #[cfg(test)]
 pub(crate) mod faulty;
@@ -16,8 +17,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::detour::Detour;
 pub use self::drained::{Drained, admit};
-use super::{Batch, InboxError, Offer, UnreadableBounds, Wanted};
+use super::{Batch, InboxError, Offer, Unreadable, UnreadableBounds, Wanted};
 use crate::event::{Event, Id, Key};
 
 /// An event in the spill.
@@ -45,6 +47,15 @@ impl Spilled {
     }
 }
 
+/// A push in the spill that could not be used.
+#[derive(Debug, Clone)]
+pub struct SpilledUnreadable {
+    /// Rises in the order of arrival.
+    pub id: i64,
+    /// The push.
+    pub push: Unreadable,
+}
+
 /// What a spill holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
@@ -52,7 +63,10 @@ pub struct Contents {
     pub events: u64,
     /// Events that the database took neither as events nor as unreadable pushes: for a person.
     pub set_aside: u64,
-    /// Bytes of their bodies.
+    /// Pushes that could not be used, and wait for the database as well.
+    #[serde(default)]
+    pub unreadable: u64,
+    /// Bytes of the events' bodies.
     pub bytes: u64,
     /// When the first of them arrived.
     pub oldest: Option<Timestamp>,
@@ -88,6 +102,20 @@ pub trait Spill: Send + Sync {
     async fn remove(&self, id: i64) -> Result<(), InboxError>;
     /// Leaves `id` where it is and lets others go past it.
     async fn set_aside(&self, id: i64) -> Result<(), InboxError>;
+    /// Keeps pushes that could not be used, all or none, dropping the oldest ones beyond the bounds.
+    async fn keep_unreadable(
+        &self,
+        unreadable: Vec<Unreadable>,
+        bounds: UnreadableBounds,
+    ) -> Result<(), InboxError>;
+    /// As `oldest`, of these.
+    async fn oldest_unreadable(
+        &self,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<SpilledUnreadable>, InboxError>;
+    /// Removes those up to and with `id`.
+    async fn remove_unreadable(&self, id: i64) -> Result<(), InboxError>;
     /// Proves that a commit works, by committing next to nothing.
     async fn probe(&self) -> Result<(), InboxError>;
     /// What it holds, and those of its events that have this id, oldest first. Read beside what is
@@ -95,6 +123,8 @@ pub trait Spill: Send + Sync {
     async fn look(&self, event_id: Option<Id>) -> Result<(Contents, Vec<SpilledRow>), InboxError>;
     /// How many events wait for the database. Answered from memory.
     fn waiting(&self) -> u64;
+    /// How many pushes that could not be used do. Answered from memory.
+    fn unreadable(&self) -> u64;
     /// Flushes and closes. Nothing may be called after it.
     async fn close(&self) -> Result<(), InboxError>;
 }

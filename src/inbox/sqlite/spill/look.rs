@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 
 use super::super::transaction::timestamp;
-use super::{LAYOUT, OpenError, open, place};
+use super::{LAYOUT, OpenError, open, place, rows};
 use crate::event::Id;
 use crate::inbox::spill::{Contents, SpilledRow};
 
@@ -30,7 +30,7 @@ pub(super) fn find(
     let reader = reader(path)?;
     let contents = contents(&reader).map_err(|error| open::broken(path, &error))?;
     let found = match event_id {
-        Some(id) => rows(&reader, id).map_err(|error| open::broken(path, &error))?,
+        Some(id) => called(&reader, id).map_err(|error| open::broken(path, &error))?,
         None => Vec::new(),
     };
     Ok((contents, found))
@@ -46,14 +46,14 @@ fn reader(path: &Path) -> Result<Connection, OpenError> {
 
 fn contents(sql: &Connection) -> rusqlite::Result<Contents> {
     // A file that somebody is only just making.
-    let tables: u64 = sql.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE name = 'spilled'",
-        [],
-        |row| row.get(0),
-    )?;
-    if tables == 0 {
+    if !has(sql, "spilled")? {
         return Ok(Contents::default());
     }
+    // One of an earlier version has no such table before somebody opens it.
+    let unreadable = match has(sql, "unreadable")? {
+        true => rows::unreadable(sql)?,
+        false => 0,
+    };
     sql.query_row(
         "SELECT count(*) FILTER (WHERE aside = 0), count(*) FILTER (WHERE aside = 1), \
          coalesce(sum(length(body)), 0), min(received), max(received) FROM spilled",
@@ -62,6 +62,7 @@ fn contents(sql: &Connection) -> rusqlite::Result<Contents> {
             Ok(Contents {
                 events: row.get(0)?,
                 set_aside: row.get(1)?,
+                unreadable,
                 bytes: row.get(2)?,
                 oldest: row.get::<_, Option<i64>>(3)?.map(timestamp),
                 newest: row.get::<_, Option<i64>>(4)?.map(timestamp),
@@ -70,7 +71,15 @@ fn contents(sql: &Connection) -> rusqlite::Result<Contents> {
     )
 }
 
-fn rows(sql: &Connection, event_id: &Id) -> rusqlite::Result<Vec<SpilledRow>> {
+fn has(sql: &Connection, table: &str) -> rusqlite::Result<bool> {
+    sql.query_row(
+        "SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'table' AND name = ?1",
+        [table],
+        |row| row.get(0),
+    )
+}
+
+fn called(sql: &Connection, event_id: &Id) -> rusqlite::Result<Vec<SpilledRow>> {
     let mut select = sql.prepare(
         "SELECT event_type, tag, query, received, aside FROM spilled WHERE event_id = ?1 \
          ORDER BY id LIMIT ?2",
