@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,15 +15,16 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{StatusCode, Uri};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::params::{MAX_LIMIT, Named, Params, refused};
-use super::{Shared, changes, recovery, spilled};
+use super::{Shared, changes, recovery, spilled, unreadable};
 use crate::event::{Outcome, Seq, Subject};
 use crate::inbox::query::{
     AuditRow, Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page,
-    SubjectFilter, SubjectRow, UnreadableRow,
+    SubjectFilter, SubjectRow,
 };
-use crate::inbox::{InboxError, Space};
+use crate::inbox::{Inbox, InboxError, Space};
 use crate::intake::problem::Problem;
 use crate::metrics::PushOutcome;
 
@@ -44,17 +46,23 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// Requests to the webhook path since the start, by outcome.
     pub pushes: BTreeMap<String, u64>,
-    /// What the inbox holds.
-    pub inbox: Counts,
+    /// Events in the local spill, which the store has not got yet.
+    pub spilled_events: u64,
+    /// What the inbox holds. This and what follows is absent while the store does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<Counts>,
     /// Bytes the store takes.
-    pub store_bytes: u64,
-    /// Bytes left for it; absent where nothing bounds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_bytes: Option<u64>,
+    /// Bytes left for it; absent also where nothing bounds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_free_bytes: Option<u64>,
     /// Bytes of the store's log that are not yet in its file.
-    pub store_log_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_log_bytes: Option<u64>,
     /// The longest that writing stood still for the log since the start, in seconds.
-    pub longest_stall_seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest_stall_seconds: Option<f64>,
 }
 
 /// `events/{seq}`: an event with its way to every sink.
@@ -113,7 +121,10 @@ pub(super) const STATES: [(&str, DeliveryState); 7] = [
     ("dropped", DeliveryState::Dropped),
 ];
 
-type Shown<T> = Result<Json<T>, Problem>;
+/// How long `status` waits for the store.
+const NUMBERS_WITHIN: Duration = Duration::from_secs(3);
+
+pub(super) type Shown<T> = Result<Json<T>, Problem>;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
@@ -127,26 +138,17 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/audit", get(audit))
         .route("/replay", post(changes::replay))
         .route("/drop", post(changes::drop))
-        .route("/unreadable", get(unreadables))
-        .route("/unreadable/{id}", get(unreadable))
-        .route("/unreadable/{id}/body", get(unreadable_body))
-        .route("/unreadable/{id}/offer", post(offer_unreadable))
         .route("/recover", get(recovery::progress).post(recovery::begin))
         .merge(spilled::routes())
+        .merge(unreadable::routes())
         .route("/reload", post(reload))
 }
 
 async fn status(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Status> {
     Params::read(&uri, &[])?;
     let admin = &shared.admin;
-    let inbox = admin.inbox.counts().await.map_err(store_problem)?;
-    let Space {
-        store,
-        free,
-        log,
-        longest_stall,
-        ..
-    } = admin.inbox.space().await.map_err(store_problem)?;
+    let numbers = numbers(&*admin.inbox).await.map_err(store_problem)?;
+    let (inbox, space) = numbers.unzip();
     let readiness = admin.health.readiness();
     let pushes = PushOutcome::ALL
         .map(|outcome| (outcome.to_string(), admin.metrics.pushed(outcome)))
@@ -159,12 +161,24 @@ async fn status(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Status> {
         reason: readiness.reason,
         warnings: readiness.warnings,
         pushes,
+        spilled_events: u64::try_from(admin.metrics.spilled_events.get()).unwrap_or_default(),
         inbox,
-        store_bytes: store,
-        store_free_bytes: free,
-        store_log_bytes: log,
-        longest_stall_seconds: longest_stall.as_secs_f64(),
+        store_bytes: space.map(|space| space.store),
+        store_free_bytes: space.and_then(|space| space.free),
+        store_log_bytes: space.map(|space| space.log),
+        longest_stall_seconds: space.map(|space| space.longest_stall.as_secs_f64()),
     }))
+}
+
+/// What the store says of itself; none while it is away. Who looks at a receiver then does not wait as
+/// long as a query may take.
+async fn numbers(inbox: &dyn Inbox) -> Result<Option<(Counts, Space)>, InboxError> {
+    let asked = async { Ok::<_, InboxError>((inbox.counts().await?, inbox.space().await?)) };
+    match timeout(NUMBERS_WITHIN, asked).await {
+        Ok(Ok(numbers)) => Ok(Some(numbers)),
+        Ok(Err(InboxError::Away(_))) | Err(_) => Ok(None),
+        Ok(Err(error)) => Err(error),
+    }
 }
 
 async fn events(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<EventRow>> {
@@ -312,40 +326,6 @@ async fn audit(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<AuditR
     Ok(Json(page.map_err(store_problem)?))
 }
 
-async fn unreadables(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<UnreadableRow>> {
-    let params = Params::read(&uri, &["cursor", "limit"])?;
-    let cursor = params.parsed("cursor", "the next_cursor of the page before")?;
-    let inbox = &shared.admin.inbox;
-    let page = inbox.unreadables(cursor, params.limit()?).await;
-    Ok(Json(page.map_err(|error| list_problem(error, &params))?))
-}
-
-async fn unreadable(State(shared): State<Arc<Shared>>, Named(id): Named) -> Shown<UnreadableRow> {
-    let (row, _) = find_unreadable(&shared, &id).await?;
-    Ok(Json(row))
-}
-
-async fn unreadable_body(
-    State(shared): State<Arc<Shared>>,
-    Named(id): Named,
-) -> Result<Response, Problem> {
-    let (row, body) = find_unreadable(&shared, &id).await?;
-    Ok(download(&format!("unreadable-{}", row.id), body))
-}
-
-async fn find_unreadable(shared: &Shared, id: &str) -> Result<(UnreadableRow, Bytes), Problem> {
-    let id = number("id", id)?;
-    let found = shared.admin.inbox.unreadable(id).await;
-    found
-        .map_err(store_problem)?
-        .ok_or_else(|| missing(format!("no unreadable push has the id {id}")))
-}
-
-async fn offer_unreadable(State(shared): State<Arc<Shared>>, Named(id): Named) -> Shown<Reoffered> {
-    let id = number("id", &id)?;
-    shared.admin.hooks.offer_unreadable(id).await.map(Json)
-}
-
 async fn reload(State(shared): State<Arc<Shared>>) -> Shown<Reloaded> {
     match shared.admin.hooks.reload().await {
         Ok(message) => Ok(Json(Reloaded { message })),
@@ -357,7 +337,7 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Shown<Reloaded> {
 }
 
 /// The exact bytes, to be saved rather than shown.
-fn download(name: &str, body: Bytes) -> Response {
+pub(super) fn download(name: &str, body: Bytes) -> Response {
     let disposition = format!("attachment; filename=\"{name}.json\"");
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -366,7 +346,7 @@ fn download(name: &str, body: Bytes) -> Response {
     (headers, body).into_response()
 }
 
-fn number(name: &str, text: &str) -> Result<i64, Problem> {
+pub(super) fn number(name: &str, text: &str) -> Result<i64, Problem> {
     text.parse().map_err(|_not_a_number| {
         refused(format!(
             "the {name} in the path cannot be {text:?}; allowed: a whole number"
@@ -374,12 +354,12 @@ fn number(name: &str, text: &str) -> Result<i64, Problem> {
     })
 }
 
-fn missing(detail: String) -> Problem {
+pub(super) fn missing(detail: String) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
 /// What a list that the inbox refused deserves: with a cursor, it is the cursor that is wrong.
-fn list_problem(error: InboxError, params: &Params) -> Problem {
+pub(super) fn list_problem(error: InboxError, params: &Params) -> Problem {
     match (error, params.text("cursor")) {
         (InboxError::Refused(reason), Some(cursor)) => refused(format!(
             "the parameter cursor cannot be {cursor:?} ({reason}); allowed: the next_cursor of the page before"

@@ -14,6 +14,7 @@ pub mod recovery;
 pub mod spilled;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,9 +36,10 @@ use secrecy::SecretString;
 
 use self::api::Reoffered;
 use self::exposition::Exposition;
+use self::spilled::SpillShown;
 use crate::clock::Clock;
-use crate::inbox::Inbox;
 use crate::inbox::spill::{Drained, Spilled};
+use crate::inbox::{Inbox, Unreadable};
 use crate::intake::health::{self, Health};
 use crate::intake::problem::Problem;
 use crate::listener::RefuseHead;
@@ -72,9 +74,15 @@ pub trait AdminHooks: Send + Sync {
     /// Offers an unreadable push to the inbox again and, when it is taken, removes it from the box.
     /// A problem says why it still cannot be used, or that it is not there (404).
     async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem>;
-    /// Offers events of a spill, in their order, to be routed and judged as pushes are. Done once all
-    /// are durable; offered again, they are duplicates.
-    async fn offer_spilled(&self, events: Vec<Spilled>) -> Result<Drained, Problem>;
+    /// Offers events of a spill, in their order, to be routed and judged as pushes are, and keeps its
+    /// unreadable pushes. Done once all are durable; offered again, events are duplicates.
+    async fn offer_spilled(
+        &self,
+        events: Vec<Spilled>,
+        unreadable: Vec<Unreadable>,
+    ) -> Result<Drained, Problem>;
+    /// What this receiver's own spill holds, and its events with this id.
+    async fn spilled(&self, event_id: Option<String>) -> Result<SpillShown, Problem>;
     /// Begins a look into the sender's history. A problem says why not.
     fn recover(&self, ask: Ask) -> Result<Progress, Problem>;
     /// How the last look goes, or went, that was asked for here.
@@ -174,6 +182,7 @@ async fn index() -> &'static str {
         "GET  /api/v1/unreadable/{id}          one of them\n",
         "GET  /api/v1/unreadable/{id}/body     the bytes as they came\n",
         "POST /api/v1/unreadable/{id}/offer    offers it again\n",
+        "GET  /api/v1/spilled                  what waits in this receiver's spill\n",
         "POST /api/v1/spilled                  offers events of a spill whose receiver is gone\n",
         "POST /api/v1/reload                   re-reads the configuration\n",
     )

@@ -1,32 +1,49 @@
-//! `spilled`: events out of a spill whose receiver is gone, offered by a command that holds it.
+//! `spilled`: what this receiver's own spill holds, and events out of one whose receiver is gone, offered
+//! by a command that holds it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::post;
+use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::Uri;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::params::refused;
+use super::params::{Params, refused};
 use crate::event::{Event, Id, Key, Origin, Route, Subject};
-use crate::inbox::spill::{Drained, Spilled};
+use crate::inbox::Unreadable;
+use crate::inbox::spill::{Contents, Drained, Spilled, SpilledRow};
 use crate::intake::problem::Problem;
 
 /// The largest request: one body alone may have grown by a third on the way.
 const MOST_BYTES: usize = 256 << 20;
 
-/// The body of a request: events in the order of their arrival.
+/// What this receiver's own spill holds: nothing where it has none.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SpillShown {
+    /// How much.
+    #[serde(flatten)]
+    pub contents: Contents,
+    /// Its events with the `event_id` that was asked for, oldest first.
+    pub found: Vec<SpilledRow>,
+}
+
+/// The body of a request: what a spill held, in the order of its arrival.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SpilledEvents {
+pub struct SpilledPushes {
     /// The events.
+    #[serde(default)]
     pub events: Vec<SpilledEvent>,
+    /// Pushes that could not be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<UnreadablePush>,
 }
 
 /// One event, with everything it was offered with.
@@ -106,22 +123,81 @@ impl TryFrom<SpilledEvent> for Spilled {
     }
 }
 
+/// One push that could not be used.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnreadablePush {
+    received_at: Timestamp,
+    reason: String,
+    tag: Option<Box<str>>,
+    query: Option<Box<str>>,
+    source_ip: Option<IpAddr>,
+    peer_ip: Option<IpAddr>,
+    /// In base64, as well.
+    body: String,
+}
+
+impl From<&Unreadable> for UnreadablePush {
+    fn from(push: &Unreadable) -> Self {
+        Self {
+            received_at: push.received_at,
+            reason: push.reason.clone(),
+            tag: push.route.tag.clone(),
+            query: push.route.query.clone(),
+            source_ip: push.source_ip,
+            peer_ip: push.peer_ip,
+            body: STANDARD.encode(&push.body),
+        }
+    }
+}
+
+impl TryFrom<UnreadablePush> for Unreadable {
+    type Error = base64::DecodeError;
+
+    fn try_from(sent: UnreadablePush) -> Result<Self, Self::Error> {
+        Ok(Self {
+            received_at: sent.received_at,
+            reason: sent.reason,
+            route: Route {
+                tag: sent.tag,
+                query: sent.query,
+            },
+            source_ip: sent.source_ip,
+            peer_ip: sent.peer_ip,
+            body: STANDARD.decode(&sent.body)?.into(),
+        })
+    }
+}
+
 pub(super) fn routes() -> Router<Arc<Shared>> {
     let limit = DefaultBodyLimit::max(MOST_BYTES);
-    Router::new().route("/spilled", post(offer).layer(limit))
+    Router::new().route("/spilled", get(show).post(offer).layer(limit))
+}
+
+async fn show(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Json<SpillShown>, Problem> {
+    let params = Params::read(&uri, &["event_id"])?;
+    let event_id = params.text("event_id");
+    shared.admin.hooks.spilled(event_id).await.map(Json)
 }
 
 async fn offer(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Drained>, Problem> {
-    let sent: SpilledEvents = serde_json::from_slice(&body).map_err(|error| {
+    let sent: SpilledPushes = serde_json::from_slice(&body).map_err(|error| {
         refused(format!(
             "the body is no JSON object with events out of a spill: {error}"
         ))
     })?;
-    let events = sent.events.into_iter().map(Spilled::try_from);
-    let events = events
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| refused(format!("a body is no base64: {error}")))?;
-    shared.admin.hooks.offer_spilled(events).await.map(Json)
+    let events: Vec<Spilled> = decoded(sent.events)?;
+    let unreadable: Vec<Unreadable> = decoded(sent.unreadable)?;
+    let offered = shared.admin.hooks.offer_spilled(events, unreadable);
+    offered.await.map(Json)
+}
+
+fn decoded<S, T>(sent: Vec<S>) -> Result<Vec<T>, Problem>
+where
+    T: TryFrom<S, Error = base64::DecodeError>,
+{
+    let decoded: Result<Vec<T>, _> = sent.into_iter().map(T::try_from).collect();
+    decoded.map_err(|error| refused(format!("a body is no base64: {error}")))
 }
 
 #[cfg(test)]
@@ -149,5 +225,28 @@ mod tests {
         let read: SpilledEvent = serde_json::from_slice(&sent).unwrap();
         let back = Spilled::try_from(read).unwrap();
         assert_eq!(format!("{back:?}"), format!("{spilled:?}"));
+    }
+
+    #[test]
+    fn an_unreadable_push_crosses_the_wire_as_it_was() {
+        let push = Unreadable {
+            received_at: Timestamp::from_microsecond(1_700_000_000_123_456).unwrap(),
+            reason: "line 1, column 1: no JSON".to_owned(),
+            route: Route {
+                tag: Some("a".into()),
+                query: Some("x=1".into()),
+            },
+            source_ip: Some([127, 0, 0, 1].into()),
+            peer_ip: None,
+            body: Bytes::from_static(b"\xff\0{"),
+        };
+        let pushes = SpilledPushes {
+            unreadable: vec![UnreadablePush::from(&push)],
+            ..SpilledPushes::default()
+        };
+        let sent = serde_json::to_vec(&pushes).unwrap();
+        let read: SpilledPushes = serde_json::from_slice(&sent).unwrap();
+        let back: Vec<Unreadable> = decoded(read.unreadable).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{:?}", [push]));
     }
 }

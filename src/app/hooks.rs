@@ -8,11 +8,12 @@ use http::StatusCode;
 use super::{Live, spill};
 use crate::admin::AdminHooks;
 use crate::admin::api::Reoffered;
+use crate::admin::spilled::SpillShown;
 use crate::clock::Clock;
-use crate::event::{Event, Origin, Route};
+use crate::event::{Event, Id, Origin, Route};
 use crate::inbox::query::UnreadableRow;
-use crate::inbox::spill::{Drained, Spilled};
-use crate::inbox::{Committer, Inbox, InboxError, Offer, Refusal};
+use crate::inbox::spill::{Drained, SpillOptions, Spilled};
+use crate::inbox::{Committer, Inbox, InboxError, Offer, Refusal, Unreadable};
 use crate::intake::Arrival;
 use crate::intake::problem::Problem;
 use crate::lifecycle::Lifecycle;
@@ -22,6 +23,7 @@ use crate::routing::Target;
 pub(super) struct Hooks {
     pub(super) live: Arc<Live>,
     pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) spill: Option<SpillOptions>,
     pub(super) committer: Committer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) recovery: Arc<Recovery>,
@@ -77,7 +79,11 @@ impl AdminHooks for Hooks {
         })
     }
 
-    async fn offer_spilled(&self, events: Vec<Spilled>) -> Result<Drained, Problem> {
+    async fn offer_spilled(
+        &self,
+        events: Vec<Spilled>,
+        unreadable: Vec<Unreadable>,
+    ) -> Result<Drained, Problem> {
         let route = |event: &Event| spill::wanted(&self.live, event);
         let offers: Vec<_> = events
             .iter()
@@ -87,8 +93,11 @@ impl AdminHooks for Hooks {
             .into_iter()
             .map(|offer| self.committer.offer(offer))
             .collect();
-        let mut drained = Drained::default();
-        let mut unusable = Vec::new();
+        let mut drained = Drained {
+            unreadable: unreadable.len() as u64,
+            ..Drained::default()
+        };
+        let mut unusable = unreadable;
         for (row, offered) in events.iter().zip(offered) {
             match offered.await {
                 Ok(Ok(taken)) => unusable.extend(drained.count(row, &taken)),
@@ -106,6 +115,15 @@ impl AdminHooks for Hooks {
             kept.map_err(|error| unavailable(&error))?;
         }
         Ok(drained)
+    }
+
+    async fn spilled(&self, event_id: Option<String>) -> Result<SpillShown, Problem> {
+        let Some(SpillOptions { spill, .. }) = &self.spill else {
+            return Ok(SpillShown::default());
+        };
+        let looked = spill.look(event_id.as_deref().map(Id::new)).await;
+        let (contents, found) = looked.map_err(|error| unavailable(&error))?;
+        Ok(SpillShown { contents, found })
     }
 
     fn recover(&self, ask: Ask) -> Result<Progress, Problem> {

@@ -36,7 +36,8 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::{ConfigSource, Loaded};
 use crate::dispatch::{Janitor, JanitorOptions};
-use crate::inbox::{Committer, CommitterOptions, Inbox, Keeper};
+use crate::inbox::spill::SpillOptions;
+use crate::inbox::{Committer, CommitterOptions, Inbox};
 use crate::intake::{self, Intake, Refusals};
 use crate::lifecycle::{Farewell, Lifecycle};
 use crate::listener::{Gate, Listener, ListenerMetrics, Serving};
@@ -79,6 +80,7 @@ pub struct App {
     public: Listener,
     admin: Listener,
     store: Store,
+    spill: Option<SpillOptions>,
     live: Arc<Live>,
     contact: Arc<Contact>,
     committer: Committer,
@@ -119,11 +121,12 @@ impl App {
         let admin = bind(&loaded, (key, listen), sockets.admin)?;
         let store = Store::open(&loaded).await?;
         let in_force = Arc::<spill::RulesInForce>::default();
+        let spill = spill::open(settings, &in_force).await?;
         let (committer, committing) = Committer::new(CommitterOptions {
             inbox: store.inbox(),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
-            spill: spill::open(settings, &in_force).await?,
+            spill: spill.clone(),
         });
         let sinks = Sinks::new(
             store.inbox(),
@@ -140,6 +143,7 @@ impl App {
             public,
             admin,
             store,
+            spill,
             live,
             contact,
             committer,
@@ -179,6 +183,7 @@ impl App {
             live: self.live,
             contact: self.contact,
             store: self.store,
+            spill: self.spill,
             committer: self.committer,
             metrics: self.metrics,
             clock: self.clock,
@@ -212,6 +217,7 @@ struct Running {
     live: Arc<Live>,
     contact: Arc<Contact>,
     store: Store,
+    spill: Option<SpillOptions>,
     committer: Committer,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
@@ -241,8 +247,7 @@ impl Running {
     }
 
     fn serve_public(&self, listener: Listener) {
-        let (keeper, keeping) = Keeper::new(self.inbox(), Arc::clone(&self.metrics));
-        let _keeping = self.lifecycle.spawn(keeping);
+        let keeper = spill::keeper(self);
         let intake = Arc::new(Intake {
             rules: self.live.rules(),
             committer: self.committer.clone(),
@@ -296,6 +301,7 @@ impl Running {
             hooks: Arc::new(hooks::Hooks {
                 live: Arc::clone(&self.live),
                 inbox: self.inbox(),
+                spill: self.spill.clone(),
                 committer: self.committer.clone(),
                 clock: Arc::clone(&self.clock),
                 recovery,
@@ -331,7 +337,12 @@ impl Running {
             warnings: self.health.warnings(),
         };
         let run = janitor.run(self.lifecycle.clone());
-        self.spawn_at_contact("the janitor", run);
+        let closing = self.lifecycle.closing_token();
+        // A database that hangs does not hold up the end: whatever a step was about to do can wait.
+        self.spawn_at_contact("the janitor", async move {
+            let ended = closing.run_until_cancelled(run).await;
+            ended.unwrap_or(Ok(()))
+        });
         let (opened, committer) = (self.store.clone(), self.committer.clone());
         let lifecycle = self.lifecycle.clone();
         let _distrusting = self.lifecycle.spawn(async move {

@@ -1,15 +1,16 @@
-//! The spill as it is configured, and the rules in force when it is drained.
+//! The spill as it is configured, the way of unreadable pushes through it, and the rules in force when it
+//! is drained.
 
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 
-use super::Live;
+use super::{Live, Running};
 use crate::config::Settings;
 use crate::event::{Event, Origin};
-use crate::inbox::spill::{InForce, SpillOptions};
+use crate::inbox::spill::{Detour, InForce, SpillOptions};
 use crate::inbox::sqlite::spill::SqliteSpill;
-use crate::inbox::{UnreadableBounds, Wanted};
+use crate::inbox::{Keeper, UnreadableBounds, Wanted};
 use crate::words::Words;
 
 /// Opens the configured spill; none where the store has no use for one.
@@ -30,6 +31,26 @@ pub(super) async fn open(
         spill: Arc::new(opened.context("cannot open the spill (store.spill)")?),
         in_force: Arc::<RulesInForce>::clone(in_force),
     }))
+}
+
+/// The box of unreadable pushes, with a way round a store that may be away.
+pub(super) fn keeper(running: &Running) -> Keeper {
+    let lifecycle = &running.lifecycle;
+    let detour = running.spill.clone().map(|spill| {
+        let detour = Detour::new(running.inbox(), spill, running.committer.clone());
+        Arc::new(detour)
+    });
+    if let Some(detour) = detour.clone() {
+        let closing = lifecycle.closing_token();
+        let _returning = lifecycle.spawn(async move {
+            // Cut off in the middle, it begins again at the next start.
+            let _cut_off = closing.run_until_cancelled(detour.bring_back()).await;
+        });
+    }
+    let metrics = Arc::clone(&running.metrics);
+    let (keeper, keeping) = Keeper::new(running.inbox(), metrics, detour);
+    let _keeping = lifecycle.spawn(keeping);
+    keeper
 }
 
 /// The sinks that want an event out of a spill.

@@ -86,7 +86,10 @@ pub async fn run(
     let reader = args.access.open(config).await?;
     let done = match events::find(&which, &reader).await {
         Ok(found) => past(&found, printer),
-        Err(error) => Err(error),
+        Err(error) => match error.downcast::<events::Waiting>() {
+            Ok(waiting) => print(&waiting.sentences, printer).map(|()| Exit::Done),
+            Err(error) => Err(error),
+        },
     };
     finish(reader, done).await
 }

@@ -9,6 +9,7 @@ use super::api::{Api, Query};
 use crate::admin::api::{EventDetail, Reoffered};
 use crate::admin::changes::{Action, ChangeRequest, Hand, Step};
 use crate::admin::recovery::RecoverRequest;
+use crate::admin::spilled::SpillShown;
 use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Outcome, Route, Seq};
 use crate::inbox::Inbox;
@@ -78,6 +79,17 @@ impl Reader {
         match self {
             Self::Api(api) => api.bytes(&format!("/api/v1/events/{seq}/body")).await,
             Self::Store(inbox, _) => Ok(inbox.event(seq).await?.map(|(_, body)| body)),
+        }
+    }
+
+    /// What the receiver's own spill holds, and its events with this id; nothing when none runs.
+    pub async fn spilled(&self, event_id: &str) -> anyhow::Result<SpillShown> {
+        match self {
+            Self::Api(api) => {
+                let query = Query::new("/api/v1/spilled").with("event_id", Some(event_id));
+                found(api.get(query.as_str()).await?)
+            }
+            Self::Store(..) => Ok(SpillShown::default()),
         }
     }
 

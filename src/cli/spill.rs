@@ -11,20 +11,21 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::access::AccessArgs;
+use super::api::Api;
 use super::printer::Printer;
 use super::reader::{Reader, found};
 use super::{Exit, finish, settings};
-use crate::admin::spilled::{SpilledEvent, SpilledEvents};
+use crate::admin::spilled::{SpilledEvent, SpilledPushes, UnreadablePush};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{SpillUrl, StoreUrl};
 use crate::event::{Event, Origin};
 use crate::inbox::spill::{Contents, Drained, Spill as _, Spilled, admit};
 use crate::inbox::sqlite::spill::{SqliteSpill, look};
-use crate::inbox::{Inbox, UnreadableBounds};
+use crate::inbox::{Inbox, Unreadable, UnreadableBounds};
 use crate::routing::Routing;
 use crate::words::Words;
 
-/// Events offered at a time, and bytes of their bodies.
+/// Events or unreadable pushes offered at a time, and bytes of their bodies.
 const STEP: usize = 256;
 const STEP_BYTES: usize = 4 << 20;
 
@@ -53,12 +54,12 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say how many events wait in a spill, and since when
+    /// Say how many events and unreadable pushes wait in a spill, and since when
     List {
         /// The file; else the configuration's store.spill
         file: Option<PathBuf>,
     },
-    /// Offer the events of a spill whose receiver is gone, in their order, as of when they came
+    /// Offer what a spill holds whose receiver is gone, in its order, as of when it came
     Drain {
         /// The file
         file: PathBuf,
@@ -125,14 +126,21 @@ fn list(
         file.display().to_string(),
         contents.events.to_string(),
         contents.set_aside.to_string(),
+        contents.unreadable.to_string(),
         contents.bytes.to_string(),
         time(contents.oldest),
         time(contents.newest),
     ];
-    printer.table(
-        ["FILE", "EVENTS", "SET ASIDE", "BYTES", "OLDEST", "NEWEST"],
-        &[row],
-    )?;
+    let headings = [
+        "FILE",
+        "EVENTS",
+        "SET ASIDE",
+        "UNREADABLE",
+        "BYTES",
+        "OLDEST",
+        "NEWEST",
+    ];
+    printer.table(headings, &[row])?;
     Ok(Exit::Done)
 }
 
@@ -167,28 +175,63 @@ async fn drain(
     reader: &Reader,
     config: Option<&Path>,
 ) -> anyhow::Result<Drained> {
-    let direct = match reader {
-        Reader::Api(_) => None,
-        Reader::Store(inbox, routing) => Some(Direct::new(&**inbox, routing, config).await?),
+    let taker = match reader {
+        Reader::Api(api) => Taker::Receiver(api),
+        Reader::Store(inbox, routing) => {
+            Taker::Store(Direct::new(&**inbox, routing, config).await?)
+        }
     };
     let mut total = Drained::default();
     loop {
         let rows = spill.oldest(STEP, STEP_BYTES).await?;
         let Some(last) = rows.last().map(|row| row.id) else {
-            return Ok(total);
+            break;
         };
-        let drained = match (&direct, reader) {
-            (Some(direct), _) => direct.admit(&rows).await?,
-            (None, Reader::Api(api)) => {
-                let events = rows.iter().map(SpilledEvent::from).collect();
-                let sent = SpilledEvents { events };
-                found(api.post_json("/api/v1/spilled", &sent).await?)?
+        let drained = match &taker {
+            Taker::Store(direct) => direct.admit(&rows).await?,
+            Taker::Receiver(api) => {
+                let pushes = SpilledPushes {
+                    events: rows.iter().map(SpilledEvent::from).collect(),
+                    ..SpilledPushes::default()
+                };
+                send(api, &pushes).await?
             }
-            (None, Reader::Store(..)) => bail!("the store is not open"),
         };
         spill.remove(last).await?;
         total.add(&drained);
     }
+    loop {
+        let rows = spill.oldest_unreadable(STEP, STEP_BYTES).await?;
+        let Some(last) = rows.last().map(|row| row.id) else {
+            return Ok(total);
+        };
+        let drained = match &taker {
+            Taker::Store(direct) => {
+                let pushes = rows.into_iter().map(|row| row.push).collect();
+                direct.keep(pushes).await?
+            }
+            Taker::Receiver(api) => {
+                let pushes = rows.iter().map(|row| UnreadablePush::from(&row.push));
+                let pushes = SpilledPushes {
+                    unreadable: pushes.collect(),
+                    ..SpilledPushes::default()
+                };
+                send(api, &pushes).await?
+            }
+        };
+        spill.remove_unreadable(last).await?;
+        total.add(&drained);
+    }
+}
+
+async fn send(api: &Api, pushes: &SpilledPushes) -> anyhow::Result<Drained> {
+    found(api.post_json("/api/v1/spilled", pushes).await?)
+}
+
+/// Who is offered what was in the spill.
+enum Taker<'a> {
+    Receiver(&'a Api),
+    Store(Direct<'a>),
 }
 
 /// The way into a store that no receiver holds.
@@ -230,6 +273,15 @@ impl<'a> Direct<'a> {
         };
         let now = SystemClock.now();
         Ok(admit(self.inbox, rows, &wanted, (self.bounds, now)).await?)
+    }
+
+    async fn keep(&self, pushes: Vec<Unreadable>) -> anyhow::Result<Drained> {
+        let drained = Drained {
+            unreadable: pushes.len() as u64,
+            ..Drained::default()
+        };
+        self.inbox.keep_unreadable(pushes, self.bounds).await?;
+        Ok(drained)
     }
 }
 

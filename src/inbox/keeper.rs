@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::spill::Detour;
 use super::{Inbox, InboxError, Unreadable, UnreadableBounds};
 use crate::metrics::Metrics;
 
@@ -46,10 +47,11 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Makes a keeper and the task that runs it.
+    /// Makes a keeper and the task that runs it. Where the store may be away, there is a `detour`.
     pub fn new(
         inbox: Arc<dyn Inbox>,
         metrics: Arc<Metrics>,
+        detour: Option<Arc<Detour>>,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(WAITING);
         let bytes = Arc::<AtomicUsize>::default();
@@ -57,7 +59,7 @@ impl Keeper {
             queue,
             bytes: Arc::clone(&bytes),
         };
-        (keeper, run(inbox, metrics, waiting, bytes))
+        (keeper, run((inbox, detour), metrics, waiting, bytes))
     }
 
     /// Keeps `unreadable`; done once it is durable. It is kept even when nobody waits for that.
@@ -87,7 +89,7 @@ impl Keeper {
 }
 
 async fn run(
-    inbox: Arc<dyn Inbox>,
+    (inbox, detour): (Arc<dyn Inbox>, Option<Arc<Detour>>),
     metrics: Arc<Metrics>,
     mut queue: mpsc::Receiver<Waiting>,
     bytes: Arc<AtomicUsize>,
@@ -102,7 +104,10 @@ async fn run(
             .map(|waiting| (waiting.unreadable, waiting.answer))
             .unzip();
         let length = together.iter().map(|one| one.body.len()).sum();
-        let kept = inbox.keep_unreadable(together, bounds).await;
+        let kept = match &detour {
+            Some(detour) => detour.keep(together, bounds).await,
+            None => inbox.keep_unreadable(together, bounds).await,
+        };
         bytes.fetch_sub(length, Ordering::Relaxed);
         if kept.is_ok() {
             metrics.unreadable.inc_by(answers.len() as u64);
@@ -152,7 +157,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_that_wait_together_share_a_transaction() {
         let (inbox, metrics) = (inbox(), Metrics::new());
-        let (keeper, task) = Keeper::new(Arc::clone(&inbox), Arc::clone(&metrics));
+        let (keeper, task) = Keeper::new(Arc::clone(&inbox), Arc::clone(&metrics), None);
         let begun = Instant::now();
         let keeper = Arc::new(keeper);
         let mut all = tokio::task::JoinSet::new();
@@ -178,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_is_bounded_although_every_client_hung_up() {
-        let (keeper, _never_run) = Keeper::new(inbox(), Metrics::new());
+        let (keeper, _never_run) = Keeper::new(inbox(), Metrics::new(), None);
         let mut waiting = 0;
         for _ in 0..1000 {
             let hung_up = std::future::poll_fn(|cx| {
@@ -193,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_larger_than_the_bound_is_kept_when_it_comes_alone() {
         let inbox = inbox();
-        let (keeper, task) = Keeper::new(Arc::clone(&inbox), Metrics::new());
+        let (keeper, task) = Keeper::new(Arc::clone(&inbox), Metrics::new(), None);
         let keeping = async move { keeper.keep(unreadable(WAITING_BYTES + 1), BOUNDS).await };
         let (kept, ()) = tokio::join!(keeping, task);
         kept.unwrap();

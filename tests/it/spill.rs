@@ -6,7 +6,7 @@ use std::time::Duration;
 use flashduty_receiver::event::{Event, Id, Key, Origin, Route, Subject};
 use flashduty_receiver::inbox::spill::Spill as _;
 use flashduty_receiver::inbox::sqlite::spill::SqliteSpill;
-use flashduty_receiver::inbox::{Batch, Offer};
+use flashduty_receiver::inbox::{Batch, Offer, Unreadable, UnreadableBounds};
 use serde_json::json;
 
 use crate::receiver::Receiver;
@@ -49,13 +49,27 @@ async fn a_running_receiver_takes_a_spill_whose_own_receiver_is_gone_and_deliver
         };
         spill.keep(Arc::new(batch)).await.unwrap();
     }
+    let unreadable = Unreadable {
+        received_at: "2026-05-04T10:00:00Z".parse().unwrap(),
+        reason: "no JSON".to_owned(),
+        route: Route::default(),
+        source_ip: None,
+        peer_ip: None,
+        body: "{".into(),
+    };
+    let bounds = UnreadableBounds {
+        count: 10,
+        bytes: 100,
+    };
+    let kept = spill.keep_unreadable(vec![unreadable], bounds);
+    kept.await.unwrap();
     let held = receiver.cli(&["spill", "drain", file.to_str().unwrap()]);
     assert_eq!(held.status.code(), Some(1), "{held:?}");
     spill.close().await.unwrap();
 
     let told = receiver.told(&["spill", "drain", file.to_str().unwrap(), "--json"]);
     let counts: serde_json::Value = serde_json::from_str(&told).unwrap();
-    let expected = json!({"accepted": 250, "stale": 0, "duplicate": 50, "unreadable": 0});
+    let expected = json!({"accepted": 250, "stale": 0, "duplicate": 50, "unreadable": 1});
     assert_eq!(counts, expected);
     let line = receiver
         .lines
@@ -63,6 +77,8 @@ async fn a_running_receiver_takes_a_spill_whose_own_receiver_is_gone_and_deliver
     assert_eq!(line["target"], "flashduty::event");
     let listed = receiver.told(&["spill", "list", file.to_str().unwrap(), "--json"]);
     assert!(listed.contains(r#""events":0"#), "{listed}");
+    assert!(listed.contains(r#""unreadable":0"#), "{listed}");
+    assert_eq!(receiver.rows("unreadable")[0]["reason"], "no JSON");
     let rows = receiver.rows("events");
     assert_eq!(rows[0]["received_at"], "2026-05-04T10:00:00Z");
 }

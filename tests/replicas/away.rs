@@ -14,7 +14,7 @@ use crate::postgres::{PASSWORD, Postgres};
 use crate::receiver::{PATIENCE, Receiver, base_with, command, count, soak_line};
 use crate::stored::Stored;
 
-/// What is not longer than `server.drain_timeout`, in which a receiver hopes for its database.
+/// Shorter than `server.drain_timeout`, for which a receiver drains into a database that answers.
 const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// Something to recover from, which is not asked the first time.
@@ -127,11 +127,16 @@ fn waits_for_its_database(receiver: &Receiver, spilled: f64) {
     assert!(warning.contains("local spill"), "{warning}");
     assert!((receiver.metric("flashduty_spilled_events") - spilled).abs() < 0.5);
     assert!((receiver.metric("flashduty_ready") - 1.0).abs() < 0.5);
-    // What only the database knows is not there, which is said at once.
+    // What only the database knows is not there, and all else is, at once.
     let asked = Instant::now();
     let status = receiver.api("/api/v1/status");
-    assert_eq!(status.status, 503);
-    assert!(String::from_utf8_lossy(&status.body).contains("away"));
+    assert_eq!(status.status, 200);
+    let status = status.json();
+    assert_eq!(status["spilled_events"].as_f64(), Some(spilled));
+    assert!(status.get("inbox").is_none(), "{status}");
+    let events = receiver.api("/api/v1/events");
+    assert_eq!(events.status, 503);
+    assert!(String::from_utf8_lossy(&events.body).contains("away"));
     assert!(asked.elapsed() < AT_ONCE);
     let log = receiver.lines.all();
     let said = |what: &str| log.iter().any(|line| line.to_string().contains(what));
@@ -341,4 +346,50 @@ fn a_receiver_that_drains_ends_at_once_as_well_when_its_database_never_came() {
     let last = fleet.logs()[0].all().pop().unwrap();
     let said = last["message"].as_str().unwrap();
     assert!(said.contains("is in the store or the spill"), "{last}");
+}
+
+#[test]
+fn a_receiver_whose_database_hangs_ends_at_once_and_its_next_start_drains_what_it_left() {
+    let _alone = alone();
+    let server = Postgres::start();
+    let fleet = Fleet::start(1, &Setup::of(server.address()));
+    fleet.each(|receiver| {
+        push(receiver, "a", "s");
+        server.freeze();
+        spilled(receiver, "b", "s");
+    });
+    let begun = Instant::now();
+    fleet.stop(0);
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    server.thaw();
+    fleet.restart(0);
+    fleet.wait_until_drained(PATIENCE);
+    assert_eq!(Stored::read(&server).len(), 2);
+    fleet.stop(0);
+}
+
+#[test]
+fn a_push_that_cannot_be_read_while_the_database_is_away_is_in_its_box_once_that_is_back() {
+    let _alone = alone();
+    let mut server = server_that_is_down();
+    let fleet = Fleet::start(1, &Setup::of(server.address()));
+    let unreadable = |receiver: &Receiver| {
+        let spill = receiver.api("/api/v1/spilled").json();
+        spill["unreadable"].as_u64().unwrap()
+    };
+    fleet.each(|receiver| {
+        let answer = Pusher::default().push(receiver.public, "{").unwrap();
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(unreadable(receiver), 1);
+    });
+    server.start_again();
+    fleet.each(|receiver| {
+        let deadline = Instant::now() + PATIENCE;
+        while unreadable(receiver) > 0 {
+            assert!(Instant::now() < deadline, "it is not brought back");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(receiver.rows("unreadable").len(), 1);
+    });
+    fleet.stop(0);
 }

@@ -3,7 +3,7 @@
 use super::inbox::{at, target};
 use super::*;
 use crate::event::{Outcome, Seq};
-use crate::inbox::spill::{Drained, Spilled};
+use crate::inbox::spill::{Contents, Drained, Spilled, SpilledRow};
 
 pub(super) struct Hooks;
 
@@ -24,10 +24,36 @@ impl AdminHooks for Hooks {
         }
     }
 
-    async fn offer_spilled(&self, events: Vec<Spilled>) -> Result<Drained, Problem> {
+    async fn offer_spilled(
+        &self,
+        events: Vec<Spilled>,
+        unreadable: Vec<Unreadable>,
+    ) -> Result<Drained, Problem> {
         Ok(Drained {
             accepted: events.len() as u64,
+            unreadable: unreadable.len() as u64,
             ..Drained::default()
+        })
+    }
+
+    async fn spilled(&self, event_id: Option<String>) -> Result<SpillShown, Problem> {
+        let row = SpilledRow {
+            event_type: "i_ack".to_owned(),
+            tag: Some("ops".to_owned()),
+            query: None,
+            received_at: at(7),
+            set_aside: false,
+        };
+        let there = event_id.is_some_and(|id| id == "e8");
+        Ok(SpillShown {
+            contents: Contents {
+                events: 2,
+                bytes: 20,
+                oldest: Some(at(7)),
+                newest: Some(at(8)),
+                ..Contents::default()
+            },
+            found: there.then_some(row).into_iter().collect(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The whole admin router, asked as a client would, over a fixed inbox.
 
+mod away;
 mod hooks;
 mod inbox;
 
@@ -252,6 +253,8 @@ async fn every_path_but_metrics_and_health_is_guarded_and_those_never_are() {
         ("GET", "/api/v1/unreadable/7"),
         ("GET", "/api/v1/unreadable/7/body"),
         ("POST", "/api/v1/unreadable/7/offer"),
+        ("GET", "/api/v1/spilled"),
+        ("POST", "/api/v1/spilled"),
         ("POST", "/api/v1/reload"),
         ("DELETE", "/api/v1/events/1"),
         ("GET", "/no/such/path"),

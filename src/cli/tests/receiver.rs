@@ -78,6 +78,13 @@ fn page(rows: &[&str], next: Option<&str>) -> String {
     format!(r#"{{"items":[{rows}]{}}}"#, next.unwrap_or_default())
 }
 
+/// So many events in the spill, and those that were found.
+fn spill(events: u64, found: &str) -> String {
+    format!(
+        r#"{{"events":{events},"set_aside":0,"bytes":9,"oldest":null,"newest":null,"found":[{found}]}}"#
+    )
+}
+
 fn detail() -> String {
     format!("{ROW},{DELIVERIES}}}")
 }
@@ -206,11 +213,66 @@ async fn an_event_nobody_knows_is_an_error_that_says_where_to_look() {
                 200,
                 page(&[], None),
             ),
+            ("GET /api/v1/spilled?event_id=7", 200, spill(0, "")),
         ],
     )
     .await;
     let error = ran.result.unwrap_err().to_string();
     assert!(error.contains("flashduty::push"), "{error}");
+    assert!(!error.contains("spill"), "{error}");
+}
+
+#[tokio::test]
+async fn an_event_in_the_spill_is_told_as_one_that_the_store_has_not_got_yet() {
+    let none = (
+        "GET /api/v1/events?limit=100&event_id=8d6f",
+        200,
+        page(&[], None),
+    );
+    let row = r#"{"event_type":"i_ack","tag":"ops","received_at":"2026-05-04T10:00:00.25Z","set_aside":false}"#;
+    let here = ("GET /api/v1/spilled?event_id=8d6f", 200, spill(12, row));
+    let explained = ran("explain 8d6f", vec![none.clone(), here.clone()]).await;
+    assert_eq!(explained.result.unwrap(), Exit::Done);
+    let told = "  1. came to route /ops, at 2026-05-04T10:00:00.250Z, carried i_ack, and waits in the \
+        spill of this receiver, which holds 12 events that the store has not got yet: once it has, it is \
+        judged and delivered\n";
+    assert_eq!(explained.out, told);
+
+    let shown = ran("events show 8d6f", vec![none, here]).await;
+    assert_eq!(shown.out, "");
+    let error = shown.result.unwrap_err().to_string();
+    assert!(
+        error.starts_with("the event 8d6f is not in the store yet: it came to"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_the_spill_is_asked_all_the_same() {
+    let away = r#"{"detail":"the database is away: no answer"}"#.to_owned();
+    let failed = ("GET /api/v1/events?limit=100&event_id=8d6f", 503, away);
+    let request = "GET /api/v1/spilled?event_id=8d6f";
+    let row = r#"{"event_type":"i_ack","received_at":"2026-05-04T10:00:00Z","set_aside":true}"#;
+    let here = ran(
+        "explain 8d6f",
+        vec![failed.clone(), (request, 200, spill(12, row))],
+    )
+    .await;
+    assert!(
+        here.out.contains("is set aside in the spill"),
+        "{}",
+        here.out
+    );
+
+    let other = ran("explain 8d6f", vec![failed, (request, 200, spill(12, ""))]).await;
+    let error = format!("{:#}", other.result.unwrap_err());
+    for part in [
+        "holds 12 events",
+        "none of them with this id",
+        "the database is away",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
 }
 
 #[tokio::test]

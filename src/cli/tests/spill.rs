@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use super::store::{block_on, home, open, ran};
 use crate::cli::Exit;
-use crate::event::{Event, Id, Key};
+use crate::event::{Event, Id, Key, Route};
 use crate::inbox::spill::Spill as _;
 use crate::inbox::sqlite::spill::SqliteSpill;
-use crate::inbox::{Batch, Inbox as _, Offer};
+use crate::inbox::{Batch, Inbox as _, Offer, Unreadable, UnreadableBounds};
 
 fn path(home: &TempDir) -> PathBuf {
     home.path().join("spill.db")
@@ -76,6 +76,41 @@ fn a_spill_whose_receiver_is_gone_is_drained_into_the_store_as_of_when_its_event
     assert_eq!(out.lines().count(), 2, "routed as configured: {out}");
     let (_, out, _) = ran(&home, &format!("spill list {file} --json"));
     assert!(out.contains(r#""events":0"#), "{out}");
+}
+
+#[test]
+fn pushes_that_could_not_be_used_are_drained_as_well() {
+    let home = home("");
+    block_on(open(&home).close()).unwrap();
+    let spill = left_behind(&home, &["a"]);
+    let push = Unreadable {
+        received_at: "2026-05-04T10:00:00Z".parse().unwrap(),
+        reason: "line 1, column 2: no JSON".to_owned(),
+        route: Route::default(),
+        source_ip: None,
+        peer_ip: None,
+        body: "{".into(),
+    };
+    let bounds = UnreadableBounds {
+        count: 10,
+        bytes: 100,
+    };
+    block_on(spill.keep_unreadable(vec![push], bounds)).unwrap();
+    block_on(spill.close()).unwrap();
+    let file = path(&home).display().to_string();
+
+    let (_, out, _) = ran(&home, &format!("spill list {file} --json"));
+    assert!(out.contains(r#""unreadable":1"#), "{out}");
+    let (result, out, _) = ran(&home, &format!("spill drain {file} --json"));
+    assert_eq!(result.unwrap(), Exit::Done);
+    let expected = r#"{"accepted":1,"stale":0,"duplicate":0,"unreadable":1}"#;
+    assert_eq!(out.trim(), expected);
+    let (_, out, _) = ran(&home, "unreadable --json");
+    for part in ["line 1, column 2: no JSON", "2026-05-04T10:00:00Z"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (_, out, _) = ran(&home, &format!("spill list {file} --json"));
+    assert!(out.contains(r#""unreadable":0"#), "{out}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub struct Drained {
     pub stale: u64,
     /// In the store already.
     pub duplicate: u64,
-    /// Refused by the store, and kept as unreadable pushes.
+    /// Kept as unreadable pushes: refused by the store, or never understood.
     pub unreadable: u64,
 }
 

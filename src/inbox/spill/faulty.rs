@@ -49,12 +49,37 @@ impl<S: Spill> Spill for FaultySpill<S> {
         self.failure()?;
         self.inner.set_aside(id).await
     }
+    async fn keep_unreadable(
+        &self,
+        unreadable: Vec<Unreadable>,
+        bounds: UnreadableBounds,
+    ) -> Result<(), InboxError> {
+        self.failure()?;
+        self.inner.keep_unreadable(unreadable, bounds).await
+    }
+    async fn oldest_unreadable(
+        &self,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<SpilledUnreadable>, InboxError> {
+        self.inner.oldest_unreadable(count, bytes).await
+    }
+    async fn remove_unreadable(&self, id: i64) -> Result<(), InboxError> {
+        self.failure()?;
+        self.inner.remove_unreadable(id).await
+    }
     async fn probe(&self) -> Result<(), InboxError> {
         self.failure()?;
         self.inner.probe().await
     }
+    async fn look(&self, event_id: Option<Id>) -> Result<(Contents, Vec<SpilledRow>), InboxError> {
+        self.inner.look(event_id).await
+    }
     fn waiting(&self) -> u64 {
         self.inner.waiting()
+    }
+    fn unreadable(&self) -> u64 {
+        self.inner.unreadable()
     }
     async fn close(&self) -> Result<(), InboxError> {
         self.inner.close().await

@@ -2,8 +2,9 @@
 //!
 //! It holds what is needed to offer an event again, and nothing that the database decides: neither
 //! outcome nor deliveries. First in, first out; what was drained leaves it only once the database has
-//! confirmed that.
+//! confirmed that. Beside the events it keeps, in bounds, pushes that could not be used.
 
+mod detour;
 mod drained;
 #[cfg(test)]
 pub(crate) mod faulty;
@@ -16,9 +17,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::detour::Detour;
 pub use self::drained::{Drained, admit};
-use super::{Batch, InboxError, Offer, UnreadableBounds, Wanted};
-use crate::event::{Event, Key};
+use super::{Batch, InboxError, Offer, Unreadable, UnreadableBounds, Wanted};
+use crate::event::{Event, Id, Key};
 
 /// An event in the spill.
 #[derive(Debug, Clone)]
@@ -45,6 +47,15 @@ impl Spilled {
     }
 }
 
+/// A push in the spill that could not be used.
+#[derive(Debug, Clone)]
+pub struct SpilledUnreadable {
+    /// Rises in the order of arrival.
+    pub id: i64,
+    /// The push.
+    pub push: Unreadable,
+}
+
 /// What a spill holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
@@ -52,12 +63,32 @@ pub struct Contents {
     pub events: u64,
     /// Events that the database took neither as events nor as unreadable pushes: for a person.
     pub set_aside: u64,
-    /// Bytes of their bodies.
+    /// Pushes that could not be used, and wait for the database as well.
+    #[serde(default)]
+    pub unreadable: u64,
+    /// Bytes of the events' bodies.
     pub bytes: u64,
     /// When the first of them arrived.
     pub oldest: Option<Timestamp>,
     /// When the last of them arrived.
     pub newest: Option<Timestamp>,
+}
+
+/// An event in a spill, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpilledRow {
+    /// Its type.
+    pub event_type: String,
+    /// The URL it came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// As `tag`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Whether the database took it neither as an event nor as an unreadable push.
+    pub set_aside: bool,
 }
 
 /// A durable queue of offers beside the database. Errors mean what they mean for the inbox.
@@ -71,10 +102,29 @@ pub trait Spill: Send + Sync {
     async fn remove(&self, id: i64) -> Result<(), InboxError>;
     /// Leaves `id` where it is and lets others go past it.
     async fn set_aside(&self, id: i64) -> Result<(), InboxError>;
+    /// Keeps pushes that could not be used, all or none, dropping the oldest ones beyond the bounds.
+    async fn keep_unreadable(
+        &self,
+        unreadable: Vec<Unreadable>,
+        bounds: UnreadableBounds,
+    ) -> Result<(), InboxError>;
+    /// As `oldest`, of these.
+    async fn oldest_unreadable(
+        &self,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<SpilledUnreadable>, InboxError>;
+    /// Removes those up to and with `id`.
+    async fn remove_unreadable(&self, id: i64) -> Result<(), InboxError>;
     /// Proves that a commit works, by committing next to nothing.
     async fn probe(&self) -> Result<(), InboxError>;
+    /// What it holds, and those of its events that have this id, oldest first. Read beside what is
+    /// written, which does not wait for that.
+    async fn look(&self, event_id: Option<Id>) -> Result<(Contents, Vec<SpilledRow>), InboxError>;
     /// How many events wait for the database. Answered from memory.
     fn waiting(&self) -> u64;
+    /// How many pushes that could not be used do. Answered from memory.
+    fn unreadable(&self) -> u64;
     /// Flushes and closes. Nothing may be called after it.
     async fn close(&self) -> Result<(), InboxError>;
 }

@@ -1,16 +1,15 @@
 //! The box of pushes that could not be used: bounded, the oldest go first.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
-use super::writer::Writer;
 use crate::inbox::{Unreadable, UnreadableBounds};
 
 pub(super) fn keep(
-    writer: &mut Writer,
+    sql: &mut Connection,
     unreadable: &[Unreadable],
     bounds: UnreadableBounds,
 ) -> rusqlite::Result<()> {
-    let transaction = writer.connection.transaction()?;
+    let transaction = sql.transaction()?;
     for unreadable in unreadable {
         transaction
             .prepare_cached(

@@ -93,7 +93,7 @@ impl Inbox for SqliteInbox {
         self.write(move |writer| {
             writer.attempt(|writer| {
                 room::ensure(&writer.connection, &writer.options, &[])?;
-                unreadable::keep(writer, &unreadable, bounds)
+                unreadable::keep(&mut writer.connection, &unreadable, bounds)
             })
         })
         .await

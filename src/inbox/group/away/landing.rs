@@ -13,7 +13,10 @@ impl Group {
         let flight = spell.flight.take();
         match landed {
             Landed::Probed(Ok(took)) => spell.answered(took),
-            Landed::Probed(Err(error)) => return self.missed(spell, error),
+            Landed::Probed(Err(error)) => {
+                spell.hopeless = spell.finishing;
+                return self.missed(spell, error);
+            }
             Landed::Committed(landed) => {
                 if landed.committed.is_err()
                     && let Some(flight) = flight

@@ -184,7 +184,7 @@ impl Group {
                 }
                 Happened::Message(Some(message)) => self.take(message),
                 Happened::Message(None) => (spell.finishing, spell.deserted) = (true, true),
-                Happened::Finish => spell.finishing = true,
+                Happened::Finish => spell.finish(),
                 Happened::Late(_) | Happened::Time => {}
             }
         }
@@ -231,7 +231,7 @@ impl Group {
         let end = self.shared.finish_by.get().copied().unwrap_or(now);
         // What is under way at the end may land.
         let lands = answers && spell.flight.is_some() && now < end + PATIENCE;
-        let goes_on = now < end && spell.waiting() > 0;
+        let goes_on = now < end && spell.waiting() > 0 && !spell.hopeless;
         match lands || goes_on {
             true => Stage::On,
             false => Stage::Over,

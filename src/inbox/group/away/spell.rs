@@ -67,6 +67,8 @@ pub(super) struct Spell {
     pub(super) singly: usize,
     /// The service ends.
     pub(super) finishing: bool,
+    /// It ends, and the database did not answer when it was asked once more.
+    pub(super) hopeless: bool,
     /// Nobody is left who could offer anything.
     pub(super) deserted: bool,
     /// Whether the database last took a fraction of what a push would wait for.
@@ -110,6 +112,7 @@ impl Spell {
             size: FIRST,
             singly: 0,
             finishing: false,
+            hopeless: false,
             deserted: false,
             look_at: now,
             quick: true,
@@ -188,6 +191,14 @@ impl Spell {
         };
         self.quick = false;
         self.size = (self.size / 2).max(LEAST);
+    }
+
+    /// The service ends: a database that is away is asked once more, and now.
+    pub(super) fn finish(&mut self) {
+        self.finishing = true;
+        if let Database::Away { again_at, .. } = &mut self.database {
+            *again_at = Instant::now();
+        }
     }
 
     pub(super) fn spilled(&mut self, events: u64) {

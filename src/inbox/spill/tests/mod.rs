@@ -5,6 +5,7 @@
 mod failing;
 mod outage;
 mod storm;
+mod unreadable;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -129,20 +129,34 @@ async fn the_next_start_drains_what_is_left_before_anything_new() {
 }
 
 #[tokio::test]
-async fn at_the_end_a_spill_is_drained_as_long_as_there_is_time() {
+async fn at_the_end_a_spill_is_drained_into_a_database_that_answers_when_it_is_asked_once_more() {
     let (database, folder) = (database(), folder());
     let replica = Replica::start(&database, &folder);
     database.turn(Weather::Away);
     replica.offer(event("a").offer()).await.unwrap();
-    // The database comes back after the end began.
+    database.turn(Weather::Fine);
     replica
         .committer
         .finish_by(Instant::now() + Duration::from_secs(20));
-    tokio::task::yield_now().await;
-    database.turn(Weather::Fine);
     replica.task.await.unwrap().unwrap();
     assert_eq!(database.counts().await.unwrap().events, 1);
     assert_eq!(file(&folder).waiting(), 0);
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_database_that_is_away() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    database.turn(Weather::Away);
+    for id in ["a", "b"] {
+        replica.offer(event(id).offer()).await.unwrap();
+    }
+    replica
+        .committer
+        .finish_by(Instant::now() + Duration::from_secs(60));
+    let ended = tokio::time::timeout(Duration::from_secs(20), replica.task).await;
+    ended.expect("it waits").unwrap().unwrap();
+    assert_eq!(file(&folder).waiting(), 2);
 }
 
 #[tokio::test]

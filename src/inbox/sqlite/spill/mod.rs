@@ -1,15 +1,16 @@
-//! The spill's file: one table, one thread, one process.
+//! The spill's file: one table of events and one of unreadable pushes, one thread, one process.
 //!
 //! It passes the same start gate as the inbox and is written with the same care: one sync for all
 //! who wait, a lock beside it, and room set aside for its log, without which nothing could be
-//! removed. Nobody reads beside the writer, so a checkpoint always finishes.
+//! removed. Only who looks into it reads beside the writer, and a checkpoint that could not finish for
+//! that is made again after the next commit.
 
 mod look;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,15 +25,19 @@ use tokio::sync::oneshot;
 pub use self::look::look;
 use super::open::{self, Layout};
 use super::place::StoreLock;
-use super::{Location, OpenError, SqliteOptions, error, place, room, verbs};
-use crate::inbox::spill::{Spill, Spilled};
-use crate::inbox::{Batch, InboxError};
+use super::{Location, OpenError, SqliteOptions, error, place, room, unreadable, verbs};
+use crate::event::Id;
+use crate::inbox::spill::{Contents, Spill, Spilled, SpilledRow, SpilledUnreadable};
+use crate::inbox::{Batch, InboxError, Unreadable, UnreadableBounds};
 
 /// The letters `FDRs`.
 const LAYOUT: Layout = Layout {
     key: "store.spill",
     application_id: 0x4644_5273,
-    migrations: &[include_str!("0001_spill.sql")],
+    migrations: &[
+        include_str!("0001_spill.sql"),
+        include_str!("0002_unreadable.sql"),
+    ],
 };
 /// Pages of the log above which it moves into the file.
 const LOG_PAGES: u64 = 2048;
@@ -41,10 +46,18 @@ const WORTH_GIVING_BACK: u64 = 4096;
 
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
+/// How much waits for the database, known without asking the file.
+#[derive(Debug, Default)]
+struct Held {
+    events: AtomicU64,
+    unreadable: AtomicU64,
+}
+
 /// The spill's file. Cheap to share; closed once.
 pub struct SqliteSpill {
+    path: PathBuf,
     jobs: Mutex<Option<Sender<Job>>>,
-    waiting: Arc<AtomicU64>,
+    held: Arc<Held>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<StoreLock>>,
 }
@@ -57,7 +70,7 @@ impl SqliteSpill {
     /// As those of [`super::SqliteInbox::open`].
     pub fn open(path: &Path, lock_wait: Duration) -> Result<Self, OpenError> {
         let opened = open::open_file(path, lock_wait, &LAYOUT)?;
-        let waiting = Arc::<AtomicU64>::default();
+        let held = Arc::<Held>::default();
         let mut writer = Writer {
             connection: opened.writer,
             options: SqliteOptions {
@@ -65,7 +78,7 @@ impl SqliteSpill {
                 lock_wait,
                 max_size: 0,
             },
-            waiting: Arc::clone(&waiting),
+            held: Arc::clone(&held),
             pages: Arc::default(),
             broken: None,
         };
@@ -77,8 +90,9 @@ impl SqliteSpill {
             .spawn(move || writer.run(&receive))
             .map_err(|error| place::io_failed(path, &error))?;
         Ok(Self {
+            path: path.to_owned(),
             jobs: Mutex::new(Some(jobs)),
-            waiting,
+            held,
             threads: Mutex::new(vec![thread]),
             lock: Mutex::new(opened.lock),
         })
@@ -111,7 +125,7 @@ impl Spill for SqliteSpill {
             room::ensure(&writer.connection, &writer.options, &batch.offers)?;
             rows::keep(&mut writer.connection, &batch.offers)?;
             let kept = batch.offers.len() as u64;
-            writer.waiting.fetch_add(kept, Ordering::AcqRel);
+            writer.held.events.fetch_add(kept, Ordering::AcqRel);
             Ok(())
         })
         .await
@@ -125,7 +139,7 @@ impl Spill for SqliteSpill {
     async fn remove(&self, id: i64) -> Result<(), InboxError> {
         self.write(move |writer| {
             let gone = rows::remove(&writer.connection, id)?;
-            writer.waiting.fetch_sub(gone, Ordering::AcqRel);
+            writer.held.events.fetch_sub(gone, Ordering::AcqRel);
             Ok(())
         })
         .await
@@ -134,8 +148,38 @@ impl Spill for SqliteSpill {
     async fn set_aside(&self, id: i64) -> Result<(), InboxError> {
         self.write(move |writer| {
             let aside = rows::set_aside(&writer.connection, id)?;
-            writer.waiting.fetch_sub(aside, Ordering::AcqRel);
+            writer.held.events.fetch_sub(aside, Ordering::AcqRel);
             Ok(())
+        })
+        .await
+    }
+
+    async fn keep_unreadable(
+        &self,
+        unreadable: Vec<Unreadable>,
+        bounds: UnreadableBounds,
+    ) -> Result<(), InboxError> {
+        self.write(move |writer| {
+            room::ensure(&writer.connection, &writer.options, &[])?;
+            unreadable::keep(&mut writer.connection, &unreadable, bounds)?;
+            writer.count_unreadable()
+        })
+        .await
+    }
+
+    async fn oldest_unreadable(
+        &self,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<SpilledUnreadable>, InboxError> {
+        self.write(move |writer| rows::oldest_unreadable(&writer.connection, count, bytes))
+            .await
+    }
+
+    async fn remove_unreadable(&self, id: i64) -> Result<(), InboxError> {
+        self.write(move |writer| {
+            rows::remove_unreadable(&writer.connection, id)?;
+            writer.count_unreadable()
         })
         .await
     }
@@ -148,8 +192,23 @@ impl Spill for SqliteSpill {
         .await
     }
 
+    async fn look(&self, event_id: Option<Id>) -> Result<(Contents, Vec<SpilledRow>), InboxError> {
+        let path = self.path.clone();
+        // All of a long file is read.
+        let looking = tokio::task::spawn_blocking(move || look::find(&path, event_id.as_ref()));
+        match looking.await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(InboxError::Refused(error.to_string())),
+            Err(panicked) => Err(InboxError::Refused(panicked.to_string())),
+        }
+    }
+
     fn waiting(&self) -> u64 {
-        self.waiting.load(Ordering::Acquire)
+        self.held.events.load(Ordering::Acquire)
+    }
+
+    fn unreadable(&self) -> u64 {
+        self.held.unreadable.load(Ordering::Acquire)
     }
 
     async fn close(&self) -> Result<(), InboxError> {
@@ -171,7 +230,7 @@ impl Spill for SqliteSpill {
 struct Writer {
     connection: Connection,
     options: SqliteOptions,
-    waiting: Arc<AtomicU64>,
+    held: Arc<Held>,
     /// Pages of the log in use, after the last commit.
     pages: Arc<AtomicU64>,
     /// A sync that works after one that did not says nothing about what the first one was to sync.
@@ -187,7 +246,13 @@ impl Writer {
                 Ok(())
             }))?;
         let waiting = rows::waiting(&self.connection)?;
-        self.waiting.store(waiting, Ordering::Release);
+        self.held.events.store(waiting, Ordering::Release);
+        self.count_unreadable()
+    }
+
+    fn count_unreadable(&self) -> rusqlite::Result<()> {
+        let unreadable = rows::unreadable(&self.connection)?;
+        self.held.unreadable.store(unreadable, Ordering::Release);
         Ok(())
     }
 
@@ -232,7 +297,8 @@ impl Writer {
         if self.broken.is_some() {
             return;
         }
-        let empty = self.waiting.load(Ordering::Acquire) == 0;
+        let Held { events, unreadable } = &*self.held;
+        let empty = events.load(Ordering::Acquire) + unreadable.load(Ordering::Acquire) == 0;
         let pages = self.pages.load(Ordering::Relaxed);
         let tended = match pages {
             1.. if empty => self.give_back(pages),

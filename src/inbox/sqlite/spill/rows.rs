@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 use super::super::rows::Parsed;
 use super::super::transaction::timestamp;
 use crate::event::{Event, Id, Key, Route, Subject};
-use crate::inbox::Offer;
 use crate::inbox::numbers::{origin, origin_number};
-use crate::inbox::spill::Spilled;
+use crate::inbox::spill::{Spilled, SpilledUnreadable};
+use crate::inbox::{Offer, Unreadable};
 
 pub(super) fn keep(sql: &mut Connection, offers: &[Offer]) -> rusqlite::Result<()> {
     let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -109,6 +109,50 @@ pub(super) fn set_aside(sql: &Connection, id: i64) -> rusqlite::Result<u64> {
         .prepare_cached("UPDATE spilled SET aside = 1 WHERE id = ?1 AND aside = 0")?
         .execute([id])?;
     Ok(aside as u64)
+}
+
+pub(super) fn oldest_unreadable(
+    sql: &Connection,
+    count: usize,
+    bytes: usize,
+) -> rusqlite::Result<Vec<SpilledUnreadable>> {
+    let mut select = sql.prepare_cached(
+        "SELECT id, received, reason, tag, query, source_ip, peer_ip, body FROM unreadable \
+         ORDER BY id LIMIT ?1",
+    )?;
+    let mut rows = select.query([count])?;
+    let (mut found, mut taken) = (Vec::new(), 0);
+    while taken < bytes
+        && let Some(row) = rows.next()?
+    {
+        let push = Unreadable {
+            received_at: timestamp(row.get(1)?),
+            reason: row.get(2)?,
+            route: Route {
+                tag: row.get(3)?,
+                query: row.get(4)?,
+            },
+            source_ip: row.get::<_, Parsed<_>>(5)?.0,
+            peer_ip: row.get::<_, Parsed<_>>(6)?.0,
+            body: Bytes::from(row.get::<_, Vec<u8>>(7)?),
+        };
+        taken += push.body.len();
+        found.push(SpilledUnreadable {
+            id: row.get(0)?,
+            push,
+        });
+    }
+    Ok(found)
+}
+
+pub(super) fn remove_unreadable(sql: &Connection, id: i64) -> rusqlite::Result<()> {
+    sql.prepare_cached("DELETE FROM unreadable WHERE id <= ?1")?
+        .execute([id])
+        .map(|_gone| ())
+}
+
+pub(super) fn unreadable(sql: &Connection) -> rusqlite::Result<u64> {
+    sql.query_row("SELECT count(*) FROM unreadable", [], |row| row.get(0))
 }
 
 pub(super) fn probe(sql: &Connection) -> rusqlite::Result<()> {

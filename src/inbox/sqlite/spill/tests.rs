@@ -24,6 +24,27 @@ fn batch(offers: impl IntoIterator<Item = Offer>) -> Arc<Batch> {
     })
 }
 
+fn bounds(count: usize) -> UnreadableBounds {
+    UnreadableBounds {
+        count,
+        bytes: 1 << 20,
+    }
+}
+
+fn unreadable(body: &'static str) -> Unreadable {
+    Unreadable {
+        received_at: Timestamp::from_microsecond(1_700_000_000_123_456).unwrap(),
+        reason: "line 1, column 1: no JSON".to_owned(),
+        route: Route {
+            tag: Some("team-a".into()),
+            query: Some("x=1".into()),
+        },
+        source_ip: Some("2001:db8::1".parse().unwrap()),
+        peer_ip: None,
+        body: body.into(),
+    }
+}
+
 async fn ids(spill: &SqliteSpill) -> Vec<String> {
     let rows = spill.oldest(100, usize::MAX).await.unwrap();
     let id = |row: &Spilled| row.event.event_id.as_ref().map(ToString::to_string);
@@ -120,15 +141,79 @@ async fn a_person_may_look_while_somebody_has_it_and_nobody_else_may_have_it() {
     let expected = Contents {
         events: 2,
         set_aside: 0,
+        unreadable: 0,
         bytes: 4,
         oldest: Some(at(5)),
         newest: Some(at(9)),
     };
     assert_eq!(look(&path(&folder)).unwrap(), expected);
+    let (contents, found) = spill.look(Some(Id::new("b"))).await.unwrap();
+    assert_eq!((contents, found.len()), (expected.clone(), 1));
+    assert_eq!((found[0].received_at, found[0].set_aside), (at(9), false));
+    let (_, none) = spill.look(Some(Id::new("c"))).await.unwrap();
+    assert!(none.is_empty());
     let refused = SqliteSpill::open(&path(&folder), Duration::ZERO);
     assert!(matches!(refused.err(), Some(OpenError::Held { .. })));
     spill.close().await.unwrap();
     assert_eq!(look(&path(&folder)).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn pushes_that_could_not_be_used_are_kept_within_bounds_and_for_the_next_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill = open(&folder);
+    let three = ["a", "b", "c"].map(unreadable);
+    spill
+        .keep_unreadable(three.to_vec(), bounds(2))
+        .await
+        .unwrap();
+    assert_eq!((spill.unreadable(), spill.waiting()), (2, 0));
+    spill.close().await.unwrap();
+    let spill = open(&folder);
+    assert_eq!(spill.unreadable(), 2);
+    let rows = spill.oldest_unreadable(9, usize::MAX).await.unwrap();
+    for (row, kept) in rows.iter().zip(&three[1..]) {
+        assert_eq!(format!("{:?}", row.push), format!("{kept:?}"));
+    }
+    let few = spill.oldest_unreadable(9, 1).await.unwrap();
+    assert_eq!(few.len(), 1, "bounded in bytes");
+    assert_eq!(look(&path(&folder)).unwrap().unreadable, 2);
+    spill.remove_unreadable(rows[0].id).await.unwrap();
+    assert_eq!(spill.unreadable(), 1);
+    spill.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_file_of_an_earlier_version_is_brought_up_to_date_and_that_of_a_later_one_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = Connection::open(path(&folder)).unwrap();
+    old.execute_batch(LAYOUT.migrations[0]).unwrap();
+    old.pragma_update(None, "application_id", LAYOUT.application_id)
+        .unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute_batch(
+        "INSERT INTO spilled (moves_mark, event_id, event_type, command, origin, received, body) \
+         VALUES (1, 'a', 'i_ack', 0, 0, 1000000, x'7b7d')",
+    )
+    .unwrap();
+    drop(old);
+    let contents = look(&path(&folder)).unwrap();
+    assert_eq!((contents.events, contents.unreadable), (1, 0));
+    let spill = open(&folder);
+    let push = vec![unreadable("b")];
+    spill.keep_unreadable(push, bounds(2)).await.unwrap();
+    assert_eq!(ids(&spill).await, ["a"]);
+    assert_eq!(spill.unreadable(), 1);
+    spill.close().await.unwrap();
+
+    let later = Connection::open(path(&folder)).unwrap();
+    let version = LAYOUT.migrations.len() + 1;
+    later.pragma_update(None, "user_version", version).unwrap();
+    drop(later);
+    let refused = SqliteSpill::open(&path(&folder), Duration::ZERO);
+    let refused = refused.err().unwrap().to_string();
+    assert!(refused.contains("by a later version"), "{refused}");
+    assert!(look(&path(&folder)).is_err());
 }
 
 #[tokio::test]
