@@ -6,7 +6,7 @@
 //! nobody has locked. A position is drawn under the lock of its event's subject, so that positions
 //! of a subject rise in the order of their commits.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::deliver::{self, Deliveries, Left, Tails};
 use super::error::Failure;
@@ -18,16 +18,21 @@ use crate::event::{Route, Seq};
 use crate::inbox::{Batch, Committed, Offer, Order, SinkId};
 use jiff::Timestamp;
 
-/// `synchronous_commit` may be off for the database or the role. The rest ends what a replica leaves
-/// behind that vanishes within a transaction, and keeps plans: to the indexes, whatever the statistics
-/// say of tables that are empty at night and full at noon, and for good, because planning a statement
-/// for the values at hand costs more than running it.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-     SET LOCAL synchronous_commit = on; \
-     SET LOCAL idle_in_transaction_session_timeout = '10s'; \
-     SET LOCAL plan_cache_mode = force_generic_plan; \
-     SET LOCAL jit = off; SET LOCAL enable_seqscan = off; \
-     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+// What their arguments mean stands beside them, in `migrations/0004_batches.sql`.
+const LOCK: &str = "SELECT * FROM inbox_begin( \
+     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+const STORE: &str = "SELECT inbox_store( \
+     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+     $21, $22, $23, $24, $25)";
+const DELIVER: &str = "SELECT * FROM inbox_deliver( \
+     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+     $21, $22, $23, $24, $25, $26, $27, $28, $29)";
+
+/// What a row of [`LOCK`] is about; else a delivery that is settled.
+const WHAT_SUBJECT: i16 = 0;
+const WHAT_DRAWN: i16 = 1;
+const WHAT_LANE: i16 = 2;
 
 /// The transaction's time and the replica's number.
 #[derive(Debug, Clone, Copy)]
@@ -92,13 +97,8 @@ impl<'b> Work<'b> {
         let (batch, Setting { now, given, .. }) = (self.batch, self.setting);
         let mut script = Script::default();
         script.add(Call::plain(BEGIN));
-        let subjects = script.maybe(court.lock_subjects());
-        let keys = script.maybe(court.claim_keys(given));
-        script.maybe(self.lock_sinks());
-        let offered = offered_lanes(&batch.offers, court);
-        let settled = self.settling.lanes();
-        let lanes = script.maybe(lock_lanes(settled.chain(offered)));
-        let settling = self.settling.write((given, now), &mut script);
+        let locked = script.add(self.lock(court));
+        let others = script.maybe(self.settling.others(given, now));
         if !batch.recovered.is_empty() {
             script.add(settle::recover(&batch.recovered, given));
         }
@@ -109,13 +109,22 @@ impl<'b> Work<'b> {
         let mut answers = session.run(&script).await?;
         drop(script);
 
-        court.learn(&answers.take(subjects), moved)?;
-        court.claimed(&answers.take(keys))?;
-        let mut lanes = deliver::tails(&answers.take(lanes))?;
+        let (mut lanes, mut settled) = (Tails::new(), HashSet::new());
+        for row in answers.take(locked) {
+            match row.try_get(0)? {
+                WHAT_SUBJECT => court.learn(&row, moved)?,
+                WHAT_DRAWN => court.claimed(&row)?,
+                WHAT_LANE => {
+                    lanes.insert((row.try_get(1)?, row.try_get(2)?), row.try_get(3)?);
+                }
+                _ => {
+                    settled.insert((Seq(row.try_get(1)?), SinkId(row.try_get(2)?)));
+                }
+            }
+        }
         let (committed, done) = (&mut self.committed, &mut self.settled);
-        let ended = self
-            .settling
-            .read(&mut answers, settling, (committed, done))?;
+        let settled = (settled, answers.take(others));
+        let ended = self.settling.read(settled, (committed, done))?;
         // A claim leaves the end of a lane as it is, and a lane without work is gone.
         for (lane, seq) in ended {
             if lanes.get(&lane) == Some(&seq) {
@@ -127,16 +136,21 @@ impl<'b> Work<'b> {
         Ok(lanes)
     }
 
-    /// Locks the rows of sinks that have a rate, or are told to pause.
-    fn lock_sinks<'c>(&self) -> Option<Call<'c>> {
-        let claims = self.batch.claims.iter();
-        let rated = claims.filter(|claim| !claim.rates.is_empty());
+    /// The statement that locks, in this order: subjects, keys, sinks that have a rate or are told to
+    /// pause, lanes.
+    fn lock<'c>(&self, court: &'c Court<'_>) -> Call<'c> {
+        let Self { batch, setting, .. } = self;
+        let rated = batch.claims.iter().filter(|claim| !claim.rates.is_empty());
         let rated = rated.map(|claim| claim.sink.0);
         let sinks: BTreeSet<i64> = rated.chain(self.settling.held_sinks()).collect();
-        (!sinks.is_empty()).then(|| {
-            Call::new("SELECT id FROM sinks WHERE id = ANY($1) ORDER BY id FOR UPDATE")
-                .with(sinks.into_iter().collect::<Vec<_>>())
-        })
+        let mut lanes = offered_lanes(&batch.offers, court);
+        lanes.extend(self.settling.lanes());
+        let lock = court.ask_to(Call::new(LOCK).with(setting.given));
+        let lock = lock
+            .each(sinks.into_iter())
+            .each(lanes.iter().map(|lane| lane.0))
+            .each(lanes.iter().map(|lane| lane.1));
+        self.settling.plain_to(lock)
     }
 
     /// The second round trip: writes what was judged, and commits.
@@ -148,17 +162,17 @@ impl<'b> Work<'b> {
     ) -> Result<Committed, Failure> {
         let (batch, Setting { now, given, part }) = (self.batch, self.setting);
         let mut script = Script::default();
-        script.maybe(write::events(&batch.offers, &court.stored));
-        court.write_subjects(given, &mut script);
-        deliveries.write(given, &mut script);
-        let queued = script.maybe(deliveries.queue_one_by_one(given, part));
+        if !court.stored.is_empty() {
+            let store = Call::new(STORE).with(given);
+            let store = write::events_to(store, &batch.offers, &court.stored);
+            script.add(court.marks_to(store));
+        }
+        let (sinks, numbers) = write::sums(&court.stored, &deliveries.made, &self.settled);
+        let made = (!deliveries.is_empty() || !sinks.is_empty()).then(|| {
+            let deliver = deliveries.rows_to(Call::new(DELIVER).with(given));
+            script.add(deliver.with(sinks).with(numbers).with(part))
+        });
         let recalled = script.maybe(deliveries.recall());
-        script.maybe(write::tallies(
-            &court.stored,
-            &deliveries.made,
-            &self.settled,
-            part,
-        ));
         let first = script.maybe(write::find_first(&batch.offers, &court.repeats));
         let claims = batch.claims.iter();
         let due: Vec<Place> = claims
@@ -170,7 +184,7 @@ impl<'b> Work<'b> {
         drop(script);
 
         let committed = &mut self.committed;
-        for row in answers.take(queued) {
+        for row in answers.take(made) {
             let place = (Seq(row.try_get(0)?), SinkId(row.try_get(1)?));
             committed.superseded.push(place);
         }
@@ -196,18 +210,4 @@ fn offered_lanes(offers: &[Offer], court: &Court<'_>) -> BTreeSet<(i64, i64)> {
         lanes.extend(ordered.map(|wanted| (wanted.sink.0, subject)));
     }
     lanes
-}
-
-/// Locks lanes in their order; answers with sink, lane and tail of those that are there.
-fn lock_lanes<'c>(lanes: impl Iterator<Item = (i64, i64)>) -> Option<Call<'c>> {
-    let (sinks, lanes): (Vec<i64>, Vec<i64>) = lanes.collect::<BTreeSet<_>>().into_iter().unzip();
-    (!sinks.is_empty()).then(|| {
-        Call::new(
-            "SELECT l.sink, l.lane, l.tail FROM unnest($1, $2) AS u (sink, lane) \
-             JOIN lanes l ON l.sink = u.sink AND l.lane = u.lane \
-             ORDER BY l.sink, l.lane FOR UPDATE OF l",
-        )
-        .with(sinks)
-        .with(lanes)
-    })
 }

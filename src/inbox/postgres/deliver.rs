@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::error::Failure;
-use super::session::{Call, Script};
+use super::session::Call;
 use super::time;
 use crate::inbox::{Claim, Lease, Offer, Order, Seq, SinkId, Wanted};
 
@@ -112,6 +112,11 @@ impl<'b> Deliveries<'b> {
     pub(super) fn left_waiting(&self) -> bool {
         let made: i64 = self.made.values().sum();
         usize::try_from(made).is_ok_and(|made| made > self.fresh.len())
+    }
+
+    /// Whether none was made.
+    pub(super) fn is_empty(&self) -> bool {
+        self.made.is_empty()
     }
 
     /// Makes one delivery: leased at once while the sink has slots and the lane is free.
@@ -239,120 +244,51 @@ impl<'b> Deliveries<'b> {
         });
     }
 
-    /// Writes them.
-    pub(super) fn write(&self, given: Option<i64>, script: &mut Script<'_>) {
-        self.write_lanes(given, script);
-        self.write_deliveries(script);
-        let rated = self.fresh.iter().filter(|fresh| fresh.lease.rated);
-        let rated: Vec<_> = rated
-            .map(|fresh| {
-                let sink = fresh.lease.sink;
-                let ttl = fresh.lease.expires_at.duration_since(self.now);
-                let ttl = i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX);
-                (sink.0, ttl, fresh.lease.token)
-            })
-            .collect();
-        if !rated.is_empty() {
-            script.add(
-                Call::new(
-                    "INSERT INTO sends (sink, ended, token) \
-                     SELECT u.sink, (SELECT inbox_now($4)) + u.ttl, u.token \
-                     FROM unnest($1, $2, $3) AS u (sink, ttl, token)",
-                )
-                .with(rated.iter().map(|row| row.0).collect::<Vec<_>>())
-                .with(rated.iter().map(|row| row.1).collect::<Vec<_>>())
-                .with(rated.iter().map(|row| row.2).collect::<Vec<_>>())
-                .with(given),
-            );
-        }
-    }
-
-    fn write_lanes(&self, given: Option<i64>, script: &mut Script<'_>) {
-        let new = || self.new_lanes.iter();
-        if !self.new_lanes.is_empty() {
-            script.add(
-                Call::new(
-                    "INSERT INTO lanes (sink, lane, head, tail, leased, available, token, latest) \
-                     SELECT u.sink, u.lane, u.head, u.tail, u.ttl IS NOT NULL, \
-                     (SELECT inbox_now($7)) + coalesce(u.ttl, 0), \
-                     CASE WHEN u.ttl IS NOT NULL THEN -u.head END, u.latest \
-                     FROM unnest($1, $2, $3, $4, $5, $6) AS u (sink, lane, head, tail, ttl, latest)",
-                )
-                .with(new().map(|lane| lane.id.0).collect::<Vec<_>>())
-                .with(new().map(|lane| lane.id.1).collect::<Vec<_>>())
-                .with(new().map(|lane| lane.head).collect::<Vec<_>>())
-                .with(new().map(|lane| lane.tail).collect::<Vec<_>>())
-                .with(new().map(|lane| lane.ttl).collect::<Vec<_>>())
-                .with(new().map(|lane| lane.latest).collect::<Vec<_>>())
-                .with(given),
-            );
-        }
-        if !self.links.is_empty() {
-            let lanes = self.lanes.iter();
-            let longer = lanes.filter(|(_, lane)| lane.new.is_none() && lane.last.is_some());
-            let longer: Vec<_> = longer.map(|(id, lane)| (id.0, id.1, lane.tail)).collect();
-            script.add(
-                Call::new(
-                    "UPDATE lanes l SET tail = u.tail FROM unnest($1, $2, $3) AS u (sink, lane, tail) \
-                     WHERE l.sink = u.sink AND l.lane = u.lane",
-                )
-                .with(longer.iter().map(|row| row.0).collect::<Vec<_>>())
-                .with(longer.iter().map(|row| row.1).collect::<Vec<_>>())
-                .with(longer.iter().map(|row| row.2).collect::<Vec<_>>()),
-            );
-            script.add(
-                Call::new(
-                    "UPDATE deliveries d SET next = u.next \
-                     FROM unnest($1, $2, $3) AS u (seq, sink, next) \
-                     WHERE d.seq = u.seq AND d.sink = u.sink",
-                )
-                .with(self.links.iter().map(|row| row.0).collect::<Vec<_>>())
-                .with(self.links.iter().map(|row| row.1).collect::<Vec<_>>())
-                .with(self.links.iter().map(|row| row.2).collect::<Vec<_>>()),
-            );
-        }
-    }
-
-    fn write_deliveries(&self, script: &mut Script<'_>) {
+    /// Gives `deliver` all that is made, in twenty-five arrays.
+    pub(super) fn rows_to<'c>(&self, deliver: Call<'c>) -> Call<'c> {
+        let deliver = self.lanes_to(deliver);
         let new = || self.new.iter();
-        if !self.new.is_empty() {
-            let attempts = new().map(|new| i32::from(new.leased)).collect::<Vec<_>>();
-            script.add(
-                Call::new(
-                    "INSERT INTO deliveries (seq, sink, state, attempts, previous, next, latest) \
-                     SELECT u.seq, u.sink, 0, u.attempts, u.previous, u.next, u.latest \
-                     FROM unnest($1, $2, $3, $4, $5, $6) \
-                     AS u (seq, sink, attempts, previous, next, latest)",
-                )
-                .with(new().map(|new| new.seq).collect::<Vec<_>>())
-                .with(new().map(|new| new.sink).collect::<Vec<_>>())
-                .with(attempts)
-                .with(new().map(|new| new.previous).collect::<Vec<_>>())
-                .with(new().map(|new| new.next).collect::<Vec<_>>())
-                .with(new().map(|new| new.latest).collect::<Vec<_>>()),
-            );
-        }
+        let sends = || self.fresh.iter().map(|fresh| &fresh.lease);
+        let sends = || sends().filter(|lease| lease.rated);
+        let ttl = |lease: &Lease| {
+            let ttl = lease.expires_at.duration_since(self.now);
+            i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX)
+        };
+        let queued = || self.queued.iter();
+        deliver
+            .each(new().map(|new| new.seq))
+            .each(new().map(|new| new.sink))
+            .each(new().map(|new| i32::from(new.leased)))
+            .each(new().map(|new| new.previous))
+            .each(new().map(|new| new.next))
+            .each(new().map(|new| new.latest))
+            .each(sends().map(|lease| lease.sink.0))
+            .each(sends().map(ttl))
+            .each(sends().map(|lease| lease.token))
+            .each(queued().map(|row| row.0))
+            .each(queued().map(|row| row.1))
+            .each(queued().map(|row| row.2))
+            .each(queued().map(|row| row.3))
     }
 
-    /// Queues what may supersede others; answers with what was superseded, which is counted, too.
-    pub(super) fn queue_one_by_one<'c>(&self, given: Option<i64>, part: i32) -> Option<Call<'c>> {
-        let queued = || self.queued.iter();
-        (!self.queued.is_empty()).then(|| {
-            Call::new(
-                "WITH gone AS MATERIALIZED ( \
-                 SELECT seq, sink FROM inbox_queue($1, $2, $3, $4, inbox_now($5))), \
-                 counted AS (INSERT INTO tallies AS t (sink, part, n) \
-                 SELECT gone.sink, $6, -count(*) FROM gone GROUP BY gone.sink ORDER BY gone.sink \
-                 ON CONFLICT (sink, part) DO UPDATE SET n = t.n + excluded.n) \
-                 SELECT seq, sink FROM gone",
-            )
-            .with(queued().map(|row| row.0).collect::<Vec<_>>())
-            .with(queued().map(|row| row.1).collect::<Vec<_>>())
-            .with(queued().map(|row| row.2).collect::<Vec<_>>())
-            .with(queued().map(|row| row.3).collect::<Vec<_>>())
-            .with(given)
-            .with(part)
-        })
+    fn lanes_to<'c>(&self, deliver: Call<'c>) -> Call<'c> {
+        let new = || self.new_lanes.iter();
+        let there = || self.lanes.iter().filter(|(_, lane)| lane.new.is_none());
+        let longer = || there().filter(|(_, lane)| lane.last.is_some());
+        let links = || self.links.iter();
+        deliver
+            .each(new().map(|lane| lane.id.0))
+            .each(new().map(|lane| lane.id.1))
+            .each(new().map(|lane| lane.head))
+            .each(new().map(|lane| lane.tail))
+            .each(new().map(|lane| lane.ttl))
+            .each(new().map(|lane| lane.latest))
+            .each(longer().map(|(id, _)| id.0))
+            .each(longer().map(|(id, _)| id.1))
+            .each(longer().map(|(_, lane)| lane.tail))
+            .each(links().map(|row| row.0))
+            .each(links().map(|row| row.1))
+            .each(links().map(|row| row.2))
     }
 
     /// Asks for what the new leases carry of their subjects.
@@ -368,8 +304,8 @@ impl<'b> Deliveries<'b> {
                  FROM (SELECT DISTINCT * FROM unnest($1, $2)) AS u (subject, sink) \
                  JOIN remembered m ON m.subject = u.subject AND m.sink = u.sink ORDER BY m.name",
             )
-            .with(asking().map(|row| row.0).collect::<Vec<_>>())
-            .with(asking().map(|row| row.1).collect::<Vec<_>>()),
+            .each(asking().map(|row| row.0))
+            .each(asking().map(|row| row.1)),
         )
     }
 }
@@ -386,10 +322,4 @@ pub(super) fn remember(fresh: &mut [Fresh], rows: &[Row]) -> Result<(), Failure>
         }
     }
     Ok(())
-}
-
-/// Reads sink, lane and tail of lanes.
-pub(super) fn tails(rows: &[Row]) -> Result<Tails, Failure> {
-    let tail = |row: &Row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?));
-    rows.iter().map(tail).collect()
 }

@@ -10,10 +10,11 @@ const OLDEST: i32 = 130_000;
 const LOCK_SCHEMA: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
      SELECT pg_advisory_xact_lock(1178882665)";
 const ROLLBACK: &str = "ROLLBACK";
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_inbox.sql"),
     include_str!("migrations/0002_steps.sql"),
     include_str!("migrations/0003_changes.sql"),
+    include_str!("migrations/0004_batches.sql"),
 ];
 
 /// Why a database is not used.

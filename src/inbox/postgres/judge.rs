@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::deliver::Deliveries;
 use super::error::Failure;
-use super::session::{Call, Script};
+use super::session::Call;
 use crate::event::{Key, Outcome, Route, Seq};
 use crate::inbox::subject::{next_id, subject_id};
 use crate::inbox::{Offer, Offered};
@@ -128,69 +128,42 @@ impl<'b> Court<'b> {
         self.asked.get(place).and_then(|asked| asked.subject)
     }
 
-    /// Locks the rows of the subjects that are there, in the order of their numbers.
-    pub(super) fn lock_subjects<'c>(&self) -> Option<Call<'c>> {
-        (!self.subjects.is_empty()).then(|| {
-            Call::new(
-                "SELECT id, route, subject, last_time, last_seq FROM subjects \
-                 WHERE id = ANY($1) ORDER BY id FOR UPDATE",
-            )
-            .with(self.subjects.keys().copied().collect::<Vec<_>>())
-        })
-    }
-
-    /// Draws a position for each offer, and claims the keys for them, in the order of the keys.
-    pub(super) fn claim_keys(&self, given: Option<i64>) -> Option<Call<'_>> {
-        if self.offers.is_empty() {
-            return None;
-        }
-        let call = Call::new(
-            "WITH drawn AS MATERIALIZED ( \
-             SELECT array_agg(nextval('positions')) AS seqs FROM generate_series(1, $1)), \
-             new AS (INSERT INTO keys (key, seq, received) \
-             SELECT u.key, drawn.seqs[u.place], (SELECT inbox_now($4)) \
-             FROM drawn, unnest($2, $3) AS u (key, place) \
-             ON CONFLICT DO NOTHING RETURNING seq) \
-             SELECT drawn.seqs, ARRAY(SELECT new.seq FROM new) FROM drawn",
-        );
+    /// Gives `begin` the subjects, the number of offers, and the keys in their order, each with the
+    /// place of the offer that brought it, from one.
+    pub(super) fn ask_to<'c>(&'c self, begin: Call<'c>) -> Call<'c> {
         let count = i32::try_from(self.offers.len()).unwrap_or(i32::MAX);
-        let keys: Vec<&[u8]> = self.keys.keys().map(|key| key.0.as_slice()).collect();
         let places = self.keys.values();
         let places = places.map(|place| i32::try_from(place + 1).unwrap_or(i32::MAX));
-        Some(
-            call.with(count)
-                .with(keys)
-                .with(places.collect::<Vec<_>>())
-                .with(given),
-        )
+        begin
+            .each(self.subjects.keys().copied())
+            .with(count)
+            .each(self.keys.keys().map(|key| key.0.as_slice()))
+            .each(places)
     }
 
-    /// Takes in what is known of the subjects. One whose number another subject has is moved on by
-    /// one, and all begins anew.
-    pub(super) fn learn(&mut self, rows: &[Row], moved: &mut Moved) -> Result<(), Failure> {
-        for row in rows {
-            let id: i64 = row.try_get(0)?;
-            let Some(known) = self.subjects.get_mut(&id) else {
-                continue;
-            };
-            let (route, text): (i64, &str) = (row.try_get(1)?, row.try_get(2)?);
-            if route != known.route || text != known.text {
-                moved.insert((known.route, known.text.clone()), next_id(id));
-                return Err(Failure::Again("two subjects share a number".to_owned()));
-            }
-            known.last_time = row.try_get(3)?;
-            known.last_seq = row.try_get(4)?;
-            known.there = true;
+    /// Takes in what is known of a subject. One whose number another subject has is moved on by one,
+    /// and all begins anew.
+    pub(super) fn learn(&mut self, row: &Row, moved: &mut Moved) -> Result<(), Failure> {
+        let id: i64 = row.try_get(1)?;
+        let Some(known) = self.subjects.get_mut(&id) else {
+            return Ok(());
+        };
+        let (route, text): (i64, &str) = (row.try_get(2)?, row.try_get(5)?);
+        if route != known.route || text != known.text {
+            moved.insert((known.route, known.text.clone()), next_id(id));
+            return Err(Failure::Again("two subjects share a number".to_owned()));
         }
+        known.last_time = row.try_get(3)?;
+        known.last_seq = row.try_get(4)?;
+        known.there = true;
         Ok(())
     }
 
     /// Takes in the positions, and for which of them the keys were claimed.
-    pub(super) fn claimed(&mut self, rows: &[Row]) -> Result<(), Failure> {
-        if let Some(row) = rows.first() {
-            self.seqs = row.try_get(0)?;
-            self.new = row.try_get::<_, Vec<i64>>(1)?.into_iter().collect();
-        }
+    pub(super) fn claimed(&mut self, row: &Row) -> Result<(), Failure> {
+        self.seqs = row.try_get(6)?;
+        let claimed: Option<Vec<i64>> = row.try_get(7)?;
+        self.new = claimed.unwrap_or_default().into_iter().collect();
         Ok(())
     }
 
@@ -261,51 +234,19 @@ impl<'b> Court<'b> {
         }
     }
 
-    /// Writes the marks. A row that is new is made only now, with all that stands in it: where
-    /// another replica makes the same one at this time, the later of the two begins anew.
-    pub(super) fn write_subjects(&self, given: Option<i64>, script: &mut Script<'_>) {
+    /// Gives `store` the marks: of subjects that are there in three arrays, of new ones in five.
+    pub(super) fn marks_to<'c>(&'c self, store: Call<'c>) -> Call<'c> {
         let moved = || self.subjects.iter().filter(|(_, known)| known.moved);
-        let (there, new): (Vec<_>, Vec<_>) = moved().partition(|(_, known)| known.there);
-        if !there.is_empty() {
-            let these = || there.iter();
-            script.add(
-                Call::new(
-                    "UPDATE subjects s SET last_time = u.last_time, last_seq = u.last_seq, \
-                     last_received = (SELECT inbox_now($4)) \
-                     FROM unnest($1, $2, $3) AS u (id, last_time, last_seq) WHERE s.id = u.id",
-                )
-                .with(these().map(|(id, _)| **id).collect::<Vec<_>>())
-                .with(
-                    these()
-                        .map(|(_, known)| known.last_time)
-                        .collect::<Vec<_>>(),
-                )
-                .with(these().map(|(_, known)| known.last_seq).collect::<Vec<_>>())
-                .with(given),
-            );
-        }
-        if !new.is_empty() {
-            let these = || new.iter();
-            script.add(
-                Call::new(
-                    "INSERT INTO subjects (id, route, subject, last_time, last_seq, last_received) \
-                     SELECT u.*, (SELECT inbox_now($6)) FROM unnest($1, $2, $3, $4, $5) AS u",
-                )
-                .with(these().map(|(id, _)| **id).collect::<Vec<_>>())
-                .with(these().map(|(_, known)| known.route).collect::<Vec<_>>())
-                .with(
-                    these()
-                        .map(|(_, known)| known.text.clone())
-                        .collect::<Vec<_>>(),
-                )
-                .with(
-                    these()
-                        .map(|(_, known)| known.last_time)
-                        .collect::<Vec<_>>(),
-                )
-                .with(these().map(|(_, known)| known.last_seq).collect::<Vec<_>>())
-                .with(given),
-            );
-        }
+        let there = || moved().filter(|(_, known)| known.there);
+        let new = || moved().filter(|(_, known)| !known.there);
+        store
+            .each(there().map(|(id, _)| *id))
+            .each(there().map(|(_, known)| known.last_time))
+            .each(there().map(|(_, known)| known.last_seq))
+            .each(new().map(|(id, _)| *id))
+            .each(new().map(|(_, known)| known.route))
+            .each(new().map(|(_, known)| &*known.text))
+            .each(new().map(|(_, known)| known.last_time))
+            .each(new().map(|(_, known)| known.last_seq))
     }
 }

@@ -73,6 +73,14 @@ impl<'v> Call<'v> {
         self
     }
 
+    /// The values of the next `$n`, as an array.
+    pub(super) fn each<T>(self, values: impl Iterator<Item = T>) -> Self
+    where
+        Vec<T>: Typed + 'v,
+    {
+        self.with(values.collect::<Vec<T>>())
+    }
+
     fn types(&self) -> Vec<Type> {
         self.values.iter().map(|value| value.sql_type()).collect()
     }

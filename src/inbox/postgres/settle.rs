@@ -7,11 +7,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio_postgres::Row;
 
 use super::deliver::LaneId;
 use super::error::Failure;
 use super::read::{STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_PENDING, STATE_SUPERSEDED};
-use super::session::{Answers, Call, Place, Script};
+use super::session::Call;
 use super::time;
 use crate::inbox::{Committed, Report, Seq, Settled, Settlement, SinkId};
 
@@ -51,40 +52,20 @@ impl<'b> Settling<'b> {
         all.map(|settled| (settled.sink.0, settled.lane))
     }
 
-    /// Settles at once what only is settled; answers with what was. The lanes are locked before.
-    fn write_plain<'c>(&self, given: Option<i64>) -> Option<Call<'c>> {
+    /// Gives `begin` what only is settled, in six arrays.
+    pub(super) fn plain_to<'c>(&self, begin: Call<'c>) -> Call<'c> {
         let plain = || self.plain.iter();
-        (!self.plain.is_empty()).then(|| {
-            Call::new(
-                "WITH these AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3, $4, $5, $6) \
-                     AS u (sink, lane, seq, token, state, error)), \
-                     ended AS (DELETE FROM lanes l USING these t WHERE l.sink = t.sink \
-                     AND l.lane = t.lane AND l.token = t.token AND l.tail = t.seq \
-                     RETURNING t.seq, t.sink, t.state, t.error), \
-                     moved AS (UPDATE lanes l SET head = (SELECT d.next FROM deliveries d \
-                     WHERE d.seq = t.seq AND d.sink = t.sink), leased = false, \
-                     available = (SELECT inbox_now($7)), token = NULL FROM these t \
-                     WHERE l.sink = t.sink AND l.lane = t.lane AND l.token = t.token \
-                     AND l.tail <> t.seq AND (SELECT d.next FROM deliveries d \
-                     WHERE d.seq = t.seq AND d.sink = t.sink) IS NOT NULL \
-                     RETURNING t.seq, t.sink, t.state, t.error), \
-                     both_ AS (SELECT * FROM ended UNION ALL SELECT * FROM moved), \
-                     settled AS (UPDATE deliveries d SET state = b.state, \
-                     settled = (SELECT inbox_now($7)), last_error = coalesce(b.error, d.last_error) \
-                     FROM both_ b WHERE d.seq = b.seq AND d.sink = b.sink) \
-                     SELECT seq, sink FROM both_",
-            )
-            .with(plain().map(|one| one.sink.0).collect::<Vec<_>>())
-            .with(plain().map(|one| one.lane).collect::<Vec<_>>())
-            .with(plain().map(|one| one.seq.0).collect::<Vec<_>>())
-            .with(plain().map(|one| one.token).collect::<Vec<_>>())
-            .with(plain().map(|one| state(one)).collect::<Vec<_>>())
-            .with(plain().map(|one| reason(one)).collect::<Vec<_>>())
-            .with(given)
-        })
+        begin
+            .each(plain().map(|one| one.sink.0))
+            .each(plain().map(|one| one.lane))
+            .each(plain().map(|one| one.seq.0))
+            .each(plain().map(|one| one.token))
+            .each(plain().map(|one| state(one)))
+            .each(plain().map(|one| reason(one)))
     }
 
-    fn write_others<'c>(&self, given: Option<i64>, now: Timestamp) -> Option<Call<'c>> {
+    /// Settles all others, one by one. The lanes are locked before.
+    pub(super) fn others<'c>(&self, given: Option<i64>, now: Timestamp) -> Option<Call<'c>> {
         (!self.others.is_empty()).then(|| {
             let others = self.others.iter().map(|settled| described(settled, now));
             let others = Value::Array(others.collect()).to_string();
@@ -94,30 +75,14 @@ impl<'b> Settling<'b> {
         })
     }
 
-    /// Adds the statements, whose answers [`Settling::read`] reads. The lanes are locked before.
-    pub(super) fn write(
-        &self,
-        (given, now): (Option<i64>, Timestamp),
-        script: &mut Script<'_>,
-    ) -> [Option<Place>; 2] {
-        [
-            script.maybe(self.write_plain(given)),
-            script.maybe(self.write_others(given, now)),
-        ]
-    }
-
-    /// Notes what became of the leases, and counts what is settled, by sink. Returns the lanes of
-    /// what was settled, with its positions.
+    /// Notes what became of the leases, and counts what is settled, by sink: `ended` are those that
+    /// only were, `others` the answers about the others. Returns the lanes of what was settled, with
+    /// its positions.
     pub(super) fn read(
         &self,
-        answers: &mut Answers,
-        [plain, others]: [Option<Place>; 2],
+        (mut ended, others): (HashSet<(Seq, SinkId)>, Vec<Row>),
         (committed, settled): (&mut Committed, &mut HashMap<i64, i64>),
     ) -> Result<Vec<(LaneId, i64)>, Failure> {
-        let mut ended = HashSet::new();
-        for row in answers.take(plain) {
-            ended.insert((Seq(row.try_get(0)?), SinkId(row.try_get(1)?)));
-        }
         let mut lanes = Vec::with_capacity(ended.len());
         for one in &self.plain {
             let place = (one.seq, one.sink);
@@ -129,7 +94,7 @@ impl<'b> Settling<'b> {
                 committed.lost.push(place);
             }
         }
-        for row in answers.take(others) {
+        for row in others {
             let place = (Seq(row.try_get(0)?), SinkId(row.try_get(1)?));
             let what: i16 = row.try_get(2)?;
             if matches!(what, WHAT_SETTLED | WHAT_SUPERSEDED) {

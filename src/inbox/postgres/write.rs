@@ -1,6 +1,7 @@
-//! Writing what was judged, each table at once.
+//! What is written of what was judged, as arrays.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 use tokio_postgres::Row;
 
@@ -9,69 +10,46 @@ use super::judge::{Court, Repeat, Stored};
 use super::read::{OUTCOME_ACCEPTED, OUTCOME_STALE, origin_number};
 use super::session::Call;
 use super::tally::EVENTS;
-use crate::event::{Id, Seq};
+use crate::event::{Event, Id, Seq};
 use crate::inbox::Offer;
 
-/// Writes the events.
-pub(super) fn events<'c>(offers: &'c [Offer], stored: &[Stored]) -> Option<Call<'c>> {
+/// Gives `store` the events, in sixteen arrays.
+pub(super) fn events_to<'c>(store: Call<'c>, offers: &'c [Offer], stored: &[Stored]) -> Call<'c> {
     let these = || stored.iter();
-    let of = |stored: &Stored| &*offers[stored.offer].event;
-    let call = Call::new(
-        "INSERT INTO events (seq, lane, previous, route, event_id, event_type, event_time, subject, \
-         outcome, command, origin, source_ip, peer_ip, received, trace_parent, body) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-    );
+    let events = || these().map(|one| &*offers[one.offer].event);
     let outcome = |one: &Stored| match one.stale {
         true => OUTCOME_STALE,
         false => OUTCOME_ACCEPTED,
     };
-    let id = |one| of(one).event_id.as_ref().map(Id::as_str);
-    let subject = |one| of(one).subject.as_ref().map(ToString::to_string);
-    let source = |one| of(one).source_ip.map(|ip| ip.to_string());
-    let peer = |one| of(one).peer_ip.map(|ip| ip.to_string());
-    (!stored.is_empty()).then(|| {
-        call.with(these().map(|one| one.seq).collect::<Vec<_>>())
-            .with(these().map(|one| one.lane).collect::<Vec<_>>())
-            .with(these().map(|one| one.previous).collect::<Vec<_>>())
-            .with(these().map(|one| one.route).collect::<Vec<_>>())
-            .with(these().map(id).collect::<Vec<_>>())
-            .with(
-                these()
-                    .map(|one| of(one).event_type.as_str())
-                    .collect::<Vec<_>>(),
-            )
-            .with(these().map(|one| of(one).event_time).collect::<Vec<_>>())
-            .with(these().map(subject).collect::<Vec<_>>())
-            .with(these().map(outcome).collect::<Vec<_>>())
-            .with(these().map(|one| of(one).command).collect::<Vec<_>>())
-            .with(
-                these()
-                    .map(|one| origin_number(of(one).origin))
-                    .collect::<Vec<_>>(),
-            )
-            .with(these().map(source).collect::<Vec<_>>())
-            .with(these().map(peer).collect::<Vec<_>>())
-            .with(
-                these()
-                    .map(|one| of(one).received_at.as_microsecond())
-                    .collect::<Vec<_>>(),
-            )
-            .with(
-                these()
-                    .map(|one| of(one).trace_parent.as_deref())
-                    .collect::<Vec<_>>(),
-            )
-            .with(these().map(|one| of(one).body.as_ref()).collect::<Vec<_>>())
-    })
+    let address = |ip: Option<IpAddr>| ip.map(|ip| ip.to_string());
+    let micros = |event: &Event| event.received_at.as_microsecond();
+    let id = |event: &'c Event| event.event_id.as_ref().map(Id::as_str);
+    let subject = |event: &Event| event.subject.as_ref().map(ToString::to_string);
+    store
+        .each(these().map(|one| one.seq))
+        .each(these().map(|one| one.lane))
+        .each(these().map(|one| one.previous))
+        .each(these().map(|one| one.route))
+        .each(events().map(id))
+        .each(events().map(|one| one.event_type.as_str()))
+        .each(events().map(|one| one.event_time))
+        .each(events().map(subject))
+        .each(these().map(outcome))
+        .each(events().map(|one| one.command))
+        .each(events().map(|one| origin_number(one.origin)))
+        .each(events().map(|one| address(one.source_ip)))
+        .each(events().map(|one| address(one.peer_ip)))
+        .each(events().map(micros))
+        .each(events().map(|one| one.trace_parent.as_deref()))
+        .each(events().map(|one| one.body.as_ref()))
 }
 
-/// Counts what became unsettled, settled and stored, in this replica's part of the counters.
-pub(super) fn tallies<'c>(
+/// What became unsettled, settled and stored, by sink.
+pub(super) fn sums(
     stored: &[Stored],
     made: &HashMap<i64, i64>,
     settled: &HashMap<i64, i64>,
-    part: i32,
-) -> Option<Call<'c>> {
+) -> (Vec<i64>, Vec<i64>) {
     let mut sums = BTreeMap::from([(EVENTS, i64::try_from(stored.len()).unwrap_or(i64::MAX))]);
     for (sink, number) in made {
         *sums.entry(*sink).or_default() += number;
@@ -79,18 +57,7 @@ pub(super) fn tallies<'c>(
     for (sink, number) in settled {
         *sums.entry(*sink).or_default() -= number;
     }
-    let (sinks, numbers): (Vec<i64>, Vec<i64>) =
-        sums.into_iter().filter(|(_, number)| *number != 0).unzip();
-    (!sinks.is_empty()).then(|| {
-        Call::new(
-            "INSERT INTO tallies AS t (sink, part, n) \
-             SELECT u.sink, $3, u.n FROM unnest($1, $2) AS u (sink, n) \
-             ON CONFLICT (sink, part) DO UPDATE SET n = t.n + excluded.n",
-        )
-        .with(sinks)
-        .with(numbers)
-        .with(part)
-    })
+    sums.into_iter().filter(|(_, number)| *number != 0).unzip()
 }
 
 /// Finds the events that have the keys of duplicates.
@@ -107,7 +74,7 @@ pub(super) fn find_first<'c>(offers: &'c [Offer], repeats: &[Repeat]) -> Option<
     let offered = || repeats.iter().map(|repeat| &offers[repeat.offer]);
     let keys = offered().map(|offer| offer.key.as_ref().map(|key| key.0.as_slice()));
     (!repeats.is_empty()).then(|| {
-        call.with(places.collect::<Vec<_>>())
+        call.each(places)
             .with(keys.map(Option::unwrap_or_default).collect::<Vec<_>>())
             .with(
                 offered()
