@@ -30,6 +30,8 @@ use server::{Kind, Server};
 
 /// Rounds of each measurement.
 const ROUNDS: usize = 3;
+/// A tail is made of twenty pushes: a disk that stands still for a moment moves it.
+const TAIL_ROUNDS: usize = 7;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -88,7 +90,7 @@ fn open_loop() {
         "", "p50", "p99", "p99.9", "max"
     );
     let mut tails = [Vec::new(), Vec::new()];
-    for _ in 0..ROUNDS {
+    for _ in 0..TAIL_ROUNDS {
         for (kind, tail) in [Kind::Append, Kind::Receiver].into_iter().zip(&mut tails) {
             let server = Server::start(kind, None);
             let report = load::run(&server, &Load::open(2000, 10));

@@ -177,10 +177,7 @@ impl Metrics {
                 "Events in the local spill, waiting for the database",
             ),
             store_bytes: add.metric("store_bytes", "Size of the store"),
-            store_free_bytes: add.metric(
-                "store_free_bytes",
-                "Room left for the store, where there is a bound",
-            ),
+            store_free_bytes: add.metric("store_free_bytes", "Room left for the store, if bounded"),
             unreadable: add.metric(
                 "unreadable",
                 "Pushes kept because they could not be understood",

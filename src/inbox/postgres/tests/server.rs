@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const SCRIPT: &str = r#"trap '' INT
 "$1/postgres" -D "$2/data" -p "$3" -k "$2" -c listen_addresses=127.0.0.1 \
     -c fsync=on -c full_page_writes=on -c max_connections=300 -c shared_buffers=64MB \
-    -c log_min_messages=warning -c timezone=UTC >"$2/log" 2>&1 </dev/null &
+    -c log_min_messages=warning -c timezone=UTC $4 >"$2/log" 2>&1 </dev/null &
 server=$!
 cat >/dev/null
 kill -QUIT $server
@@ -42,6 +42,11 @@ impl Server {
 
     /// Starts one more.
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts one with more settings, as on its command line.
+    pub(crate) fn start_with(settings: &str) -> Self {
         let (programs, port) = (programs(), steady_port());
         let home = home("postgres", port);
         run(unprivileged(&programs.join("initdb"))
@@ -49,7 +54,12 @@ impl Server {
             .args(["--locale=C", "--no-sync", "-D"])
             .arg(home.join("data")));
         let listens = port.to_string();
-        let arguments = [programs.as_os_str(), home.as_os_str(), listens.as_ref()];
+        let arguments = [
+            programs.as_os_str(),
+            home.as_os_str(),
+            listens.as_ref(),
+            settings.as_ref(),
+        ];
         let server = Self {
             _keeper: Keeper::start(SCRIPT, &arguments, Stdio::null()),
             home,
