@@ -66,7 +66,10 @@ fn main() {
 fn lived_in() -> database::Server {
     let server = database::Server::start_with(SETTINGS);
     let file = "SELECT pg_logical_emit_message(false, '', ''); SELECT pg_switch_wal(); ";
-    server.sql("postgres", &format!("{} CHECKPOINT", file.repeat(LOG_FILES)));
+    server.sql(
+        "postgres",
+        &format!("{} CHECKPOINT", file.repeat(LOG_FILES)),
+    );
     server
 }
 
