@@ -16,6 +16,7 @@ mod cursor;
 mod follow;
 mod keeper;
 mod lease;
+mod lookout;
 mod numbers;
 pub mod postgres;
 mod prune;
@@ -40,6 +41,7 @@ pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState, Take
 pub use self::follow::{Followed, Horizon, Stretch};
 pub use self::keeper::{Keeper, NotKept};
 pub use self::lease::{Claim, Lease, Rate, Report, Settled, Settlement};
+pub use self::lookout::{Held, HeldBy, Lookout, View};
 pub use self::prune::{Prune, PruneWhat, Pruned};
 use self::query::{
     AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
