@@ -2,6 +2,7 @@
 
 mod hooks;
 mod inbox;
+mod stream;
 
 use axum::body::Body;
 use http::Request;
@@ -56,8 +57,10 @@ impl Default for Asked {
 impl Asked {
     async fn send(self, request: http::request::Builder) -> (http::response::Parts, Vec<u8>) {
         let token = self.token.map(|token| Arc::new(SecretString::from(token)));
+        let inbox: Arc<dyn Inbox> = Arc::new(self.inbox);
         let router = router(Admin {
-            inbox: Arc::new(self.inbox),
+            streams: stream::none(&inbox),
+            inbox,
             metrics: Metrics::new(),
             health: Arc::new(Nearly),
             hooks: Arc::new(Hooks),
@@ -251,6 +254,7 @@ async fn every_path_but_metrics_and_health_is_guarded_and_those_never_are() {
         ("GET", "/api/v1/unreadable"),
         ("GET", "/api/v1/unreadable/7"),
         ("GET", "/api/v1/unreadable/7/body"),
+        ("GET", "/api/v1/stream"),
         ("POST", "/api/v1/unreadable/7/offer"),
         ("POST", "/api/v1/reload"),
         ("DELETE", "/api/v1/events/1"),
