@@ -105,7 +105,7 @@ pub struct Reloaded {
     pub message: String,
 }
 
-const OUTCOMES: [(&str, Outcome); 3] = [
+pub(super) const OUTCOMES: [(&str, Outcome); 3] = [
     ("accepted", Outcome::Accepted),
     ("duplicate", Outcome::Duplicate),
     ("stale", Outcome::Stale),

@@ -12,6 +12,7 @@ mod params;
 mod process;
 pub mod recovery;
 pub mod spilled;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod unreadable;
@@ -37,6 +38,7 @@ use secrecy::SecretString;
 use self::api::Reoffered;
 use self::exposition::Exposition;
 use self::spilled::SpillShown;
+use self::stream::Streams;
 use crate::clock::Clock;
 use crate::inbox::spill::{Drained, Spilled};
 use crate::inbox::{Inbox, Unreadable};
@@ -63,6 +65,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Tells the time for `status`, and for `since` and `until`.
     pub clock: Arc<dyn Clock>,
+    /// Those who follow the events.
+    pub streams: Streams,
 }
 
 /// The few things the API can set going, supplied by the wiring.
@@ -110,7 +114,7 @@ pub fn router(admin: Admin) -> Router {
     });
     let guarded = Router::new()
         .route("/", get(index))
-        .nest("/api/v1", api::routes())
+        .nest("/api/v1", api::routes().merge(stream::routes()))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&shared), guard));
@@ -173,6 +177,7 @@ async fn index() -> &'static str {
         "GET  /api/v1/subjects                 incidents and alerts, last changed first\n",
         "GET  /api/v1/subjects/{subject}       one of them, with its events\n",
         "GET  /api/v1/deliveries               events on their way to sinks\n",
+        "GET  /api/v1/stream                   each event as it comes, as server-sent events\n",
         "GET  /api/v1/audit                    what was replayed and dropped by hand\n",
         "POST /api/v1/replay                   delivers again what its body selects\n",
         "POST /api/v1/drop                     gives up what its body selects\n",

@@ -15,6 +15,7 @@ mod sinks;
 mod spill;
 mod stop;
 mod store;
+mod streams;
 mod unreadable;
 mod wiring;
 
@@ -310,6 +311,7 @@ impl Running {
             token: self.live.admin_token(),
             listen: listener.local_addr(),
             clock: Arc::clone(&self.clock),
+            streams: self.streams(),
         });
         let serving = Serving {
             router,

@@ -11,6 +11,7 @@ use super::api::Api;
 use super::reader::Reader;
 use super::settings;
 use crate::app;
+use crate::config::Settings;
 
 /// Which receiver to ask.
 #[derive(Debug, Args)]
@@ -34,22 +35,11 @@ impl AccessArgs {
     /// # Errors
     /// When neither can be had, with what to do.
     pub async fn open(&self, config: Option<&Path>) -> anyhow::Result<Reader> {
-        if let Some(base) = &self.api {
-            let api = Api::new(base, self.token()?.as_ref())?;
-            if !api.is_up().await? {
-                bail!(
-                    "nothing answers at {base}; is the receiver running, and is this its admin.listen?"
-                );
-            }
-            return Ok(Reader::Api(api));
+        if self.api.is_some() {
+            return self.receiver(config).await.map(Reader::Api);
         }
         let settings = settings::load(config)?.settings;
-        let base = format!("http://{}", within_reach(settings.admin.listen));
-        let token = match self.token()? {
-            Some(token) => Some(token),
-            None => settings.admin.token.clone(),
-        };
-        let api = Api::new(&base, token.as_ref())?;
+        let (api, base) = self.configured(&settings)?;
         if api.is_up().await? {
             return Ok(Reader::Api(api));
         }
@@ -57,6 +47,33 @@ impl AccessArgs {
             format!("no receiver answers at {base} (admin.listen), and its store cannot be opened")
         })?;
         Ok(Reader::Store(inbox, app::routing(&settings)))
+    }
+
+    /// The API of a receiver that runs, for what only one that runs can do.
+    ///
+    /// # Errors
+    /// When none answers, with what to do.
+    pub async fn receiver(&self, config: Option<&Path>) -> anyhow::Result<Api> {
+        let (api, base) = match &self.api {
+            Some(base) => (Api::new(base, self.token()?.as_ref())?, base.clone()),
+            None => self.configured(&settings::load(config)?.settings)?,
+        };
+        if !api.is_up().await? {
+            bail!(
+                "nothing answers at {base}; is the receiver running, and is this its admin.listen?"
+            );
+        }
+        Ok(api)
+    }
+
+    /// The API that a configuration names, and its URL.
+    fn configured(&self, settings: &Settings) -> anyhow::Result<(Api, String)> {
+        let base = format!("http://{}", within_reach(settings.admin.listen));
+        let token = match self.token()? {
+            Some(token) => Some(token),
+            None => settings.admin.token.clone(),
+        };
+        Ok((Api::new(&base, token.as_ref())?, base))
     }
 
     fn token(&self) -> anyhow::Result<Option<SecretString>> {

@@ -12,10 +12,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, RequestError};
+use super::request::{self, Answer, RequestError};
 use super::target::Target;
+use crate::event::Seq;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a refusal that are read of an answer that might not end.
+const LONGEST_REFUSAL: usize = 64 << 10;
 
 /// Where the admin listener is, and what opens it.
 pub struct Api {
@@ -109,27 +112,57 @@ impl Api {
         self.exchange(self.request(method, path)?).await
     }
 
+    /// `GET` of what does not end, behind what `last` names.
+    ///
+    /// # Errors
+    /// When there is no such answer; told apart by whether there may be one later.
+    pub async fn open(&self, path: &str, last: Option<Seq>) -> Result<Answer, Unopened> {
+        let mut request = self.request(Method::GET, path).map_err(Unopened::Refused)?;
+        if let Some(last) = last {
+            let last = HeaderValue::from(last.0);
+            request.headers_mut().insert("last-event-id", last);
+        }
+        let mut answer = match request::open(&self.target, request, TIMEOUT).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(Unopened::Unanswered(error.into())),
+        };
+        if answer.status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let mut body = Vec::new();
+        while let Ok(Some(Ok(piece))) = tokio::time::timeout(TIMEOUT, answer.piece()).await
+            && body.len() < LONGEST_REFUSAL
+        {
+            body.extend_from_slice(&piece);
+        }
+        let error = self.refusal(answer.status, &body);
+        match answer.status.is_server_error() {
+            true => Err(Unopened::Unanswered(error)),
+            false => Err(Unopened::Refused(error)),
+        }
+    }
+
     async fn exchange(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Option<Bytes>> {
         let reply = request::send(&self.target, request, TIMEOUT).await?;
         match reply.status {
             StatusCode::OK => Ok(Some(reply.body)),
             StatusCode::NOT_FOUND => Ok(None),
-            StatusCode::UNAUTHORIZED if self.authorization.is_none() => Err(anyhow!(
-                "{} wants a token: give --token-file, or run with the configuration that has \
-                 admin.token ({})",
-                self.target.address,
-                detail(&reply.body)
-            )),
-            StatusCode::UNAUTHORIZED => Err(anyhow!(
-                "{} does not take this token; it wants the value of its admin.token ({})",
-                self.target.address,
-                detail(&reply.body)
-            )),
-            status => Err(anyhow!(
-                "{} answered {status}: {}",
-                self.target.address,
-                detail(&reply.body)
-            )),
+            status => Err(self.refusal(status, &reply.body)),
+        }
+    }
+
+    /// What a refusal means, with what to do about it.
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> anyhow::Error {
+        let (address, detail) = (&self.target.address, detail(body));
+        match status {
+            StatusCode::UNAUTHORIZED if self.authorization.is_none() => anyhow!(
+                "{address} wants a token: give --token-file, or run with the configuration that has \
+                 admin.token ({detail})"
+            ),
+            StatusCode::UNAUTHORIZED => anyhow!(
+                "{address} does not take this token; it wants the value of its admin.token ({detail})"
+            ),
+            status => anyhow!("{address} answered {status}: {detail}"),
         }
     }
 
@@ -142,6 +175,24 @@ impl Api {
             request = request.header(AUTHORIZATION, value);
         }
         Ok(request.body(Full::default())?)
+    }
+}
+
+/// Why there is no answer that does not end.
+#[derive(Debug)]
+pub enum Unopened {
+    /// Not now: nobody is there, or nobody who can; later somebody may be.
+    Unanswered(anyhow::Error),
+    /// Asked like this, never.
+    Refused(anyhow::Error),
+}
+
+impl Unopened {
+    /// What to say of it where nothing is tried again.
+    pub fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Unanswered(error) | Self::Refused(error) => error,
+        }
     }
 }
 

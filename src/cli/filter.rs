@@ -1,11 +1,13 @@
 //! Arguments that choose rows, read strictly: a misspelt filter must not match everything.
 
+use std::convert::Infallible;
+
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::event::{Outcome, Subject};
+use crate::event::{Outcome, Route, Subject};
 use crate::inbox::Rate;
 use crate::inbox::query::DeliveryState;
 
@@ -91,6 +93,21 @@ pub fn subject(text: &str) -> anyhow::Result<Subject> {
     Subject::parse(text).context("write incident:ID or alert:ID")
 }
 
+/// Reads the end of a route's URL, as it is shown: `TAG`, `?QUERY`, `TAG?QUERY`, with or without the
+/// slash; empty for the bare path.
+///
+/// # Errors
+/// Never: every text is the end of some URL.
+pub fn route(text: &str) -> Result<Route, Infallible> {
+    let text = text.strip_prefix('/').unwrap_or(text);
+    let (tag, query) = text.split_once('?').unwrap_or((text, ""));
+    let some = |text: &str| (!text.is_empty()).then(|| text.into());
+    Ok(Route {
+        tag: some(tag),
+        query: some(query),
+    })
+}
+
 /// Reads an RFC 3339 time, or how long ago: `90m`, `7d`.
 pub fn moment(text: &str) -> anyhow::Result<Timestamp> {
     moment_before(text, SystemClock.now())
@@ -152,6 +169,20 @@ mod tests {
         assert_eq!((twenty.count, twenty.window.as_secs()), (20, 1));
         for text in ["", "20", "0/1s", "20/0s", "20/-1s", "x/1s", "20/second"] {
             assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_route_is_read_as_it_is_shown() {
+        for (text, tag, query) in [
+            ("", None, None),
+            ("/", None, None),
+            ("ops", Some("ops"), None),
+            ("/ops?team=a", Some("ops"), Some("team=a")),
+            ("?team=a?", None, Some("team=a?")),
+        ] {
+            let route = route(text).unwrap();
+            assert_eq!((route.tag.as_deref(), route.query.as_deref()), (tag, query));
         }
     }
 

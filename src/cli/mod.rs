@@ -24,6 +24,7 @@ pub mod sample;
 pub mod serve;
 pub mod settings;
 pub mod spill;
+pub mod tail;
 pub mod target;
 pub mod unreadable;
 #[cfg(test)]
@@ -69,6 +70,7 @@ First steps:
   flashduty-receiver check             the configuration as it would be used
   flashduty-receiver                   serve
   flashduty-receiver events            what came in, from the running receiver
+  flashduty-receiver tail              what comes in, as it comes
   flashduty-receiver explain EVENT_ID  what became of one event, and why
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 74 the store's I/O failed.";
@@ -94,6 +96,9 @@ pub enum Command {
     /// List stored events, or show one
     #[command(after_help = events::EXAMPLES)]
     Events(events::EventsArgs),
+    /// Show the events as they come, and go on after a cut or a restart
+    #[command(after_help = tail::EXAMPLES)]
+    Tail(tail::TailArgs),
     /// List deliveries to sinks, or show those of one event
     #[command(after_help = deliveries::EXAMPLES)]
     Deliveries(deliveries::DeliveriesArgs),
@@ -201,6 +206,7 @@ fn dispatch(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit> {
         Command::Push(args) => one_thread()?.block_on(push::run(*args, printer)),
         Command::Explain(args) => one_thread()?.block_on(explain::run(args, config, printer)),
         Command::Events(args) => one_thread()?.block_on(events::run(args, config, printer)),
+        Command::Tail(args) => one_thread()?.block_on(tail::run(args, config, printer)),
         Command::Deliveries(args) => one_thread()?.block_on(deliveries::run(args, config, printer)),
         Command::Replay(args) => one_thread()?.block_on(change::replay(args, config, printer)),
         Command::Drop(args) => one_thread()?.block_on(change::drop(args, config, printer)),

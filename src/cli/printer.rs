@@ -5,7 +5,9 @@
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Serialize;
 
 /// Why nothing more was printed.
@@ -35,6 +37,31 @@ pub struct Printer {
     json: bool,
     /// Whether a person reads remarks, and can be asked.
     person: bool,
+    /// Whether words may be coloured.
+    colours: bool,
+}
+
+/// How a word is shown where there are colours, by its number among the terminal's attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Paint {
+    Plain = 0,
+    Faint = 2,
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Blue = 34,
+}
+
+/// One of the words of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// What it says, whatever that is.
+    pub text: String,
+    /// It is filled up with blanks to so many characters.
+    pub width: usize,
+    /// How it is shown.
+    pub paint: Paint,
 }
 
 impl Printer {
@@ -45,6 +72,7 @@ impl Printer {
             err: Box::new(io::stderr()),
             json,
             person: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            colours: io::stdout().is_terminal() && colours_are_welcome(),
         }
     }
 
@@ -55,7 +83,15 @@ impl Printer {
             err,
             json,
             person: false,
+            colours: false,
         }
+    }
+
+    /// The same in colours, as on a terminal.
+    #[must_use]
+    pub fn in_colours(mut self) -> Self {
+        self.colours = true;
+        self
     }
 
     /// Whether scripts are reading.
@@ -68,6 +104,29 @@ impl Printer {
         writeln!(self.out, "{}", Escaped(text).to_text())?;
         self.out.flush()?;
         Ok(())
+    }
+
+    /// A result as one line of words, whatever they hold.
+    pub fn words(&mut self, words: &[Word]) -> Result<(), PrintError> {
+        let mut text = String::new();
+        for word in words {
+            if !text.is_empty() {
+                text.push_str("  ");
+            }
+            let cell = Escaped(&word.text).to_cell();
+            let blanks = word.width.saturating_sub(cell.chars().count());
+            // Writing to a String cannot fail.
+            let _infallible = match word.paint {
+                paint if self.colours && paint != Paint::Plain => {
+                    write!(text, "\u{1b}[{}m{cell}\u{1b}[0m", paint as u8)
+                }
+                _ => write!(text, "{cell}"),
+            };
+            text.extend(std::iter::repeat_n(' ', blanks));
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+        self.bytes(text.as_bytes())
     }
 
     /// A remark beside the result.
@@ -202,9 +261,32 @@ impl Escaped<'_> {
     }
 }
 
-/// Control characters, and those that turn the direction of writing.
+/// Control characters, those that end a line elsewhere, and those that turn the direction of writing.
 fn is_obeyed(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Unless the environment says otherwise (<https://no-color.org>).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a wish of the person at the terminal, and no configuration of the receiver"
+)]
+fn colours_are_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Returns once nobody reads standard output any more: a pipe tells that only to who asks, or writes.
+pub async fn nobody_reads() {
+    loop {
+        let out = rustix::stdio::stdout();
+        let mut asked = [PollFd::new(&out, PollFlags::empty())];
+        let at_once = Timespec::default();
+        let told = rustix::event::poll(&mut asked, Some(&at_once));
+        if told.is_ok() && asked[0].revents().contains(PollFlags::ERR) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 #[cfg(test)]
@@ -261,6 +343,33 @@ pub(crate) mod tests {
     fn one_of_something_is_not_counted_as_many() {
         let told = [0_u64, 1, 2].map(|count| counted(count, "delivery", "deliveries"));
         assert_eq!(told, ["0 deliveries", "1 delivery", "2 deliveries"]);
+    }
+
+    #[test]
+    fn words_stand_in_one_line_and_only_our_own_colours_are_obeyed() {
+        let word = |text: &str, width, paint| Word {
+            text: text.to_owned(),
+            width,
+            paint,
+        };
+        let words = [
+            word("Critical", 10, Paint::Red),
+            word("a\u{1b}[2J\nb\u{2028}\u{85}", 0, Paint::Plain),
+            word("", 4, Paint::Faint),
+        ];
+        let (mut plain, out, _) = captured(false);
+        plain.words(&words).unwrap();
+        assert_eq!(
+            out.text(),
+            "Critical    a\\u{1b}[2J\\nb\\u{2028}\\u{85}  -\n"
+        );
+        let (colours, out, _) = captured(false);
+        colours.in_colours().words(&words).unwrap();
+        assert_eq!(
+            out.text(),
+            "\u{1b}[31mCritical\u{1b}[0m    a\\u{1b}[2J\\nb\\u{2028}\\u{85}  \
+             \u{1b}[2m-\u{1b}[0m\n"
+        );
     }
 
     #[test]

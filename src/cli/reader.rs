@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 
-use super::api::{Api, Query};
+use super::api::{Api, Query, Unopened};
+use super::request::Answer;
 use crate::admin::api::{EventDetail, Reoffered};
 use crate::admin::changes::{Action, ChangeRequest, Hand, Step};
 use crate::admin::recovery::RecoverRequest;
@@ -53,6 +54,21 @@ impl Reader {
             }
         }
         Ok(rows)
+    }
+
+    /// Follows the events that match, behind the one at `last`, or from its beginning on.
+    ///
+    /// # Errors
+    /// Also when no receiver runs: nothing comes in where nobody takes it.
+    pub async fn follow(
+        &self,
+        filter: &EventFilter,
+        last: Option<Seq>,
+    ) -> Result<Answer, Unopened> {
+        match self {
+            Self::Api(api) => api.open(stream_query(filter).as_str(), last).await,
+            Self::Store(..) => Err(Unopened::Refused(anyhow!("no receiver runs"))),
+        }
     }
 
     /// One event and its deliveries.
@@ -229,6 +245,16 @@ fn events_query(filter: &EventFilter) -> Query {
         .with("route", filter.route.as_ref().map(route_end))
         .with("since", filter.since)
         .with("until", filter.until)
+}
+
+fn stream_query(filter: &EventFilter) -> Query {
+    Query::new("/api/v1/stream")
+        .with("event_id", filter.event_id.as_ref())
+        .with("event_type", filter.event_type.as_ref())
+        .with("subject", filter.subject.as_ref())
+        .with("outcome", filter.outcome.map(Outcome::as_str))
+        .with("route", filter.route.as_ref().map(route_end))
+        .with("since", filter.since)
 }
 
 fn deliveries_query(filter: &DeliveryFilter) -> Query {

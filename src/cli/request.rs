@@ -1,11 +1,13 @@
 //! One request over a connection of its own, for the commands that ask a running receiver.
 
 use std::io;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -81,6 +83,107 @@ pub async fn send(
             waited: timeout,
         }),
     }
+}
+
+/// An answer that is read as it comes.
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    body: Incoming,
+    /// What moves the body, until it has ended.
+    connection: Option<Driving>,
+    /// Dropped, it would end the connection.
+    _sender: http1::SendRequest<Full<Bytes>>,
+}
+
+type Driving = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+impl Answer {
+    /// The next bytes of the body; `None` at its end.
+    pub async fn piece(&mut self) -> Option<hyper::Result<Bytes>> {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = self.body.frame() => frame?,
+                // What it has brought is still to be read; an error is the body's as well.
+                _ended = drive(&mut self.connection) => continue,
+            };
+            match frame {
+                Ok(frame) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Some(Ok(bytes));
+                    }
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// Moves what a connection has to move until it ends, and rests from then on.
+async fn drive(connection: &mut Option<Driving>) -> hyper::Result<()> {
+    let Some(driving) = connection else {
+        return std::future::pending().await;
+    };
+    let ended = driving.await;
+    *connection = None;
+    ended
+}
+
+/// Sends `request`, whose URI is a path, to `target`, and gives the answer as soon as its head is there.
+///
+/// # Errors
+/// When there is none within `timeout`.
+pub async fn open(
+    target: &Target,
+    request: Request<Full<Bytes>>,
+    timeout: Duration,
+) -> Result<Answer, RequestError> {
+    let address = || target.address.clone();
+    let opening = async {
+        let stream = TcpStream::connect(&target.address)
+            .await
+            .map_err(|source| RequestError::Unreachable {
+                address: address(),
+                source,
+            })?;
+        begin(stream, request)
+            .await
+            .map_err(|error| RequestError::Failed {
+                address: address(),
+                source: error.into(),
+            })
+    };
+    match tokio::time::timeout(timeout, opening).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(RequestError::TimedOut {
+            address: address(),
+            waited: timeout,
+        }),
+    }
+}
+
+async fn begin(stream: TcpStream, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
+    let shaken = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await;
+    let (mut sender, connection) = shaken?;
+    let mut connection: Option<Driving> = Some(Box::pin(connection));
+    let response = {
+        let mut answering = pin!(sender.send_request(request));
+        loop {
+            tokio::select! {
+                biased;
+                response = &mut answering => break response?,
+                // Whoever waits for the answer hears of it as well.
+                _ended = drive(&mut connection) => {}
+            }
+        }
+    };
+    Ok(Answer {
+        status: response.status(),
+        body: response.into_body(),
+        connection,
+        _sender: sender,
+    })
 }
 
 async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {

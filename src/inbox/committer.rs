@@ -111,6 +111,7 @@ pub(super) enum Message {
 pub(super) struct Shared {
     slots: Mutex<Vec<Arc<Slots>>>,
     state: watch::Sender<StoreState>,
+    stored: watch::Sender<Seq>,
     pub(super) finish: CancellationToken,
     /// Until then the spill may still be drained.
     pub(super) finish_by: OnceLock<Instant>,
@@ -140,6 +141,11 @@ impl Shared {
             changes
         });
     }
+
+    /// Says that new events are stored, the last of them at `newest`.
+    pub(super) fn has_stored(&self, newest: Seq) {
+        self.stored.send_replace(newest);
+    }
 }
 
 /// The handle on the group commit; clones share it.
@@ -159,6 +165,7 @@ impl Committer {
         let shared = Arc::new(Shared {
             slots: Mutex::default(),
             state: watch::Sender::new(StoreState::Working),
+            stored: watch::Sender::new(Seq(0)),
             finish: CancellationToken::new(),
             finish_by: OnceLock::new(),
         });
@@ -197,6 +204,12 @@ impl Committer {
     /// Follows [`Committer::state`].
     pub fn watch(&self) -> watch::Receiver<StoreState> {
         self.shared.state.subscribe()
+    }
+
+    /// Hears of each transaction of this process that stored new events, where the last of them is:
+    /// for those who follow the events, and would look only later.
+    pub fn stored(&self) -> watch::Receiver<Seq> {
+        self.shared.stored.subscribe()
     }
 
     /// Looks for due deliveries again.

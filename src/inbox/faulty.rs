@@ -209,6 +209,12 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
         self.inner.events(filter).await
     }
+    async fn horizon(&self) -> Result<Horizon, InboxError> {
+        self.through(self.inner.horizon()).await
+    }
+    async fn follow(&self, stretch: Stretch, filter: EventFilter) -> Result<Followed, InboxError> {
+        self.inner.follow(stretch, filter).await
+    }
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
         self.inner.deliveries(filter).await
     }

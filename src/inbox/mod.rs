@@ -14,8 +14,10 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod cursor;
+mod follow;
 mod keeper;
 mod lease;
+mod lookout;
 mod numbers;
 pub mod postgres;
 mod prune;
@@ -38,8 +40,10 @@ pub use self::change::{Audit, Change, Changed, What};
 pub use self::claims::{ClaimOptions, Claims, Desk, body_bytes};
 pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState, Taken};
 pub use self::complaint::Complaint;
+pub use self::follow::{Followed, Horizon, Stretch};
 pub use self::keeper::{Keeper, NotKept};
 pub use self::lease::{Claim, Lease, Rate, Report, Settled, Settlement};
+pub use self::lookout::{Held, HeldBy, Lookout, View};
 pub use self::prune::{Prune, PruneWhat, Pruned};
 use self::query::{
     AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
@@ -240,6 +244,11 @@ pub trait Inbox: Send + Sync {
     async fn event(&self, seq: Seq) -> Result<Option<(EventRow, bytes::Bytes)>, InboxError>;
     /// Stored events, newest first.
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError>;
+    /// How far the events are complete: no event appears at or before that position any more.
+    async fn horizon(&self) -> Result<Horizon, InboxError>;
+    /// The events of a stretch that `filter` selects, oldest first, and no more than its limit; its
+    /// cursor is not asked for. The stretch ends at what [`Inbox::horizon`] has reached.
+    async fn follow(&self, stretch: Stretch, filter: EventFilter) -> Result<Followed, InboxError>;
     /// Deliveries, newest first.
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError>;
     /// The deliveries that `filter` selects for a change, oldest first, so that one subject's keep

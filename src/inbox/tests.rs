@@ -67,6 +67,21 @@ async fn whoever_waits_shares_one_transaction() {
 }
 
 #[tokio::test]
+async fn who_follows_hears_of_what_is_stored_and_of_no_duplicate() {
+    let running = run(memory());
+    let mut stored = running.committer.stored();
+    for id in ["a", "b", "a"] {
+        let taken = running.committer.offer(event(id).offer()).await;
+        taken.unwrap().unwrap();
+    }
+    let newest = running.inbox.horizon().await.unwrap().complete;
+    assert_eq!(*stored.borrow_and_update(), newest);
+    let again = running.committer.offer(event("b").offer()).await;
+    assert_ne!(again.unwrap().unwrap().seq(), None);
+    assert!(!stored.has_changed().unwrap());
+}
+
+#[tokio::test]
 async fn one_bad_event_does_not_fail_its_neighbours() {
     let running = run(memory().poisoned_by("bad"));
     let answers =

@@ -60,6 +60,7 @@ mod smoke;
 mod spill;
 mod strangers;
 mod supervised;
+mod tail;
 mod tickets;
 mod tidy;
 mod tools;

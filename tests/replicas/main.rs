@@ -42,6 +42,7 @@ mod balanced;
 mod cut;
 mod durable;
 mod failover;
+mod follow;
 mod once;
 mod order;
 mod outage;

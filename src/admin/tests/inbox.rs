@@ -176,6 +176,26 @@ impl Inbox for FixedInbox {
         })
     }
 
+    async fn horizon(&self) -> Result<Horizon, InboxError> {
+        self.check()?;
+        let newest = Seq(self.events);
+        Ok(Horizon {
+            complete: newest,
+            drawn: newest,
+        })
+    }
+
+    async fn follow(&self, stretch: Stretch, _: EventFilter) -> Result<Followed, InboxError> {
+        self.check()?;
+        Ok(Followed {
+            items: (stretch.after.0 + 1..=stretch.upto.0)
+                .map(Self::row)
+                .collect(),
+            upto: stretch.upto,
+            pruned: Seq(0),
+        })
+    }
+
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
         self.check()?;
         self.page(filter.cursor.as_deref(), filter.limit, |seq| {

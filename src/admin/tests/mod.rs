@@ -3,6 +3,7 @@
 mod away;
 mod hooks;
 mod inbox;
+mod stream;
 
 use axum::body::Body;
 use http::Request;
@@ -57,8 +58,10 @@ impl Default for Asked {
 impl Asked {
     async fn send(self, request: http::request::Builder) -> (http::response::Parts, Vec<u8>) {
         let token = self.token.map(|token| Arc::new(SecretString::from(token)));
+        let inbox: Arc<dyn Inbox> = Arc::new(self.inbox);
         let router = router(Admin {
-            inbox: Arc::new(self.inbox),
+            streams: stream::none(&inbox),
+            inbox,
             metrics: Metrics::new(),
             health: Arc::new(Nearly),
             hooks: Arc::new(Hooks),
@@ -252,6 +255,7 @@ async fn every_path_but_metrics_and_health_is_guarded_and_those_never_are() {
         ("GET", "/api/v1/unreadable"),
         ("GET", "/api/v1/unreadable/7"),
         ("GET", "/api/v1/unreadable/7/body"),
+        ("GET", "/api/v1/stream"),
         ("POST", "/api/v1/unreadable/7/offer"),
         ("GET", "/api/v1/spilled"),
         ("POST", "/api/v1/spilled"),

@@ -3,6 +3,7 @@
 pub(super) mod admission;
 pub(super) mod change;
 pub(super) mod delivery;
+pub(super) mod follow;
 pub(super) mod limits;
 pub(super) mod recovery;
 pub(super) mod upkeep;
@@ -265,6 +266,11 @@ macro_rules! every_property {
             the_unreadable_box_keeps_the_newest_within_its_bounds,
             urls_are_bounded_and_forgotten_once_nothing_refers_to_them,
             no_page_begins_at_a_cursor_that_none_gave_out,
+        }
+        $crate::inbox::conformance::conformance! { $make, follow:
+            a_follower_of_concurrent_commits_sees_each_event_once_and_in_order,
+            what_is_followed_is_what_the_filter_selects_however_it_is_cut,
+            a_follower_hears_of_the_last_event_that_was_removed,
         }
         $crate::inbox::conformance::conformance! { $make, recovery:
             a_record_is_handled_from_the_moment_it_is_remembered,

@@ -1,11 +1,17 @@
 //! What a committed transaction did, told to those who wait for it.
 
 use super::Group;
+use crate::event::Outcome;
 use crate::inbox::committer::{Answer, Message, Refusal, Taken};
 use crate::inbox::{Committed, Lease, Settlement};
 
 impl Group {
     pub(super) fn hand_out(&mut self, committed: Committed, answers: Vec<Answer>) {
+        let new = committed.offered.iter();
+        let new = new.filter(|offered| offered.outcome != Outcome::Duplicate);
+        if let Some(newest) = new.map(|offered| offered.seq).max() {
+            self.shared.has_stored(newest);
+        }
         for (answer, offered) in answers.into_iter().zip(committed.offered) {
             self.options.metrics.events(offered.outcome, 1);
             // A client that hung up has still delivered its event.

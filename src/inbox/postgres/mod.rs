@@ -40,7 +40,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::commit::Setting;
@@ -120,6 +120,8 @@ pub struct PostgresInbox {
     config: tokio_postgres::Config,
     tls: rustls::ClientConfig,
     hints: hint::Hints,
+    /// How far the events are known to be complete.
+    positions: Mutex<read::Positions>,
     /// What this replica signs its hints with.
     name: String,
     /// This replica's part of the counters.
@@ -166,6 +168,7 @@ impl PostgresInbox {
             config,
             tls,
             hints: hint::Hints::default(),
+            positions: Mutex::default(),
             name: format!("{name:016x}"),
             part: i32::try_from(name % PARTS).unwrap_or_default(),
         })

@@ -1,9 +1,10 @@
 //! Removing what is past its time, and making room in the order in which loss hurts least.
 //!
-//! A step is one short transaction, waits for nobody and looks at a bounded stretch of an index. It
-//! locks events, which no commit does, and only when it gives up what waits also the subjects and
-//! lanes concerned. What is held by somebody else, or committed only now below where the step has
-//! passed, is found by a later round: rounds begin at the oldest event.
+//! A step is one short transaction, waits for nobody, but at its very end for another receiver's, and
+//! looks at a bounded stretch of an index. It locks events, which no commit does, and only when it
+//! gives up what waits also the subjects and lanes concerned. What is held by somebody else, or
+//! committed only now below where the step has passed, is found by a later round: rounds begin at the
+//! oldest event.
 //!
 //! Positions follow arrival by and large, not exactly: clocks differ between replicas, and what one
 //! kept aside during an outage comes late. Where a step ends at the first event that is too young,
@@ -209,7 +210,23 @@ async fn remove(
         *fewer.entry(sink.0).or_default() -= 1;
     }
     tally::add(client, &fewer).await?;
+    note_last(client, &gone).await?;
     Ok(pruned)
+}
+
+/// Those who follow the events are told that they may have missed some up to the last of `gone`.
+async fn note_last(client: &(impl GenericClient + Sync), gone: &[i64]) -> Result<(), Failure> {
+    let Some(last) = gone.iter().max() else {
+        return Ok(());
+    };
+    sql::run(
+        client,
+        "INSERT INTO meta AS m (key, value) VALUES ('pruned', $1) \
+         ON CONFLICT (key) DO UPDATE SET value = greatest(m.value, excluded.value)",
+        &[(last, Type::INT8)],
+    )
+    .await
+    .map(|_one| ())
 }
 
 async fn delete(client: &(impl GenericClient + Sync), seqs: &[i64]) -> Result<(), Failure> {

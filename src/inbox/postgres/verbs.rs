@@ -16,8 +16,8 @@ use crate::inbox::query::{
     SubjectFilter, SubjectRow, UnreadableRow,
 };
 use crate::inbox::{
-    Audit, Batch, Change, Changed, Committed, Inbox, InboxError, Mark, Prune, Pruned, RecordId,
-    SinkId, Space, Unreadable, UnreadableBounds,
+    Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Mark, Prune,
+    Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
 };
 
 /// Does something on a connection, again while it loses against others, within the time there is. A
@@ -152,6 +152,16 @@ impl Inbox for PostgresInbox {
 
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
         ask!(self, session => read::events(session.raw(), &filter).await)
+    }
+
+    async fn horizon(&self) -> Result<Horizon, InboxError> {
+        // Before a connection is taken: those who wait here need none.
+        let mut known = self.positions.lock().await;
+        ask!(self, session => read::horizon(session.raw(), &mut known).await)
+    }
+
+    async fn follow(&self, stretch: Stretch, filter: EventFilter) -> Result<Followed, InboxError> {
+        ask!(self, session => read::follow(session.raw(), stretch, &filter).await)
     }
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {

@@ -32,6 +32,7 @@ pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Prune
     };
     if !matches!(prune.what, PruneWhat::Forgotten { .. }) {
         let candidates = candidates(&transaction, prune)?;
+        let mut last: Option<Seq> = None;
         pruned.next = (i64::try_from(candidates.len()) == Ok(STEP))
             .then(|| candidates.last().map(|event| event.seq))
             .flatten();
@@ -58,6 +59,7 @@ pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Prune
                 writer.cache.pending(*sink, -1);
             }
             remove(&transaction, candidate.seq)?;
+            last = last.max(Some(candidate.seq));
             writer.cache.events -= 1;
             pruned.dropped.extend(gone.dropped);
             pruned.dead += gone.dead;
@@ -68,6 +70,7 @@ pub(super) fn step(writer: &mut Writer, prune: &Prune) -> rusqlite::Result<Prune
                 break;
             }
         }
+        note_last(&transaction, last)?;
     }
     writer.cache.store(&transaction, before)?;
     transaction.commit()?;
@@ -184,6 +187,19 @@ fn remove(sql: &Connection, seq: Seq) -> rusqlite::Result<()> {
         sql.prepare_cached(statement)?.execute([seq.0])?;
     }
     Ok(())
+}
+
+/// Those who follow the events are told that they may have missed some up to `last`.
+fn note_last(sql: &Connection, last: Option<Seq>) -> rusqlite::Result<()> {
+    let Some(last) = last else {
+        return Ok(());
+    };
+    sql.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES ('pruned', ?1) \
+         ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+    )?
+    .execute([last.0])
+    .map(|_one| ())
 }
 
 /// Keys, subjects, records of the sender's history and unreadable pushes past their age, one slice

@@ -20,8 +20,8 @@ use crate::inbox::query::{
     SubjectFilter, SubjectRow, UnreadableRow,
 };
 use crate::inbox::{
-    Audit, Batch, Change, Changed, Committed, Inbox, InboxError, Mark, Prune, Pruned, RecordId,
-    SinkId, Space, Unreadable, UnreadableBounds,
+    Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Mark, Prune,
+    Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
 };
 
 #[async_trait]
@@ -195,6 +195,15 @@ impl Inbox for SqliteInbox {
 
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
         self.read(move |sql| read::events(sql, &filter)).await
+    }
+
+    async fn horizon(&self) -> Result<Horizon, InboxError> {
+        self.read(read::horizon).await
+    }
+
+    async fn follow(&self, stretch: Stretch, filter: EventFilter) -> Result<Followed, InboxError> {
+        self.read(move |sql| read::follow(sql, stretch, &filter))
+            .await
     }
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {

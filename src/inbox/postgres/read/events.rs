@@ -93,7 +93,7 @@ async fn last_looked_at(
     Ok(end.map_or(Ok(None), |row| row.try_get(0))?)
 }
 
-fn conditions(filter: &EventFilter) -> Selection {
+pub(super) fn conditions(filter: &EventFilter) -> Selection {
     let mut these = Selection::default();
     if let Some(event_type) = &filter.event_type {
         let event_type = these.bind_text(event_type);

@@ -9,6 +9,8 @@ mod counts;
 mod deliveries;
 mod events;
 mod event_rows;
+mod follow;
+mod horizon;
 mod selection;
 mod subjects;
 mod unreadables;
@@ -27,6 +29,8 @@ pub(in crate::inbox::postgres) use self::candidates::candidates;
 pub(in crate::inbox::postgres) use self::counts::{counts, oldest_head};
 pub(in crate::inbox::postgres) use self::deliveries::deliveries;
 pub(in crate::inbox::postgres) use self::events::{event, events};
+pub(in crate::inbox::postgres) use self::follow::follow;
+pub(in crate::inbox::postgres) use self::horizon::{Positions, horizon};
 pub(in crate::inbox::postgres) use self::subjects::subjects;
 pub(in crate::inbox::postgres) use self::unreadables::{unreadable, unreadables};
 pub(in crate::inbox::postgres) use crate::inbox::numbers::{

@@ -86,6 +86,11 @@ impl Selection {
         self.bind(sql::text(value).into_owned(), Type::TEXT)
     }
 
+    /// Whether everything is meant.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// The conditions; true where there are none.
     pub(super) fn text(&self) -> &str {
         if self.text.is_empty() {

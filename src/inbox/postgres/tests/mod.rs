@@ -44,5 +44,6 @@ mod on_a_server {
 mod behind_pgbouncer;
 mod encryption;
 mod faults;
+mod horizon;
 mod plans;
 mod several;

@@ -2,6 +2,7 @@
 
 mod candidates;
 mod deliveries;
+mod follow;
 mod selection;
 mod subjects;
 mod unreadable;
@@ -21,6 +22,7 @@ use crate::inbox::subject::subject_id;
 
 pub(in crate::inbox::sqlite) use self::candidates::candidates;
 pub(in crate::inbox::sqlite) use self::deliveries::deliveries;
+pub(in crate::inbox::sqlite) use self::follow::{follow, horizon};
 pub(in crate::inbox::sqlite) use self::subjects::subjects;
 pub(in crate::inbox::sqlite) use self::unreadable::{unreadable, unreadables};
 

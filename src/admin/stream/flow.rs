@@ -1,0 +1,301 @@
+//! One stream, piece by piece: it reads the store only when its client has taken what there was, and
+//! holds a page of events at most.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::message::{self, Gap, Waiting};
+use crate::event::Seq;
+use crate::inbox::query::EventFilter;
+use crate::inbox::{Held, HeldBy, Inbox, Stretch, View};
+use crate::lifecycle::Lifecycle;
+
+/// Events of one piece.
+pub(super) const PAGE: usize = 200;
+/// A sign of life, when nothing else is said.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long something may be held up before that is said.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// When a store that did not answer is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Where a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// It begins behind this position, which was the newest when it was asked for, once everything up
+    /// to it is there.
+    Before(Seq),
+    /// What is up to here was sent, or was not asked for.
+    Behind(Seq),
+}
+
+/// What a stream is made of.
+pub(super) struct Beginning {
+    pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) filter: EventFilter,
+    pub(super) view: watch::Receiver<View>,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) seat: OwnedSemaphorePermit,
+    pub(super) at: At,
+    /// Said before anything else.
+    pub(super) first: String,
+    /// The client has been here before, and is to hear what it missed.
+    pub(super) resumes: bool,
+}
+
+/// A stream under way.
+pub(super) struct Flow {
+    inbox: Arc<dyn Inbox>,
+    filter: EventFilter,
+    view: watch::Receiver<View>,
+    lifecycle: Lifecycle,
+    /// Given back with the stream.
+    _seat: OwnedSemaphorePermit,
+    at: At,
+    first: Option<String>,
+    /// Up to here the client knows that events are gone; `None` before it is told for the first time,
+    /// when what is gone was never asked for.
+    gone: Option<Seq>,
+    /// Since when this stream has been reading in vain.
+    trouble: Option<Held>,
+    /// Of which hold-up the client was told.
+    told: Option<Instant>,
+    ask_at: Instant,
+    beat_at: Instant,
+}
+
+/// What came of a look at the store.
+enum Step {
+    Say(String),
+    /// There is more to look at.
+    On,
+    /// There is nothing more for now.
+    Rest,
+}
+
+impl Flow {
+    pub(super) fn new(beginning: Beginning) -> Self {
+        let now = Instant::now();
+        Self {
+            inbox: beginning.inbox,
+            filter: beginning.filter,
+            view: beginning.view,
+            lifecycle: beginning.lifecycle,
+            _seat: beginning.seat,
+            at: beginning.at,
+            first: Some(beginning.first),
+            gone: beginning.resumes.then_some(Seq(0)),
+            trouble: None,
+            told: None,
+            ask_at: now,
+            beat_at: now + HEARTBEAT,
+        }
+    }
+
+    /// What to send next, as soon as there is something; `None` at the end of the stream.
+    pub(super) async fn next(&mut self) -> Option<String> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        loop {
+            if self.lifecycle.is_draining() {
+                return None;
+            }
+            let view = self.view.borrow_and_update().clone();
+            let said = match self.look(&view).await {
+                Step::Say(text) => Some(text),
+                Step::On => continue,
+                Step::Rest => self.hold_up(&view).or_else(|| self.heartbeat()),
+            };
+            if said.is_some() {
+                self.beat_at = Instant::now() + HEARTBEAT;
+                return said;
+            }
+            let alarm = self.alarm(&view);
+            tokio::select! {
+                changed = self.view.changed() => changed.ok()?,
+                () = self.lifecycle.draining() => return None,
+                () = sleep_until(alarm) => {}
+            }
+        }
+    }
+
+    async fn look(&mut self, view: &View) -> Step {
+        match self.at {
+            At::Before(seq) if view.complete >= seq => {
+                self.at = At::Behind(seq);
+                Step::Say(message::position(seq))
+            }
+            At::Behind(after) if view.complete > after && Instant::now() >= self.ask_at => {
+                let upto = view.complete;
+                self.read(Stretch { after, upto }).await
+            }
+            At::Before(_) | At::Behind(_) => Step::Rest,
+        }
+    }
+
+    async fn read(&mut self, stretch: Stretch) -> Step {
+        let followed = match self.inbox.follow(stretch, self.filter.clone()).await {
+            Ok(followed) => followed,
+            Err(error) => {
+                let now = Instant::now();
+                let since = self.trouble.as_ref().map_or(now, |held| held.since);
+                let by = HeldBy::Store(error.to_string());
+                self.trouble = Some(Held { since, by });
+                self.ask_at = now + ASK_AGAIN;
+                return Step::Rest;
+            }
+        };
+        self.trouble = None;
+        let mut text = String::new();
+        let pruned = followed.pruned;
+        let known = self.gone.replace(pruned).unwrap_or(pruned);
+        if pruned > known.max(stretch.after) {
+            let gap = Gap {
+                after: stretch.after,
+                from: Seq(pruned.0 + 1),
+                reason: "what was there was past store.retention, or made room".to_owned(),
+            };
+            message::gap(&mut text, &gap);
+        }
+        for row in &followed.items {
+            message::event(&mut text, row);
+        }
+        self.at = At::Behind(followed.upto);
+        match text.is_empty() {
+            true => Step::On,
+            false => Step::Say(text),
+        }
+    }
+
+    /// Says once of each hold-up, when it has lasted for a while, that there is one.
+    fn hold_up(&mut self, view: &View) -> Option<String> {
+        let held = self.held(view)?;
+        let lasted = held.since.elapsed();
+        if lasted < PATIENCE || self.told == Some(held.since) {
+            return None;
+        }
+        let reason = match &held.by {
+            HeldBy::Transactions => "a transaction that began before is still writing to the \
+                 database's server; what may come before other events is waited for"
+                .to_owned(),
+            HeldBy::Store(error) => error.clone(),
+        };
+        let since = held.since;
+        self.told = Some(since);
+        let seconds = lasted.as_secs();
+        Some(message::waiting(&Waiting { seconds, reason }))
+    }
+
+    fn held<'h>(&'h self, view: &'h View) -> Option<&'h Held> {
+        self.trouble.as_ref().or(view.held.as_ref())
+    }
+
+    fn heartbeat(&self) -> Option<String> {
+        let seq = match self.at {
+            At::Before(_) => None,
+            At::Behind(seq) => Some(seq),
+        };
+        (Instant::now() >= self.beat_at).then(|| message::heartbeat(seq))
+    }
+
+    /// When to look again although nothing was heard.
+    fn alarm(&self, view: &View) -> Instant {
+        let mut alarm = self.beat_at;
+        if let Some(held) = self.held(view).filter(|held| self.told != Some(held.since)) {
+            alarm = alarm.min(held.since + PATIENCE);
+        }
+        if self.trouble.is_some() {
+            alarm = alarm.min(self.ask_at);
+        }
+        alarm
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+
+    /// A stream of an empty store behind `at`, and what it is told to see.
+    fn flow(at: At) -> (Flow, watch::Sender<View>, Lifecycle) {
+        let inbox = SqliteInbox::open(SqliteOptions {
+            location: Location::Memory,
+            lock_wait: Duration::ZERO,
+            max_size: 0,
+        });
+        let (seeing, view) = watch::channel(View {
+            complete: Seq(0),
+            held: None,
+        });
+        let lifecycle = Lifecycle::default();
+        let flow = Flow::new(Beginning {
+            inbox: Arc::new(inbox.unwrap()),
+            filter: EventFilter {
+                limit: PAGE,
+                ..EventFilter::default()
+            },
+            view,
+            lifecycle: lifecycle.clone(),
+            seat: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+            at,
+            first: "first".to_owned(),
+            resumes: true,
+        });
+        (flow, seeing, lifecycle)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_shows_every_fifteen_seconds_that_it_lives_and_where_it_is() {
+        let (mut flow, _seeing, lifecycle) = flow(At::Behind(Seq(7)));
+        let begun = Instant::now();
+        assert_eq!(flow.next().await.unwrap(), "first");
+        for turn in 1..4 {
+            assert_eq!(flow.next().await.unwrap(), ": alive\nid: 7\n\n");
+            // Timers fire up to a millisecond late.
+            let late = begun.elapsed() - HEARTBEAT * turn;
+            assert!(late < Duration::from_millis(10), "{late:?}");
+        }
+        lifecycle.drain();
+        assert_eq!(flow.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_up_for_long_is_said_once() {
+        let (mut flow, seeing, _lifecycle) = flow(At::Before(Seq(9)));
+        flow.next().await.unwrap();
+        let since = Instant::now();
+        let by = HeldBy::Transactions;
+        let held = Some(Held { since, by });
+        let complete = Seq(0);
+        seeing.send_replace(View { complete, held });
+        let said = flow.next().await.unwrap();
+        assert!(said.starts_with("event: waiting\n"), "{said}");
+        assert!(since.elapsed() < PATIENCE + Duration::from_millis(10));
+        assert_eq!(flow.next().await.unwrap(), ": alive\n\n");
+        let (complete, held) = (Seq(9), None);
+        seeing.send_replace(View { complete, held });
+        let said = flow.next().await.unwrap();
+        assert!(said.starts_with("id: 9\nevent: position\n"), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_without_events_moves_on_and_a_store_in_trouble_is_asked_again() {
+        let (mut flow, seeing, _lifecycle) = flow(At::Behind(Seq(0)));
+        flow.next().await.unwrap();
+        let (complete, held) = (Seq(5), None);
+        seeing.send_replace(View { complete, held });
+        assert_eq!(flow.next().await.unwrap(), ": alive\nid: 5\n\n");
+        flow.inbox.close().await.unwrap();
+        let (complete, held) = (Seq(6), None);
+        seeing.send_replace(View { complete, held });
+        let said = flow.next().await.unwrap();
+        assert!(said.contains("the store is closed"), "{said}");
+        assert_eq!(flow.next().await.unwrap(), ": alive\nid: 5\n\n");
+    }
+}

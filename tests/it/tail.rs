@@ -1,0 +1,222 @@
+//! `tail` on the real binary, over kills and restarts of the receiver that it follows.
+
+use std::io::BufReader;
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::database::steady_port;
+use crate::http::Client;
+use crate::lines::Lines;
+use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
+
+const PUSHERS: usize = 4;
+
+/// A `tail --json` that runs. Killed when dropped.
+struct Tail {
+    child: Child,
+    lines: Lines,
+}
+
+impl Tail {
+    /// Follows the receiver at home in `folder`.
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut tail = command(folder, &[&["tail", "--json"][..], arguments].concat());
+        tail.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = tail.spawn().unwrap();
+        let lines = Lines::default();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let reading = lines.clone();
+        std::thread::spawn(move || {
+            reading.read(stdout);
+            reading.shared.1.notify_all();
+        });
+        Self { child, lines }
+    }
+
+    fn signal(&self, name: &str) {
+        let process = self.child.id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-s", name, &process])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end; what it remarked is read then.
+    fn finish(&mut self) -> (ExitStatus, String) {
+        let status = ended(&mut self.child);
+        let remarks = self.child.stderr.take().unwrap();
+        (status, std::io::read_to_string(remarks).unwrap())
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn ended(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("it did not end");
+}
+
+/// Writes a configuration whose admin listener is found again after a restart.
+fn configure(folder: &Path) {
+    let steady = format!("[admin]\nlisten = \"127.0.0.1:{}\"", steady_port());
+    let configuration = BASE.replace("[admin]\nlisten = \"127.0.0.1:0\"", &steady);
+    std::fs::write(folder.join("config.toml"), configuration).unwrap();
+}
+
+fn event(id: &str, subject: usize) -> String {
+    format!(
+        r#"{{"event_id":"{id}","event_type":"i_r_title","incident":{{"incident_id":"s{subject}","title":"{id}"}}}}"#
+    )
+}
+
+/// Pushes from several sides until `enough` are acknowledged and the receiver is killed; the ids of
+/// those that were.
+fn push_and_kill(receiver: &mut Receiver, round: usize, enough: usize) -> Vec<String> {
+    let (address, answered) = (receiver.public, AtomicUsize::new(0));
+    let push = |pusher: usize| {
+        let mut acknowledged = Vec::new();
+        let Ok(mut client) = Client::connect(address, PATIENCE) else {
+            return acknowledged;
+        };
+        for turn in 0.. {
+            let id = format!("r{round}p{pusher}-{turn}");
+            match client.push("/webhook", event(&id, turn % 5).as_bytes()) {
+                Ok(answer) if answer.status == 200 => {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    acknowledged.push(id);
+                }
+                // Too late on a busy disk: stored all the same, or not.
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        acknowledged
+    };
+    std::thread::scope(|scope| {
+        let push = &push;
+        let pushing: Vec<_> = (0..PUSHERS)
+            .map(|pusher| scope.spawn(move || push(pusher)))
+            .collect();
+        let deadline = Instant::now() + PATIENCE;
+        while answered.load(Ordering::Relaxed) < enough {
+            assert!(Instant::now() < deadline, "too few pushes were answered");
+            std::thread::yield_now();
+        }
+        receiver.kill();
+        pushing
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    })
+}
+
+fn numbers(rows: &[Value]) -> Vec<i64> {
+    rows.iter()
+        .map(|row| row["seq"].as_i64().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_tail_over_kills_of_the_receiver_shows_every_event_once() {
+    let (rounds, enough) = (count(3, 30), count(80, 400));
+    let folder = tempfile::tempdir().unwrap();
+    configure(folder.path());
+    let start = || Receiver::run(folder.path(), command(folder.path(), &[]));
+    let mut receiver = start();
+    assert_eq!(receiver.push(&event("first", 0)).outcome(), "accepted");
+    let mut tail = Tail::start(folder.path(), &["--since", "1h"]);
+    tail.lines
+        .wait("the first", |row| row["event_id"] == "first");
+    let mut acknowledged = Vec::new();
+    for round in 0..rounds {
+        acknowledged.extend(push_and_kill(&mut receiver, round, enough));
+        receiver = start();
+    }
+    assert_eq!(receiver.push(&event("last", 0)).outcome(), "accepted");
+    tail.lines.wait("the last", |row| row["event_id"] == "last");
+
+    let shown = tail.lines.all();
+    let mut stored = receiver.rows("events");
+    stored.reverse();
+    assert_eq!(numbers(&shown), numbers(&stored));
+    assert_eq!(shown, stored, "in the shape of the list");
+    for id in &acknowledged {
+        let is_shown = shown.iter().any(|row| row["event_id"] == **id);
+        assert!(is_shown, "{id} was acknowledged, and is not shown");
+    }
+
+    // In good order: nothing is waited for, and nobody is cut off.
+    assert_eq!(receiver.stop().code(), Some(0));
+    receiver.lines.wait_for_end();
+    let cut_off = |line: &Value| line.to_string().contains("cut off");
+    assert!(!receiver.lines.all().iter().any(cut_off));
+    tail.signal("INT");
+    let (status, remarks) = tail.finish();
+    assert_eq!(status.code(), Some(0), "{remarks}");
+    let said = remarks.matches("following again").count();
+    assert!((1..=rounds + 1).contains(&said), "{remarks}");
+    soak_line(
+        47,
+        "tail over kill -9",
+        &format!(
+            "{rounds} kills, {} events acknowledged, {} shown, none missing, none twice",
+            acknowledged.len(),
+            shown.len()
+        ),
+    );
+}
+
+#[test]
+fn a_tail_shows_the_last_events_then_those_that_come_and_ends_with_its_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    configure(folder.path());
+    let receiver = Receiver::run(folder.path(), command(folder.path(), &[]));
+    for id in ["a", "b", "c"] {
+        assert_eq!(receiver.push(&event(id, 1)).outcome(), "accepted");
+    }
+    let mut tail = Tail::start(folder.path(), &["-n", "2", "--subject", "incident:s1"]);
+    tail.lines
+        .wait("the one before", |row| row["event_id"] == "c");
+    for (id, subject) in [("d", 2), ("e", 1)] {
+        assert_eq!(receiver.push(&event(id, subject)).outcome(), "accepted");
+    }
+    tail.lines.wait("the new one", |row| row["event_id"] == "e");
+    let shown = tail.lines.all();
+    let ids: Vec<&str> = shown
+        .iter()
+        .filter_map(|row| row["event_id"].as_str())
+        .collect();
+    assert_eq!(ids, ["b", "c", "e"]);
+    // Nothing more comes that it could fail to write: it notices by itself.
+    tail.lines.hold();
+    receiver.push(&event("f", 1));
+    tail.lines.close();
+    let (status, remarks) = tail.finish();
+    assert_eq!((status.code(), remarks.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_tail_of_nobody_says_so_and_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    configure(folder.path());
+    let mut tail = Tail::start(folder.path(), &[]);
+    let (status, remarks) = tail.finish();
+    assert_eq!(status.code(), Some(1));
+    assert!(remarks.contains("is the receiver running"), "{remarks}");
+}
