@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
@@ -25,6 +25,11 @@ const PAGE: u64 = 4096;
 /// The part of the longest log that the background checkpoint is woken for, and of a log that is
 /// worth beginning anew.
 const MUCH: u64 = 4;
+/// The part that it is woken for when it has rested for a while: the less it moves at once, the
+/// shorter a push waits for the disk. More often than that, pages that change again and again
+/// would cost more than the log.
+const SOME: u64 = 16;
+const RESTED: Duration = Duration::from_millis(250);
 /// The part of it that the writer moves into the file by itself in a few milliseconds.
 const LITTLE: u64 = 32;
 /// Rounds of the background checkpoint at a time, each with what came in during the one before.
@@ -166,6 +171,8 @@ pub(super) struct Writer {
     /// How long the log was when the writer last finished a checkpoint: while someone reads, it
     /// does not begin anew.
     finished_at: u64,
+    /// When the checkpointer was last woken.
+    woken_at: Instant,
     /// Set by the job that closes the store.
     pub(super) closing: bool,
 }
@@ -197,6 +204,7 @@ impl Writer {
             log,
             wake: None,
             finished_at: 0,
+            woken_at: Instant::now(),
             closing: false,
         })
     }
@@ -285,9 +293,12 @@ impl Writer {
             // The log began anew.
             self.log.copied.store(0, Ordering::Relaxed);
             self.finished_at = 0;
-        } else if behind > self.log.most / MUCH {
+        } else if behind > self.log.most / MUCH
+            || (behind > self.log.most / SOME && self.woken_at.elapsed() > RESTED)
+        {
             // A full channel means that the checkpointer is awake already.
             let _awake = wake.try_send(());
+            self.woken_at = Instant::now();
         }
         let worth = pages > self.log.most / MUCH && behind <= self.log.most / LITTLE;
         let again = pages >= self.finished_at + self.log.most / (2 * MUCH);
@@ -306,7 +317,7 @@ impl Writer {
     }
 
     fn finish_checkpoint(&mut self) {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         if let Err(failure) = self.log.checkpoint(&self.connection) {
             let failure = error::sort(&failure, self.folder());
             self.log.checkpoint_failed(failure);
