@@ -1,0 +1,163 @@
+// Replays and drops: first what would be done, then, once a person says so, just that.
+
+import * as api from "./api.js";
+import { button, el, field, notice, pairs, said, speak, table } from "./dom.js";
+import { now, number } from "./format.js";
+import { t, word } from "./words.js";
+
+const STEP = 500;
+const SAMPLE = 20;
+
+/** Walks over all that `selector` means, one bounded step after the other. */
+async function walk(action, selector, { signal, onStep }) {
+  const sum = { changed: 0, commands: 0, skipped: {}, items: [], upto: undefined };
+  let cursor;
+  do {
+    const step = await api.post(action, { ...selector, limit: STEP, cursor }, signal);
+    sum.changed += step.changed;
+    sum.commands += step.commands;
+    sum.upto = step.upto;
+    for (const [why, count] of Object.entries(step.skipped)) {
+      sum.skipped[why] = (sum.skipped[why] ?? 0) + count;
+    }
+    if (sum.items.length < SAMPLE) sum.items.push(...step.items.slice(0, SAMPLE - sum.items.length));
+    cursor = step.next_cursor;
+    onStep(sum);
+  } while (cursor !== undefined && !signal.aborted);
+  return sum;
+}
+
+const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** The same with moments for "so long ago": what is confirmed is what was counted, not what is as old by then. */
+function fixed(selector) {
+  const moment = (text) => {
+    if (!/^(\d+[smhd])+$/.test(text ?? "")) return text;
+    const parts = [...text.matchAll(/(\d+)([smhd])/g)];
+    const ago = parts.reduce((sum, [, count, unit]) => sum + Number(count) * UNITS[unit], 0);
+    return new Date(now() - ago).toISOString();
+  };
+  return { ...selector, since: moment(selector.since), until: moment(selector.until) };
+}
+
+function selection(selector) {
+  const shown = Object.entries(selector).filter(([, value]) => value !== undefined && value !== false);
+  return pairs(...shown.map(([name, value]) => [t(`field.${name}`), value === true ? t("yes") : said(String(value))]));
+}
+
+function skipped(sum) {
+  const parts = Object.entries(sum.skipped);
+  if (parts.length === 0) return null;
+  return el("p", { class: "muted" }, t("change.skipped"), " ",
+    parts.map(([why, count]) => `${word("result", why)} ${number(count)}`).join(", "));
+}
+
+function sample(sum) {
+  return el("details", {}, el("summary", {}, t("change.first")), table({
+    caption: t("change.first"),
+    rows: sum.items,
+    columns: [
+      { name: t("field.seq"), cell: (item) => item.seq, kind: "num" },
+      { name: t("field.sink"), cell: (item) => item.sink, kind: "mono" },
+      { name: t("field.type"), cell: (item) => said(item.event_type), kind: "mono" },
+      { name: t("field.event_id"), cell: (item) => item.event_id ?? "–", kind: "mono" },
+      { name: t("change.result"), cell: (item) => word("result", item.result) },
+    ],
+  }));
+}
+
+/** A dialog that is gone when it is closed; `signal` ends what it does meanwhile. */
+export function dialog(title, after) {
+  const controller = new AbortController();
+  const content = el("div");
+  const id = "dialog-title";
+  const head = el("h2", { id, tabindex: "-1" }, title);
+  const shown = el("dialog", { "aria-labelledby": id }, head, content);
+  shown.addEventListener("close", () => {
+    controller.abort();
+    shown.remove();
+    after?.();
+  });
+  document.body.append(shown);
+  shown.showModal();
+  const close = (text) => el("button", { type: "button", click: () => shown.close() }, text);
+  const show = (...children) => {
+    content.replaceChildren(...children.filter(Boolean));
+    // What had the focus may be gone with what was shown before.
+    head.focus();
+  };
+  return { shown, show, signal: controller.signal, close };
+}
+
+/**
+ * Asks what `action` ("replay" or "drop") would do to what `selected` means, shows it, and does it
+ * after a confirmation that names the count. `done` is called when something was changed.
+ */
+export async function change(action, selected, done) {
+  const selector = fixed(selected);
+  let changed = false;
+  const box = dialog(t(`change.${action}`), () => changed && done?.());
+  const count = el("p", {}, t("change.counting", { n: 0 }));
+  box.show(selection(selector), el("p", {}), count, el("div", { class: "row" }, box.close(t("cancel"))));
+  try {
+    // The receiver wants a reason for a drop, also for one that is only tried.
+    const tried = { ...selector, dry_run: true, ...(action === "drop" ? { reason: "dry run" } : {}) };
+    const sum = await walk(action, tried, {
+      signal: box.signal,
+      onStep: (far) => { count.textContent = t("change.counting", { n: far.changed }); },
+    });
+    confirm(box, action, selector, sum, () => { changed = true; });
+  } catch (error) {
+    if (api.gone(error)) return;
+    box.show(notice("bad", error.message), el("div", { class: "row" }, box.close(t("close"))));
+  }
+}
+
+function confirm(box, action, selector, sum, onChanged) {
+  if (sum.changed === 0) {
+    box.show(selection(selector), notice("", t("change.nothing")), skipped(sum),
+      el("div", { class: "row" }, box.close(t("close"))));
+    return;
+  }
+  const reason = el("textarea", { name: "reason", maxlength: "500", required: action === "drop" });
+  const act = button(t(`change.${action}.do`, { n: sum.changed }), async () => {
+    if (action === "drop" && reason.value.trim() === "") {
+      reason.focus();
+      throw new Error(t("change.reason.needed"));
+    }
+    onChanged();
+    await carryOut(box, action, { ...selector, upto: sum.upto, reason: reason.value.trim() || undefined }, sum.changed);
+  }, { class: action === "drop" ? "danger" : "first" });
+  box.show(
+    selection(selector),
+    notice(action === "drop" ? "bad" : "warn", t(`change.${action}.would`, { n: sum.changed })),
+    sum.commands > 0 ? notice("bad", t("change.commands", { n: sum.commands })) : null,
+    skipped(sum),
+    sample(sum),
+    field(t(action === "drop" ? "change.reason.drop" : "change.reason"), reason),
+    el("div", { class: "row" }, act, box.close(t("cancel"))),
+  );
+}
+
+async function carryOut(box, action, selector, wanted) {
+  const bar = el("progress", { max: wanted, value: "0", "aria-label": t("change.under_way") });
+  const told = el("p", {}, t("change.under_way"));
+  const end = el("div", { class: "row" }, box.close(t("change.stop")));
+  box.show(told, bar, end);
+  try {
+    const sum = await walk(action, selector, {
+      signal: box.signal,
+      onStep: (far) => {
+        bar.value = far.changed;
+        told.textContent = t(`change.${action}.done`, { n: far.changed });
+      },
+    });
+    const text = t(`change.${action}.done`, { n: sum.changed });
+    speak(text);
+    box.show(notice("good", text), skipped(sum), el("div", { class: "row" }, box.close(t("close"))));
+  } catch (error) {
+    if (api.gone(error)) return;
+    end.before(notice("bad", error.message));
+    end.replaceChildren(box.close(t("close")));
+  }
+}
