@@ -1,12 +1,15 @@
-//! The admin listener: metrics, health, and a JSON API over the inbox for people and scripts.
+//! The admin listener: metrics, health, and a JSON API over the inbox for people and scripts, with a
+//! console for browsers.
 //!
-//! Metrics and health are open to whoever reaches the listener; everything else passes
-//! [`access`] first, also paths that do not exist. Bodies of events come from strangers: they leave
-//! here as bytes to download, never as something a browser would render.
+//! Metrics, health and the console's files, which hold no data, are open to whoever reaches the
+//! listener; everything else passes [`access`] first, also paths that do not exist. Bodies of events
+//! come from strangers: they leave here as bytes to download, never as something a browser would
+//! render.
 
 pub mod access;
 pub mod api;
 pub mod changes;
+mod console;
 mod exposition;
 mod params;
 mod process;
@@ -113,13 +116,13 @@ pub fn router(admin: Admin) -> Router {
         admin,
     });
     let guarded = Router::new()
-        .route("/", get(index))
-        .nest("/api/v1", api::routes().merge(stream::routes()))
+        .nest("/api/v1", api::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&shared), guard));
     Router::new()
         .route("/metrics", get(metrics))
+        .merge(console::routes())
         .merge(guarded)
         .with_state(shared)
         .merge(health)
@@ -137,17 +140,22 @@ async fn guard(
     request: axum::extract::Request,
     next: axum::middleware::Next,
 ) -> Response {
-    let token = shared.admin.token.load();
-    let verdict = access::judge(
-        shared.admin.listen,
-        token.as_deref(),
-        request.method(),
-        request.uri(),
-        request.headers(),
-    );
-    match verdict {
+    match shared.judge(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
+    }
+}
+
+impl Shared {
+    /// Whether a request with this head may see and change what is here.
+    fn judge(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), access::Refusal> {
+        let token = self.admin.token.load();
+        access::judge(self.admin.listen, token.as_deref(), method, uri, headers)
     }
 }
 
@@ -190,6 +198,7 @@ async fn index() -> &'static str {
         "GET  /api/v1/spilled                  what waits in this receiver's spill\n",
         "POST /api/v1/spilled                  offers events of a spill whose receiver is gone\n",
         "POST /api/v1/reload                   re-reads the configuration\n",
+        "\nA browser gets the console here.\n",
     )
 }
 
