@@ -1,4 +1,4 @@
-//! Who may use the API: a bearer token, or being on this machine.
+//! Who may use the API: a bearer token, a session that began with it, or being on this machine.
 //!
 //! Without a token only a loopback listener answers, and only to a `Host` that a browser cannot be
 //! talked into by a foreign DNS name. A change is refused when a browser says that another site
@@ -9,17 +9,25 @@ use std::net::SocketAddr;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::session;
 use crate::intake::problem::Problem;
+
+/// What tells a client that no login will help, before a person has set a token.
+const TOKEN_NOT_SET: &str = "urn:flashduty-receiver:token-not-set";
 
 /// Why a request may not use the API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A token is configured and the request has none.
-    #[error("this needs the admin token: send `Authorization: Bearer <admin.token>`")]
+    /// A token is configured and the request has none, nor a session.
+    #[error(
+        "this needs the admin token: send `Authorization: Bearer <admin.token>`, or log in with a \
+         browser"
+    )]
     TokenMissing,
     /// The request's token is not the configured one.
     #[error("the bearer token is not the one in admin.token")]
@@ -65,7 +73,11 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = Problem::new(self.status(), self.to_string()).into_response();
+        let mut problem = Problem::new(self.status(), self.to_string());
+        if matches!(self, Self::TokenNotSet(_)) {
+            problem = problem.with_type(TOKEN_NOT_SET, "No Token Is Set");
+        }
+        let mut response = problem.into_response();
         if let Some(challenge) = self.challenge() {
             let challenge = HeaderValue::from_static(challenge);
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
@@ -74,32 +86,47 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Whether a request with this head may use the API of a listener bound to `listen`.
-pub fn judge(
-    listen: SocketAddr,
-    token: Option<&SecretString>,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<(), Refusal> {
-    match token {
-        Some(token) => {
-            let given = bearer(headers).ok_or(Refusal::TokenMissing)?;
-            if !same_secret(token.expose_secret(), given) {
-                return Err(Refusal::TokenWrong);
-            }
+/// What guards a listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Door<'a> {
+    /// Where it is bound.
+    pub listen: SocketAddr,
+    /// `admin.token`, if there is one.
+    pub token: Option<&'a SecretString>,
+    /// Now, for sessions.
+    pub now: Timestamp,
+}
+
+impl Door<'_> {
+    /// Whether a request with this head may use the API.
+    pub fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        match self.token {
+            Some(token) => self.recognise(token, headers)?,
+            None if !is_loopback(self.listen) => return Err(Refusal::TokenNotSet(self.listen)),
+            None if !names_this_machine(uri, headers) => return Err(Refusal::HostForeign),
+            None => {}
         }
-        None if !listen.ip().to_canonical().is_loopback() => {
-            return Err(Refusal::TokenNotSet(listen));
+        let changes = method != Method::GET && method != Method::HEAD;
+        if changes && from_another_site(headers) {
+            return Err(Refusal::CrossSite);
         }
-        None if !names_this_machine(uri, headers) => return Err(Refusal::HostForeign),
-        None => {}
+        Ok(())
     }
-    let changes = method != Method::GET && method != Method::HEAD;
-    if changes && from_another_site(headers) {
-        return Err(Refusal::CrossSite);
+
+    /// A token that is sent decides alone: a wrong one is a mistake, also beside a session.
+    fn recognise(&self, token: &SecretString, headers: &HeaderMap) -> Result<(), Refusal> {
+        match bearer(headers) {
+            Some(given) if same_secret(token.expose_secret(), given) => Ok(()),
+            Some(_) => Err(Refusal::TokenWrong),
+            None if session::lasts(token, headers, self.now) => Ok(()),
+            None => Err(Refusal::TokenMissing),
+        }
     }
-    Ok(())
+}
+
+/// Whether only this machine reaches a listener bound to `listen`.
+pub(super) fn is_loopback(listen: SocketAddr) -> bool {
+    listen.ip().to_canonical().is_loopback()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
@@ -111,7 +138,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// Compares digests, so that the time taken tells nothing, not even about the length.
-fn same_secret(wanted: &str, given: &[u8]) -> bool {
+pub(super) fn same_secret(wanted: &str, given: &[u8]) -> bool {
     let wanted = Sha256::digest(wanted.as_bytes());
     let given = Sha256::digest(given);
     wanted.as_slice().ct_eq(given.as_slice()).into()
@@ -140,7 +167,7 @@ fn is_local(authority: &str) -> bool {
 /// Whether a browser says that a page of another origin asked. Other clients say nothing.
 ///
 /// A page of the same *site* is foreign too: another port of localhost is the same site.
-fn from_another_site(headers: &HeaderMap) -> bool {
+pub(super) fn from_another_site(headers: &HeaderMap) -> bool {
     if headers.contains_key("sec-fetch-site") {
         let mut sites = headers.get_all("sec-fetch-site").iter();
         return sites.any(|site| site != "same-origin" && site != "none");
@@ -189,13 +216,12 @@ mod tests {
         }
         let request = request.body(()).unwrap();
         let token = token.map(SecretString::from);
-        judge(
-            listen.parse().unwrap(),
-            token.as_ref(),
-            request.method(),
-            request.uri(),
-            request.headers(),
-        )
+        let door = Door {
+            listen: listen.parse().unwrap(),
+            token: token.as_ref(),
+            now: Timestamp::UNIX_EPOCH,
+        };
+        door.judge(request.method(), request.uri(), request.headers())
     }
 
     #[test]

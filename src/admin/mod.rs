@@ -14,6 +14,7 @@ mod exposition;
 mod params;
 mod process;
 pub mod recovery;
+mod session;
 pub mod spilled;
 pub mod stream;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod unreadable;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
@@ -44,7 +46,7 @@ use self::spilled::SpillShown;
 use self::stream::Streams;
 use crate::clock::Clock;
 use crate::inbox::spill::{Drained, Spilled};
-use crate::inbox::{Inbox, Unreadable};
+use crate::intake::Refusals;
 use crate::intake::health::{self, Health};
 use crate::intake::problem::Problem;
 use crate::listener::RefuseHead;
@@ -105,6 +107,8 @@ struct Shared {
     admin: Admin,
     exposition: Exposition,
     started_at: Timestamp,
+    /// Attempts to log in: ten a minute from one address.
+    logins: Refusals,
 }
 
 /// The whole admin listener.
@@ -113,6 +117,7 @@ pub fn router(admin: Admin) -> Router {
     let shared = Arc::new(Shared {
         started_at: admin.clock.now(),
         exposition: Exposition::new(),
+        logins: Refusals::new(10, 1000, Duration::from_secs(60)),
         admin,
     });
     let guarded = Router::new()
@@ -155,7 +160,12 @@ impl Shared {
         headers: &HeaderMap,
     ) -> Result<(), access::Refusal> {
         let token = self.admin.token.load();
-        access::judge(self.admin.listen, token.as_deref(), method, uri, headers)
+        let door = access::Door {
+            listen: self.admin.listen,
+            token: token.as_deref(),
+            now: self.admin.clock.now(),
+        };
+        door.judge(method, uri, headers)
     }
 }
 
@@ -198,6 +208,8 @@ async fn index() -> &'static str {
         "GET  /api/v1/spilled                  what waits in this receiver's spill\n",
         "POST /api/v1/spilled                  offers events of a spill whose receiver is gone\n",
         "POST /api/v1/reload                   re-reads the configuration\n",
+        "POST /login                           a session for the token, kept in a cookie\n",
+        "POST /logout                          ends it in the browser\n",
         "\nA browser gets the console here.\n",
     )
 }

@@ -5,15 +5,16 @@
 //! Scripts, styles and pictures come from here alone, and no script can make markup out of text.
 
 mod files;
+mod login;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::header::{ACCEPT, VARY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
@@ -22,10 +23,15 @@ use super::Shared;
 use super::params::Named;
 use crate::intake::problem::Problem;
 
+/// The largest request to log in: a token and its name.
+const MOST_BYTES: usize = 4 << 10;
+
 pub(super) fn routes() -> Router<Arc<Shared>> {
+    let login = get(shell).post(login::login);
     Router::new()
         .route("/", get(front))
-        .route("/login", get(shell))
+        .route("/login", login.layer(DefaultBodyLimit::max(MOST_BYTES)))
+        .route("/logout", post(login::logout))
         .route("/console/{name}", get(file))
 }
 

@@ -65,24 +65,25 @@ impl Asked {
         }
     }
 
-    pub(super) async fn send(
-        self,
-        request: http::request::Builder,
-    ) -> (http::response::Parts, Vec<u8>) {
+    pub(super) fn router(self) -> Router {
         let token = self.token.map(|token| Arc::new(SecretString::from(token)));
-        let inbox: Arc<dyn Inbox> = Arc::new(self.inbox);
-        let router = router(Admin {
-            streams: stream::none(&inbox),
-            inbox,
+        router(Admin {
+            inbox: Arc::new(self.inbox),
             metrics: Metrics::new(),
             health: Arc::new(Nearly),
             hooks: Arc::new(Hooks),
             token: Arc::new(ArcSwapOption::from(token)),
             listen: self.listen.parse().unwrap(),
             clock: Arc::new(FixedClock),
-        });
+        })
+    }
+
+    pub(super) async fn send(
+        self,
+        request: http::request::Builder,
+    ) -> (http::response::Parts, Vec<u8>) {
         let request = request.body(Body::empty()).unwrap();
-        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        let (parts, body) = self.router().oneshot(request).await.unwrap().into_parts();
         (parts, body.collect().await.unwrap().to_bytes().to_vec())
     }
 }

@@ -1,5 +1,7 @@
 //! The console's files: what they may hold, and how they are served.
 
+mod login;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -1,0 +1,122 @@
+//! From the admin token to a session, and out of it.
+//!
+//! Whoever shows the token gets a cookie; nothing is kept here but how often an address tried. No
+//! answer and no log line repeats what was tried.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use crate::admin::access::{self, Refusal};
+use crate::admin::{Shared, session};
+use crate::intake::problem::Problem;
+use crate::source::Peer;
+
+/// The admin listener has no TLS. Whether a proxy before it has cannot be told from a request that
+/// anybody may have written, and a cookie that is `Secure` would be lost on plain HTTP.
+const OVER_TLS: bool = false;
+
+/// Seconds in which an address may try so often: see `Shared::logins`.
+const AGAIN_AFTER: &str = "60";
+
+/// The body of a request to log in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    token: String,
+}
+
+pub(super) async fn login(
+    State(shared): State<Arc<Shared>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if access::from_another_site(&headers) {
+        return Refusal::CrossSite.into_response();
+    }
+    let listen = shared.admin.listen;
+    let wanted = shared.admin.token.load();
+    let Some(wanted) = wanted.as_deref() else {
+        return match access::is_loopback(listen) {
+            true => unneeded(),
+            false => Refusal::TokenNotSet(listen).into_response(),
+        };
+    };
+    let peer = peer.map(|Extension(peer)| peer.socket);
+    let Some(suppressed) = shared.logins.admit(peer) else {
+        return too_many();
+    };
+    // What serde says of a body may repeat it.
+    let Ok(Credentials { token }) = serde_json::from_slice(&body) else {
+        let detail = r#"the body is no JSON object of the form {"token":"..."}"#;
+        return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
+    };
+    let given = SecretString::from(token);
+    if !access::same_secret(wanted.expose_secret(), given.expose_secret().as_bytes()) {
+        tracing::warn!(
+            peer_ip = peer.map(tracing::field::display),
+            suppressed = (suppressed > 0).then_some(suppressed),
+            "a login to the console was refused: that was not the admin token"
+        );
+        return wrong();
+    }
+    tracing::info!(
+        peer_ip = peer.map(tracing::field::display),
+        "somebody logged in to the console"
+    );
+    done(&session::begin(wanted, shared.admin.clock.now(), OVER_TLS))
+}
+
+/// Ends the session in the browser. One that was copied elsewhere lasts until its time is over or
+/// the token is changed: there is nothing here to strike it from.
+pub(super) async fn logout(headers: HeaderMap) -> Response {
+    if access::from_another_site(&headers) {
+        return Refusal::CrossSite.into_response();
+    }
+    done(&session::end(OVER_TLS))
+}
+
+fn done(cookie: &str) -> Response {
+    let cookie = HeaderValue::from_str(cookie).expect("a cookie is of digits and letters");
+    (StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response()
+}
+
+fn wrong() -> Response {
+    let detail = "that is not the token in admin.token";
+    let challenge = r#"Bearer realm="flashduty-receiver""#;
+    refused(
+        StatusCode::UNAUTHORIZED,
+        detail,
+        (WWW_AUTHENTICATE, challenge),
+    )
+}
+
+fn too_many() -> Response {
+    let detail = "too many attempts to log in from this address; wait a minute";
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    refused(status, detail, (RETRY_AFTER, AGAIN_AFTER))
+}
+
+fn refused(
+    status: StatusCode,
+    detail: &'static str,
+    (name, value): (HeaderName, &'static str),
+) -> Response {
+    let mut response = Problem::new(status, detail).into_response();
+    let headers = response.headers_mut();
+    headers.insert(name, HeaderValue::from_static(value));
+    response
+}
+
+fn unneeded() -> Response {
+    let detail = "no admin.token is set, and on loopback none is needed: there is no login";
+    Problem::new(StatusCode::CONFLICT, detail).into_response()
+}

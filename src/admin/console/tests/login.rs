@@ -1,0 +1,294 @@
+//! Logging in and out, as a browser does it.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::{COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use tower::ServiceExt as _;
+use tracing::Dispatch;
+
+use crate::admin::session;
+use crate::admin::tests::Asked;
+use crate::source::Peer;
+
+const EVERYWHERE: &str = "0.0.0.0:9090";
+const HERE: &str = "127.0.0.1:9090";
+
+/// What the receivers of these tests take for now.
+fn now() -> Timestamp {
+    Timestamp::from_second(1_777_888_900).unwrap()
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    /// The cookie that it sets, as a browser sends it back.
+    fn cookie(&self) -> Option<String> {
+        let set = self.headers.get(SET_COOKIE)?.to_str().unwrap();
+        Some(set.split(';').next().unwrap().to_owned())
+    }
+}
+
+/// A receiver with the token `s3cret` that other machines reach.
+fn guarded() -> Router {
+    Asked::at(EVERYWHERE, Some("s3cret")).router()
+}
+
+async fn ask(router: &Router, request: http::request::Builder, body: &str) -> Answer {
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
+}
+
+fn request(method: &str, target: &str) -> http::request::Builder {
+    let request = Request::builder().method(method).uri(target);
+    request.header("host", "localhost:9090")
+}
+
+async fn log_in(router: &Router, token: &str) -> Answer {
+    let body = format!(r#"{{"token":"{token}"}}"#);
+    ask(router, request("POST", "/login"), &body).await
+}
+
+/// The status of a look at the API with this cookie.
+async fn seen_with(router: &Router, cookie: &str) -> u16 {
+    let request = request("GET", "/api/v1/status").header(COOKIE, cookie);
+    ask(router, request, "").await.status.as_u16()
+}
+
+#[tokio::test]
+async fn the_token_begins_a_session_on_every_receiver_that_knows_it() {
+    let answer = log_in(&guarded(), "s3cret").await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let cookie = answer.cookie().unwrap();
+    // Each of these is another receiver, or the same one after a restart.
+    assert_eq!(seen_with(&guarded(), &cookie).await, 200);
+    let here = Asked::at(HERE, Some("s3cret")).router();
+    assert_eq!(seen_with(&here, &cookie).await, 200);
+    let changed = Asked::at(EVERYWHERE, Some("another")).router();
+    assert_eq!(seen_with(&changed, &cookie).await, 401, "token changed");
+    let without = Asked::at(EVERYWHERE, None).router();
+    assert_eq!(seen_with(&without, &cookie).await, 401, "token taken away");
+}
+
+#[tokio::test]
+async fn a_wrong_token_begins_nothing_and_is_not_repeated() {
+    let router = guarded();
+    for (body, status) in [
+        (r#"{"token":"wr0ng"}"#, 401),
+        (r#"{"token":""}"#, 401),
+        (r#"{"token":["wr0ng"]}"#, 400),
+        (r#"{"token":"s3cret","wr0ng":1}"#, 400),
+        ("wr0ng", 400),
+        ("token=wr0ng", 400),
+        ("", 400),
+    ] {
+        let answer = ask(&router, request("POST", "/login"), body).await;
+        assert_eq!(answer.status, status, "{body}");
+        assert_eq!(answer.cookie(), None, "{body}");
+        assert!(!answer.body.contains("wr0ng"), "{}", answer.body);
+        assert!(!answer.body.contains("s3cret"), "{}", answer.body);
+    }
+    let large = format!(r#"{{"token":"{}"}}"#, "x".repeat(5000));
+    let answer = ask(&router, request("POST", "/login"), &large).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(log_in(&router, "s3cret").await.status, 204);
+}
+
+#[tokio::test]
+async fn a_session_ends_after_its_time_and_is_no_use_when_it_was_tampered_with() {
+    let token = SecretString::from("s3cret");
+    let begun = |hours| {
+        let then = now() - SignedDuration::from_hours(hours);
+        let set = session::begin(&token, then, false);
+        set.split(';').next().unwrap().to_owned()
+    };
+    let router = guarded();
+    assert_eq!(seen_with(&router, &begun(11)).await, 200);
+    assert_eq!(seen_with(&router, &begun(13)).await, 401);
+    let longer = begun(13).replace("=1", "=2");
+    assert_eq!(seen_with(&router, &longer).await, 401);
+}
+
+#[tokio::test]
+async fn a_token_that_is_sent_decides_also_beside_a_session() {
+    let router = guarded();
+    let cookie = log_in(&router, "s3cret").await.cookie().unwrap();
+    for (sent, status) in [("Bearer wr0ng", 401), ("Bearer s3cret", 200)] {
+        let request = request("GET", "/api/v1/status")
+            .header(COOKIE, &cookie)
+            .header("authorization", sent);
+        assert_eq!(ask(&router, request, "").await.status, status, "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn another_site_neither_logs_in_nor_out_nor_changes_anything_by_a_session() {
+    let router = guarded();
+    let open = Asked::at(HERE, None).router();
+    let cookie = log_in(&router, "s3cret").await.cookie().unwrap();
+    let foreign = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+    ];
+    let own = [
+        ("sec-fetch-site", "same-origin"),
+        ("origin", "http://localhost:9090"),
+    ];
+    let body = r#"{"token":"s3cret"}"#;
+    for (name, value) in foreign {
+        for (target, router) in [
+            ("/login", &router),
+            ("/login", &open),
+            ("/logout", &router),
+            ("/api/v1/unreadable/7/offer", &router),
+            ("/api/v1/unreadable/7/offer", &open),
+        ] {
+            let request = request("POST", target)
+                .header(COOKIE, &cookie)
+                .header(name, value);
+            let answer = ask(router, request, body).await;
+            assert_eq!(answer.status, 403, "{target} {name}: {value}");
+            assert_eq!(answer.cookie(), None, "{target} {name}: {value}");
+        }
+    }
+    for (name, value) in own {
+        for (target, status) in [
+            ("/login", 204),
+            ("/logout", 204),
+            ("/api/v1/unreadable/7/offer", 200),
+        ] {
+            let request = request("POST", target)
+                .header(COOKIE, &cookie)
+                .header(name, value);
+            let answer = ask(&router, request, body).await;
+            assert_eq!(answer.status, status, "{target} {name}: {value}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_there_is_no_login_and_beyond_loopback_it_says_what_to_set() {
+    let answer = log_in(&Asked::at(HERE, None).router(), "s3cret").await;
+    assert_eq!(answer.status, 409);
+    assert_eq!(answer.cookie(), None);
+    let router = Asked::at(EVERYWHERE, None).router();
+    for answer in [
+        log_in(&router, "").await,
+        ask(&router, request("GET", "/api/v1/status"), "").await,
+    ] {
+        assert_eq!(answer.status, 401);
+        let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(problem["type"], "urn:flashduty-receiver:token-not-set");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("set admin.token"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn the_browser_forgets_a_session_that_is_ended() {
+    let answer = ask(&guarded(), request("POST", "/logout"), "").await;
+    assert_eq!(answer.status, 204);
+    let set = answer.headers[SET_COOKIE].to_str().unwrap();
+    assert!(
+        set.starts_with("flashduty_session=; ") && set.contains("Max-Age=0"),
+        "{set}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_may_try_ten_times_a_minute_and_others_are_not_held_up() {
+    let router = guarded();
+    let from = async |address: &str, token: &str| {
+        let peer = Peer::new(address.parse().unwrap(), None);
+        let request = request("POST", "/login").extension(peer);
+        let body = format!(r#"{{"token":"{token}"}}"#);
+        ask(&router, request, &body).await
+    };
+    for _ in 0..10 {
+        assert_eq!(from("192.0.2.1", "wr0ng").await.status, 401);
+    }
+    let refused = from("192.0.2.1", "s3cret").await;
+    assert_eq!(refused.status, 429, "also with the right one");
+    assert_eq!(refused.headers[RETRY_AFTER], "60");
+    assert_eq!(from("192.0.2.2", "s3cret").await.status, 204);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(from("192.0.2.1", "s3cret").await.status, 204);
+}
+
+#[tokio::test]
+async fn a_login_that_failed_leaves_a_warning_with_its_address_and_without_the_token() {
+    let (lines, _collecting) = Lines::begin();
+    let router = guarded();
+    let peer = Peer::new([192, 0, 2, 7].into(), None);
+    let request = request("POST", "/login").extension(peer);
+    let answer = ask(&router, request, r#"{"token":"wr0ng"}"#).await;
+    assert_eq!(answer.status, 401);
+    let told = lines.all();
+    let failed: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("a login to the console was refused"))
+        .collect();
+    assert_eq!(failed.len(), 1, "{told}");
+    assert!(failed[0].contains("WARN"), "{told}");
+    assert!(failed[0].contains("192.0.2.7"), "{told}");
+    assert!(
+        !told.contains("wr0ng") && !told.contains("s3cret"),
+        "{told}"
+    );
+}
+
+/// While a process has one subscriber only, whether a line is wanted at all is decided for good by the
+/// thread that comes to it first, which may be another test's, without one.
+static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        ANOTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
+        let lines = Self::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn all(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
