@@ -14,6 +14,7 @@ mod exposition;
 mod params;
 mod process;
 pub mod recovery;
+pub mod series;
 mod session;
 pub mod spilled;
 pub mod stream;
@@ -121,7 +122,7 @@ pub fn router(admin: Admin) -> Router {
         admin,
     });
     let guarded = Router::new()
-        .nest("/api/v1", api::routes())
+        .nest("/api/v1", api::routes().merge(series::routes()))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&shared), guard));
@@ -189,6 +190,7 @@ async fn index() -> &'static str {
         "GET  /metrics                         for Prometheus\n",
         "GET  /livez, /readyz                  for probes\n",
         "GET  /api/v1/status                   readiness, warnings, counts\n",
+        "GET  /api/v1/series                   pushes, answers and lag of the last hour by the minute\n",
         "GET  /api/v1/events                   stored events, newest first\n",
         "GET  /api/v1/events/{seq}             one of them, with its deliveries and attempts\n",
         "GET  /api/v1/events/{seq}/body        the bytes as they came\n",

@@ -4,6 +4,7 @@
 //! time is over, the line about its end is written all the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use crate::inbox::{Offer, Refusal, Taken, Unreadable};
 use crate::metrics::PushOutcome;
 
 /// A body that took nearly all of the time still gets this much for its commit.
-const LEAST_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
+const LEAST_WAIT: Duration = Duration::from_millis(100);
 
 impl Push {
     pub(super) async fn take(self, parts: &Parts, body: Bytes, share: Share) -> Response {
@@ -62,11 +63,8 @@ impl Push {
         };
         if let Some(time) = envelope.event_time {
             let lag = arrival.received_at.as_millisecond().saturating_sub(time);
-            #[expect(clippy::cast_precision_loss, reason = "a lag in seconds")]
-            self.intake
-                .metrics
-                .event_lag
-                .observe(lag.max(0) as f64 / 1000.0);
+            let lag = Duration::from_millis(u64::try_from(lag).unwrap_or_default());
+            self.intake.metrics.lagged(lag);
         }
         let offer = self.rules.offer(envelope, arrival, now);
         self.offer(offer, share).await

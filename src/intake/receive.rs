@@ -321,10 +321,6 @@ impl Drop for Push {
             );
             PushOutcome::aborted
         });
-        self.intake.metrics.push(outcome);
-        self.intake
-            .metrics
-            .ack_seconds
-            .observe(self.start.elapsed().as_secs_f64());
+        self.intake.metrics.push(outcome, self.start.elapsed());
     }
 }

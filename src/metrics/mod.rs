@@ -2,9 +2,11 @@
 
 mod optional;
 mod outcome;
+pub mod series;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +17,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 pub use self::optional::OptionalGauge;
 pub use self::outcome::{DeliveryOutcome, PushOutcome, RecoveredOutcome};
+use self::series::Series;
 use crate::event::Outcome;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,9 +98,11 @@ pub struct Metrics {
     recovered: Family<RecoveredLabels, Counter>,
     sinks: SinkFamilies,
     /// `flashduty_ack_seconds`: first byte of the head to the answer, webhook requests only.
-    pub ack_seconds: Histogram,
+    ack_seconds: Histogram,
     /// `flashduty_event_lag_seconds`: received minus event time.
-    pub event_lag: Histogram,
+    event_lag: Histogram,
+    /// The last hour of pushes by the minute, which is not printed.
+    pub series: Series,
     /// `flashduty_last_push_timestamp_seconds`.
     pub last_push: FloatGauge,
     /// `flashduty_ready`: 1 while a push can be made durable.
@@ -156,6 +161,7 @@ impl Metrics {
                 "Received minus event time",
                 LAG_BUCKETS,
             ),
+            series: Series::new(Instant::now()),
             last_push: add.metric(
                 "last_push_timestamp_seconds",
                 "When the last trusted push came",
@@ -200,9 +206,17 @@ impl Metrics {
         .into()
     }
 
-    /// Counts one answered webhook request.
-    pub fn push(&self, outcome: PushOutcome) {
+    /// Counts one webhook request that was answered `took` after its first byte.
+    pub fn push(&self, outcome: PushOutcome, took: Duration) {
         self.pushes[outcome as usize].inc();
+        self.ack_seconds.observe(took.as_secs_f64());
+        self.series.answered(outcome, took, Instant::now());
+    }
+
+    /// Counts an event that came `lag` after its own time.
+    pub fn lagged(&self, lag: Duration) {
+        self.event_lag.observe(lag.as_secs_f64());
+        self.series.lagged(lag, Instant::now());
     }
 
     /// How many webhook requests were answered with `outcome`.

@@ -259,6 +259,7 @@ async fn every_path_but_metrics_and_health_is_guarded_and_those_never_are() {
     let guarded = [
         ("GET", "/"),
         ("GET", "/api/v1/status"),
+        ("GET", "/api/v1/series"),
         ("GET", "/api/v1/events"),
         ("GET", "/api/v1/events/1"),
         ("GET", "/api/v1/events/1/body"),
