@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::params::{MAX_LIMIT, Named, Params, refused};
-use super::{Shared, changes, recovery, spilled, unreadable};
+use super::{Shared, changes, events, recovery, spilled, unreadable};
 use crate::event::{Outcome, Seq, Subject};
+use crate::inbox::headline::headlines;
 use crate::inbox::query::{
     AuditRow, Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page,
     SubjectFilter, SubjectRow,
@@ -129,9 +130,6 @@ pub(super) type Shown<T> = Result<Json<T>, Problem>;
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/status", get(status))
-        .route("/events", get(events))
-        .route("/events/{seq}", get(event))
-        .route("/events/{seq}/body", get(event_body))
         .route("/subjects", get(subjects))
         .route("/subjects/{subject}", get(subject))
         .route("/deliveries", get(deliveries))
@@ -139,6 +137,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/replay", post(changes::replay))
         .route("/drop", post(changes::drop))
         .route("/recover", get(recovery::progress).post(recovery::begin))
+        .merge(events::routes())
         .merge(spilled::routes())
         .merge(unreadable::routes())
         .route("/reload", post(reload))
@@ -181,65 +180,6 @@ async fn numbers(inbox: &dyn Inbox) -> Result<Option<(Counts, Space)>, InboxErro
     }
 }
 
-async fn events(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<EventRow>> {
-    let allowed = [
-        "cursor",
-        "limit",
-        "event_id",
-        "event_type",
-        "subject",
-        "outcome",
-        "route",
-        "since",
-        "until",
-    ];
-    let params = Params::read(&uri, &allowed)?;
-    let now = shared.admin.clock.now();
-    let filter = EventFilter {
-        cursor: params.text("cursor"),
-        limit: params.limit()?,
-        event_id: params.text("event_id"),
-        event_type: params.text("event_type"),
-        subject: params.subject()?,
-        outcome: params.word("outcome", &OUTCOMES)?,
-        route: params.route(),
-        since: params.time("since", now)?,
-        until: params.time("until", now)?,
-    };
-    let page = shared.admin.inbox.events(filter).await;
-    Ok(Json(page.map_err(|error| list_problem(error, &params))?))
-}
-
-async fn event(State(shared): State<Arc<Shared>>, Named(seq): Named) -> Shown<EventDetail> {
-    let (event, _) = find_event(&shared, &seq).await?;
-    let filter = DeliveryFilter {
-        seq: Some(event.seq),
-        limit: MAX_LIMIT,
-        ..DeliveryFilter::default()
-    };
-    let deliveries = shared.admin.inbox.deliveries(filter).await;
-    let deliveries = deliveries.map_err(store_problem)?.items;
-    Ok(Json(EventDetail { event, deliveries }))
-}
-
-async fn event_body(
-    State(shared): State<Arc<Shared>>,
-    Named(seq): Named,
-) -> Result<Response, Problem> {
-    let (event, body) = find_event(&shared, &seq).await?;
-    Ok(download(&format!("event-{}", event.seq), body))
-}
-
-async fn find_event(shared: &Shared, seq: &str) -> Result<(EventRow, Bytes), Problem> {
-    let seq = Seq(number("seq", seq)?);
-    let found = shared.admin.inbox.event(seq).await.map_err(store_problem)?;
-    found.ok_or_else(|| {
-        missing(format!(
-            "no event with seq {seq} is stored; it may be past store.retention"
-        ))
-    })
-}
-
 async fn subjects(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<SubjectRow>> {
     let params = Params::read(&uri, &["cursor", "limit", "subject"])?;
     let filter = SubjectFilter {
@@ -276,7 +216,10 @@ async fn subject(
     let inbox = &shared.admin.inbox;
     let routes = inbox.subjects(routes).await.map_err(store_problem)?.items;
     let events = inbox.events(filter).await;
-    let events = events.map_err(|error| list_problem(error, &params))?;
+    let mut events = events.map_err(|error| list_problem(error, &params))?;
+    headlines(&**inbox, &mut events.items)
+        .await
+        .map_err(store_problem)?;
     if routes.is_empty() && events.items.is_empty() {
         return Err(missing(format!("no event of {text} is stored")));
     }

@@ -10,6 +10,7 @@ pub mod access;
 pub mod api;
 pub mod changes;
 mod console;
+mod events;
 mod exposition;
 mod params;
 mod process;

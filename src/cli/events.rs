@@ -4,18 +4,20 @@ use std::path::Path;
 
 use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::access::AccessArgs;
 use super::deliveries;
 use super::filter::{self, StoredOutcome};
 use super::printer::{Printer, counted};
-use super::reader::Reader;
+use super::reader::{PAGE, Reader};
 use super::{Exit, finish};
 use crate::admin::api::EventDetail;
 use crate::admin::spilled::SpillShown;
 use crate::event::{Seq, Subject};
 use crate::inbox::query::{EventFilter, EventRow};
+use crate::inbox::search::{Needle, Sift};
 use crate::inbox::spill::SpilledRow;
 
 /// Which events, and what of them.
@@ -36,8 +38,13 @@ Examples:
     flashduty-receiver events --since 1h
   The story of one incident:
     flashduty-receiver events --subject incident:664af0c5e1b2d3f4a5b6c7d8
+  Whatever mentions a host, back to yesterday:
+    flashduty-receiver events --text node-17 --since 1d
   The exact bytes of one push, by its event id or position:
     flashduty-receiver events show 42 --body > push.json";
+
+/// Characters of a title in a table or on a line.
+pub const LONGEST_TITLE: usize = 120;
 
 #[derive(Debug, Args)]
 struct ListArgs {
@@ -53,6 +60,15 @@ struct ListArgs {
     /// Judged so
     #[arg(long)]
     outcome: Option<StoredOutcome>,
+    #[arg(
+        long,
+        value_parser = filter::text,
+        help = "With this text in the body, however its JSON writes it, or in id, type or subject"
+    )]
+    text: Option<Needle>,
+    /// From this client address, or from one in this block, such as 203.0.113.0/24
+    #[arg(long, value_name = "ADDRESS", value_parser = filter::source)]
+    source: Option<IpNet>,
     /// Received since then: a time, or how long ago (90m, 7d)
     #[arg(long, value_name = "TIME", value_parser = filter::moment)]
     since: Option<Timestamp>,
@@ -195,7 +211,8 @@ async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow:
         until: args.until,
         ..EventFilter::default()
     };
-    let rows = reader.events(filter, args.limit).await?;
+    let sift = Sift::new(filter, args.text, args.source);
+    let rows = found(sift, args.limit, reader, printer).await?;
     if printer.json() {
         for row in &rows {
             printer.object(row)?;
@@ -204,24 +221,66 @@ async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow:
     }
     let cells: Vec<_> = rows.iter().map(cells).collect();
     let headings = [
-        "SEQ", "RECEIVED", "TYPE", "OUTCOME", "SUBJECT", "ROUTE", "FROM", "BYTES", "EVENT ID",
+        "SEQ", "RECEIVED", "TYPE", "OUTCOME", "SEVERITY", "SUBJECT", "ROUTE", "FROM", "BYTES",
+        "EVENT ID", "TITLE",
     ];
     printer.table(headings, &cells)?;
     Ok(Exit::Done)
 }
 
-fn cells(row: &EventRow) -> [String; 9] {
+/// The newest `limit` that match. A search is many pages, most of them empty, and goes on over all.
+async fn found(
+    mut sift: Sift,
+    limit: usize,
+    reader: &Reader,
+    printer: &mut Printer,
+) -> anyhow::Result<Vec<EventRow>> {
+    let mut rows = Vec::new();
+    let mut told = false;
+    while rows.len() < limit {
+        sift.filter.limit = (limit - rows.len()).min(PAGE);
+        let answer = reader.page(&sift).await?;
+        rows.extend(answer.page.items);
+        let Some(next) = answer.page.next_cursor else {
+            break;
+        };
+        sift.filter.cursor = Some(next);
+        if let Some(to) = answer.searched_to {
+            told = true;
+            printer.progress(&format!("{} found, searched back to {to:.0}", rows.len()))?;
+        }
+    }
+    if told {
+        printer.progress_ends()?;
+    }
+    Ok(rows)
+}
+
+fn cells(row: &EventRow) -> [String; 11] {
     [
         row.seq.to_string(),
         format!("{:.3}", row.received_at),
         row.event_type.clone(),
         row.outcome.as_str().to_owned(),
+        row.severity.clone().unwrap_or_default(),
         row.subject.clone().unwrap_or_default(),
         route(row.tag.as_deref(), row.query.as_deref()),
         row.source_ip.map(|ip| ip.to_string()).unwrap_or_default(),
         row.body_bytes.to_string(),
         row.event_id.clone().unwrap_or_default(),
+        title(row),
     ]
+}
+
+/// The title, cut where it would fill the screen.
+pub fn title(row: &EventRow) -> String {
+    let title = row.title.as_deref().unwrap_or_default();
+    if title.chars().count() <= LONGEST_TITLE {
+        return title.to_owned();
+    }
+    let mut title: String = title.chars().take(LONGEST_TITLE).collect();
+    title.push('…');
+    title
 }
 
 /// A route as the end of its URL: `/ops?team=a`; empty for the bare path.
@@ -266,6 +325,11 @@ async fn show(which: &str, reader: &Reader, printer: &mut Printer) -> anyhow::Re
     Ok(Exit::Done)
 }
 
+/// Without the line ends that a line would obey.
+fn in_a_line(text: &str) -> String {
+    text.replace(['\n', '\t'], " ")
+}
+
 fn print(detail: &EventDetail, printer: &mut Printer) -> anyhow::Result<()> {
     let event = &detail.event;
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
@@ -279,6 +343,11 @@ fn print(detail: &EventDetail, printer: &mut Printer) -> anyhow::Result<()> {
         ("event type", event.event_type.clone()),
         ("event time", or_none(time)),
         ("subject", or_none(event.subject.clone())),
+        (
+            "severity",
+            or_none(event.severity.as_deref().map(in_a_line)),
+        ),
+        ("title", or_none(event.title.as_deref().map(in_a_line))),
         ("outcome", event.outcome.as_str().to_owned()),
         (
             "command",

@@ -270,6 +270,8 @@ mod tests {
             received_at: "2026-05-04T10:00:00.25Z".parse().unwrap(),
             origin: Origin::Push,
             body_bytes: 1400,
+            title: None,
+            severity: None,
         }
     }
 

@@ -4,12 +4,15 @@ use std::convert::Infallible;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Outcome, Route, Subject};
 use crate::inbox::Rate;
 use crate::inbox::query::DeliveryState;
+use crate::inbox::search::{Needle, TEXT};
+use crate::source::networks::parse_allow;
 
 /// How an event was judged; duplicates are not stored.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -108,6 +111,17 @@ pub fn route(text: &str) -> Result<Route, Infallible> {
     })
 }
 
+/// Reads an address, or a block of them.
+pub fn source(text: &str) -> anyhow::Result<IpNet> {
+    let blocks = parse_allow(&[text.to_owned()])?;
+    blocks.into_iter().next().context("write an address")
+}
+
+/// Reads a text to look for.
+pub fn text(text: &str) -> anyhow::Result<Needle> {
+    Needle::new(text).with_context(|| format!("write {TEXT}"))
+}
+
 /// Reads an RFC 3339 time, or how long ago: `90m`, `7d`.
 pub fn moment(text: &str) -> anyhow::Result<Timestamp> {
     moment_before(text, SystemClock.now())
@@ -184,6 +198,22 @@ mod tests {
             let route = route(text).unwrap();
             assert_eq!((route.tag.as_deref(), route.query.as_deref()), (tag, query));
         }
+    }
+
+    #[test]
+    fn a_source_is_an_address_or_a_whole_block() {
+        assert_eq!(
+            source("47.94.95.118").unwrap().to_string(),
+            "47.94.95.118/32"
+        );
+        assert_eq!(
+            source("2001:db8::/32").unwrap().to_string(),
+            "2001:db8::/32"
+        );
+        for text in ["", "47.94", "47.94.95.118/24", "private_ranges"] {
+            assert!(source(text).is_err(), "{text}");
+        }
+        assert!(super::text("").is_err());
     }
 
     #[test]

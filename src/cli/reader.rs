@@ -14,16 +14,18 @@ use crate::admin::spilled::SpillShown;
 use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Outcome, Route, Seq};
 use crate::inbox::Inbox;
+use crate::inbox::headline::headline;
 use crate::inbox::query::{
     DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, UnreadableRow,
 };
+use crate::inbox::search::{self, Needle, Searched, Sift};
 use crate::recover::Progress;
 use crate::routing::Routing;
 
 const RECOVER: &str = "/api/v1/recover";
 
 /// The most rows the API gives at once.
-const PAGE: usize = 500;
+pub const PAGE: usize = 500;
 
 /// The way to the inbox.
 pub enum Reader {
@@ -35,25 +37,27 @@ pub enum Reader {
 
 impl Reader {
     /// The newest `limit` events that match.
-    pub async fn events(
-        &self,
-        mut filter: EventFilter,
-        limit: usize,
-    ) -> anyhow::Result<Vec<EventRow>> {
+    pub async fn events(&self, filter: EventFilter, limit: usize) -> anyhow::Result<Vec<EventRow>> {
+        let mut sift = Sift::new(filter, None, None);
         let mut rows = Vec::new();
         while rows.len() < limit {
-            filter.limit = (limit - rows.len()).min(PAGE);
-            let page = match self {
-                Self::Api(api) => found(api.get(events_query(&filter).as_str()).await?)?,
-                Self::Store(inbox, _) => inbox.events(filter.clone()).await?,
-            };
+            sift.filter.limit = (limit - rows.len()).min(PAGE);
+            let page = self.page(&sift).await?.page;
             rows.extend(page.items);
             match page.next_cursor {
                 None => break,
-                cursor => filter.cursor = cursor,
+                cursor => sift.filter.cursor = cursor,
             }
         }
         Ok(rows)
+    }
+
+    /// One page of the events that match; of a search, as far as it came.
+    pub async fn page(&self, sift: &Sift) -> anyhow::Result<Searched> {
+        match self {
+            Self::Api(api) => found(api.get(events_query(sift).as_str()).await?),
+            Self::Store(inbox, _) => Ok(search::page(&**inbox, sift.clone()).await?),
+        }
     }
 
     /// Follows the events that match, behind the one at `last`, or from its beginning on.
@@ -76,9 +80,10 @@ impl Reader {
         match self {
             Self::Api(api) => api.get(&format!("/api/v1/events/{seq}")).await,
             Self::Store(inbox, _) => {
-                let Some((event, _body)) = inbox.event(seq).await? else {
+                let Some((mut event, body)) = inbox.event(seq).await? else {
                     return Ok(None);
                 };
+                headline(&mut event, &body);
                 let filter = DeliveryFilter {
                     seq: Some(seq),
                     limit: PAGE,
@@ -234,7 +239,8 @@ impl Reader {
     }
 }
 
-fn events_query(filter: &EventFilter) -> Query {
+fn events_query(sift: &Sift) -> Query {
+    let filter = &sift.filter;
     Query::new("/api/v1/events")
         .with("cursor", filter.cursor.as_ref())
         .with("limit", Some(filter.limit))
@@ -245,6 +251,8 @@ fn events_query(filter: &EventFilter) -> Query {
         .with("route", filter.route.as_ref().map(route_end))
         .with("since", filter.since)
         .with("until", filter.until)
+        .with("text", sift.text.as_ref().map(Needle::as_str))
+        .with("source", sift.source)
 }
 
 fn stream_query(filter: &EventFilter) -> Query {

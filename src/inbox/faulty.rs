@@ -206,6 +206,12 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
         self.inner.event(seq).await
     }
+    async fn bodies(&self, seqs: Vec<Seq>) -> Result<Vec<(Seq, Bytes)>, InboxError> {
+        self.inner.bodies(seqs).await
+    }
+    async fn sift(&self, sift: Sift) -> Result<Sifted, InboxError> {
+        self.inner.sift(sift).await
+    }
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
         self.inner.events(filter).await
     }

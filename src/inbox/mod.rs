@@ -15,6 +15,7 @@ mod conformance;
 pub(crate) mod faulty;
 mod cursor;
 mod follow;
+pub mod headline;
 mod keeper;
 mod lease;
 mod lookout;
@@ -23,6 +24,7 @@ pub mod postgres;
 mod prune;
 pub mod query;
 mod recovery;
+pub mod search;
 mod subject;
 pub mod spill;
 pub mod sqlite;
@@ -50,6 +52,7 @@ use self::query::{
     SubjectFilter, SubjectRow, UnreadableRow,
 };
 pub use self::recovery::{Mark, RecordId};
+use self::search::{Sift, Sifted};
 pub use self::wanted::{Order, Wanted};
 use crate::event::{Event, Key, Outcome, Route, Seq};
 
@@ -242,8 +245,12 @@ pub trait Inbox: Send + Sync {
     async fn counts(&self) -> Result<Counts, InboxError>;
     /// One stored event with its body.
     async fn event(&self, seq: Seq) -> Result<Option<(EventRow, bytes::Bytes)>, InboxError>;
+    /// The bodies of those of the events that are there.
+    async fn bodies(&self, seqs: Vec<Seq>) -> Result<Vec<(Seq, bytes::Bytes)>, InboxError>;
     /// Stored events, newest first.
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError>;
+    /// A short look among the events, newest first, for what no index leads to.
+    async fn sift(&self, sift: Sift) -> Result<Sifted, InboxError>;
     /// How far the events are complete: no event appears at or before that position any more.
     async fn horizon(&self) -> Result<Horizon, InboxError>;
     /// The events of a stretch that `filter` selects, oldest first, and no more than its limit; its

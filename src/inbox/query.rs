@@ -44,6 +44,11 @@ pub struct EventRow {
     pub received_at: Timestamp,
     pub origin: Origin,
     pub body_bytes: u64,
+    /// In the words of filters, read from the body for a list; so is the severity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
 }
 
 /// Which events to list. Everything given must match.

@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::message::{self, Gap, Waiting};
 use crate::event::Seq;
+use crate::inbox::headline::headlines;
 use crate::inbox::query::EventFilter;
-use crate::inbox::{Held, HeldBy, Inbox, Stretch, View};
+use crate::inbox::{Followed, Held, HeldBy, Inbox, InboxError, Stretch, View};
 use crate::lifecycle::Lifecycle;
 
 /// Events of one piece.
@@ -138,7 +139,7 @@ impl Flow {
     }
 
     async fn read(&mut self, stretch: Stretch) -> Step {
-        let followed = match self.inbox.follow(stretch, self.filter.clone()).await {
+        let followed = match follow(&*self.inbox, stretch, self.filter.clone()).await {
             Ok(followed) => followed,
             Err(error) => {
                 let now = Instant::now();
@@ -213,6 +214,17 @@ impl Flow {
         }
         alarm
     }
+}
+
+/// A stretch of the events, as the list shows them.
+async fn follow(
+    inbox: &dyn Inbox,
+    stretch: Stretch,
+    filter: EventFilter,
+) -> Result<Followed, InboxError> {
+    let mut followed = inbox.follow(stretch, filter).await?;
+    headlines(inbox, &mut followed.items).await?;
+    Ok(followed)
 }
 
 #[cfg(test)]

@@ -121,6 +121,8 @@ mod tests {
             received_at: jiff::Timestamp::UNIX_EPOCH,
             origin: Origin::Push,
             body_bytes: 2,
+            title: Some("disk\nfull".to_owned()),
+            severity: Some("Critical".to_owned()),
         }
     }
 
@@ -131,7 +133,7 @@ mod tests {
         insta::assert_snapshot!(text, @r#"
         id: 42
         event: event
-        data: {"seq":42,"event_id":"e\r\nid: 99","event_type":"i_new","outcome":"accepted","command":false,"query":"a\n\nevent: gap","received_at":"1970-01-01T00:00:00Z","origin":"push","body_bytes":2}
+        data: {"seq":42,"event_id":"e\r\nid: 99","event_type":"i_new","outcome":"accepted","command":false,"query":"a\n\nevent: gap","received_at":"1970-01-01T00:00:00Z","origin":"push","body_bytes":2,"title":"disk\nfull","severity":"Critical"}
         "#);
         assert!(text.ends_with("}\n\n"));
         assert_eq!(text.matches('\n').count(), 4);

@@ -9,12 +9,21 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::event::{Id, Origin, Outcome, Route, Seq, Subject};
 use crate::inbox::query::*;
+use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::*;
 use crate::routing::Target;
 
 /// A body that no JSON writer would give back as it is.
 pub(super) const BODY: &[u8] =
     b"\xef\xbb\xbf{ \"n\": 18446744073709551616,\r\n\"s\":\"\\u0000<script>\"}";
+
+const TITLED: &[u8] =
+    br#"{"incident":{"title":"disk \u78c1 full","incident_severity":"Critical"}}"#;
+
+/// Of the first event one with a title.
+fn body(seq: i64) -> &'static [u8] {
+    if seq == 1 { TITLED } else { BODY }
+}
 
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_777_888_800 + seconds).unwrap()
@@ -60,6 +69,8 @@ impl FixedInbox {
             received_at: at(seq),
             origin: Origin::Push,
             body_bytes: BODY.len() as u64,
+            title: None,
+            severity: None,
         }
     }
 
@@ -150,7 +161,7 @@ impl Inbox for FixedInbox {
     async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
         self.check()?;
         let there = (1..=self.events).contains(&seq.0);
-        Ok(there.then(|| (Self::row(seq.0), Bytes::from_static(BODY))))
+        Ok(there.then(|| (Self::row(seq.0), Bytes::from_static(body(seq.0)))))
     }
 
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
@@ -174,6 +185,36 @@ impl Inbox for FixedInbox {
                 && (subject.is_none() || subject == row.subject);
             matches.then_some(row)
         })
+    }
+
+    async fn bodies(&self, seqs: Vec<Seq>) -> Result<Vec<(Seq, Bytes)>, InboxError> {
+        self.check()?;
+        let there = seqs.into_iter().filter(|seq| seq.0 <= self.events);
+        Ok(there
+            .map(|seq| (seq, Bytes::from_static(body(seq.0))))
+            .collect())
+    }
+
+    async fn sift(&self, sift: Sift) -> Result<Sifted, InboxError> {
+        let wanted = EventFilter {
+            limit: sift.rows,
+            ..sift.filter.clone()
+        };
+        let page = self.events(wanted).await?;
+        let mut sifted = Sifted {
+            looked_at: page.items.len(),
+            searched_to: page.items.last().map(|row| row.received_at),
+            next: page.next_cursor.map(|cursor| Seq(cursor.parse().unwrap())),
+            items: page.items,
+        };
+        let meant = |row: &EventRow| {
+            let text = sift.text.as_ref();
+            let source = sift.source.as_ref().zip(row.source_ip.as_ref());
+            text.is_none_or(|text| text.is_in(row, body(row.seq.0)))
+                && source.is_none_or(|(block, ip)| block.contains(ip))
+        };
+        sifted.items.retain(meant);
+        Ok(sifted)
     }
 
     async fn horizon(&self) -> Result<Horizon, InboxError> {

@@ -22,7 +22,7 @@ use super::Exit;
 use super::access::AccessArgs;
 use super::api::Unopened;
 use super::filter::{self, StoredOutcome};
-use super::printer::{Printer, nobody_reads};
+use super::printer::{PrintError, Printer, nobody_reads};
 use super::reader::Reader;
 use super::request::Answer;
 use crate::admin::stream::message::{EVENT, GAP, Gap, POSITION, WAITING, Waiting};
@@ -207,9 +207,7 @@ impl<'p> Tail<'p> {
         match message.name.as_str() {
             EVENT => {
                 let row: EventRow = read(&message.data)?;
-                let Some(()) = self.show(&row, Some(&message.data)).await? else {
-                    return Ok(None);
-                };
+                self.show(&row, Some(&message.data))?;
             }
             POSITION => {
                 if let Some(at) = at
@@ -259,32 +257,17 @@ impl<'p> Tail<'p> {
         // A list by event id is whole, wherever it is asked to begin.
         rows.retain(|row| row.seq <= upto);
         for row in rows.iter().rev() {
-            let Some(()) = self.show(row, None).await? else {
-                return Ok(None);
-            };
-            // Cut off now, the rest of them comes with the next stream.
-            self.last = Some(row.seq);
-            self.before = None;
+            self.show(row, None)?;
         }
         Ok(Some(()))
     }
 
-    /// Prints an event; `None` when its body could not be asked for.
-    async fn show(&mut self, row: &EventRow, json: Option<&str>) -> anyhow::Result<Option<()>> {
-        if self.printer.json() {
-            match json {
-                Some(json) => self.printer.bytes(format!("{json}\n").as_bytes())?,
-                None => self.printer.object(row)?,
-            }
-            return Ok(Some(()));
+    fn show(&mut self, row: &EventRow, json: Option<&str>) -> Result<(), PrintError> {
+        match json {
+            _ if !self.printer.json() => self.printer.words(&line::words(row)),
+            Some(json) => self.printer.bytes(format!("{json}\n").as_bytes()),
+            None => self.printer.object(row),
         }
-        let Ok(body) = self.reader.event_body(row.seq).await else {
-            return Ok(None);
-        };
-        // Pruned since: what the row says is shown.
-        let words = line::words(row, &body.unwrap_or_default());
-        self.printer.words(&words)?;
-        Ok(Some(()))
     }
 }
 

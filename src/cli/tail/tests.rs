@@ -148,19 +148,18 @@ async fn since_a_time_the_stream_itself_begins_there() {
 }
 
 #[tokio::test]
-async fn people_see_the_title_and_an_event_whose_body_was_not_to_be_had_comes_again() {
-    let body =
-        r#"{"event_type":"i_ack","incident":{"title":"disk\nfull","incident_severity":"Warning"}}"#;
+async fn people_see_the_title_what_is_missing_and_what_is_waited_for() {
     let (out, err, ended) = tailed("tail -n 0", async |fake: Fake| {
         let mut stream = fake.stream("/api/v1/stream", None).await;
         let gap = "event: gap\ndata: {\"after\":7,\"from\":9,\"reason\":\"pruned\"}\n\n";
         let waiting = "event: waiting\ndata: {\"seconds\":5,\"reason\":\"busy\"}\n\n";
-        say(&mut stream, &(position(7) + gap + waiting + &event(9))).await;
-        drop(fake.asked("/api/v1/events/9/body", None).await);
-        let mut stream = fake.stream("/api/v1/stream", Some(7)).await;
-        say(&mut stream, &(position(7) + &event(9) + &event(10))).await;
-        fake.answer("/api/v1/events/9/body", 200, body).await;
-        fake.answer("/api/v1/events/10/body", 404, "{}").await;
+        let titled = r#""body_bytes":2,"title":"disk\nfull","severity":"Warning"}"#;
+        let titled = event(9).replace(r#""body_bytes":2}"#, titled);
+        say(
+            &mut stream,
+            &(position(7) + gap + waiting + &titled + &event(10)),
+        )
+        .await;
         drop(stream);
         fake.stream("/api/v1/stream", Some(10)).await;
     })
@@ -174,8 +173,26 @@ async fn people_see_the_title_and_an_event_whose_body_was_not_to_be_had_comes_ag
     events are missing behind position 7 and before 9: pruned
     nothing has come for 5 s: busy
     the receiver has ended the stream, or is gone: following again as soon as it answers
-    the receiver has ended the stream, or is gone: following again as soon as it answers
     ");
+}
+
+#[tokio::test]
+async fn what_was_there_comes_all_the_same_when_it_could_not_be_asked_for_at_first() {
+    let (out, err, ended) = tailed("tail --json -n 2", async |fake: Fake| {
+        let mut stream = fake.stream("/api/v1/stream", None).await;
+        say(&mut stream, &(position(7) + &event(8))).await;
+        drop(fake.asked("/api/v1/events?cursor=7&limit=2", None).await);
+        let mut stream = fake.stream("/api/v1/stream", None).await;
+        say(&mut stream, &(position(8) + &event(9))).await;
+        let list = "/api/v1/events?cursor=8&limit=2";
+        fake.answer(list, 200, &page(&[8, 7])).await;
+        drop(stream);
+        fake.stream("/api/v1/stream", Some(9)).await;
+    })
+    .await;
+    assert!(ended.is_none());
+    assert_eq!(seqs(&out), [7, 8, 9]);
+    assert_eq!(err.lines().count(), 2, "{err}");
 }
 
 #[tokio::test]

@@ -96,6 +96,7 @@ fn not_found() -> String {
 #[tokio::test]
 async fn a_list_is_read_page_by_page_until_it_ends() {
     let row = format!("{ROW}}}");
+    let titled = format!(r#"{ROW},"title":"disk\nfull","severity":"Warning"}}"#);
     let ran = ran(
         "events --type i_ack --limit 600",
         vec![
@@ -107,17 +108,38 @@ async fn a_list_is_read_page_by_page_until_it_ends() {
             (
                 "GET /api/v1/events?cursor=c%201&limit=500&event_type=i_ack",
                 200,
-                page(&[&row], None),
+                page(&[&titled], None),
             ),
         ],
     )
     .await;
     assert_eq!(ran.result.unwrap(), Exit::Done);
     insta::assert_snapshot!(ran.out, @r"
-    SEQ  RECEIVED                  TYPE   OUTCOME   SUBJECT         ROUTE  FROM          BYTES  EVENT ID
-    42   2026-05-04T10:00:00.250Z  i_ack  accepted  incident:664af  /ops   47.94.95.118  7      8d6f
-    42   2026-05-04T10:00:00.250Z  i_ack  accepted  incident:664af  /ops   47.94.95.118  7      8d6f
+    SEQ  RECEIVED                  TYPE   OUTCOME   SEVERITY  SUBJECT         ROUTE  FROM          BYTES  EVENT ID  TITLE
+    42   2026-05-04T10:00:00.250Z  i_ack  accepted  -         incident:664af  /ops   47.94.95.118  7      8d6f      -
+    42   2026-05-04T10:00:00.250Z  i_ack  accepted  Warning   incident:664af  /ops   47.94.95.118  7      8d6f      disk\nfull
     ");
+}
+
+#[tokio::test]
+async fn a_search_goes_on_over_pages_on_which_nothing_was_found() {
+    let row = format!("{ROW}}}");
+    let pages = [
+        ("limit=2", page(&[], Some("20001"))),
+        ("cursor=20001&limit=2", page(&[&row], Some("7"))),
+        ("cursor=7&limit=1", page(&[], None)),
+    ];
+    let exchanges = pages.map(|(place, page)| {
+        let what = "text=node-17%25&source=47.94.0.0%2F16";
+        let request: &'static str = format!("GET /api/v1/events?{place}&{what}").leak();
+        let searched = page.replace(']', r#"],"searched_to":"2026-05-04T09:00:00Z""#);
+        (request, 200, searched)
+    });
+    let line = "events --json --limit 2 --source 47.94.0.0/16 --text node-17%";
+    let ran = ran(line, exchanges.into()).await;
+    assert_eq!(ran.result.unwrap(), Exit::Done);
+    assert_eq!(ran.out.lines().count(), 1);
+    assert!(ran.out.contains(r#""seq":42"#), "{}", ran.out);
 }
 
 #[tokio::test]
@@ -167,6 +189,8 @@ async fn an_event_is_shown_with_the_attempts_to_deliver_it() {
     event type  i_ack
     event time  2026-05-04T10:00:00.000Z
     subject     incident:664af
+    severity    none
+    title       none
     outcome     accepted
     command     no
     route       /ops

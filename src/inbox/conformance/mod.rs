@@ -6,6 +6,7 @@ pub(super) mod delivery;
 pub(super) mod follow;
 pub(super) mod limits;
 pub(super) mod recovery;
+pub(super) mod search;
 pub(super) mod upkeep;
 
 use std::net::IpAddr;
@@ -50,6 +51,7 @@ pub(super) struct Given {
     body: &'static str,
     wanted: Vec<Wanted>,
     received: i64,
+    source: IpAddr,
 }
 
 pub(super) fn event(id: &'static str) -> Given {
@@ -62,6 +64,7 @@ pub(super) fn event(id: &'static str) -> Given {
         body: "{}",
         wanted: Vec::new(),
         received: 0,
+        source: IpAddr::from([47, 94, 95, 118]),
     }
 }
 
@@ -103,6 +106,11 @@ impl Given {
         self
     }
 
+    pub(super) fn sent_by(mut self, source: &str) -> Self {
+        self.source = source.parse().unwrap();
+        self
+    }
+
     pub(super) fn to(mut self, sink: SinkId) -> Self {
         self.wanted.push(Wanted {
             sink,
@@ -132,7 +140,7 @@ impl Given {
                 subject: self.subject.and_then(Subject::parse),
                 route: Route::default(),
                 command: self.command,
-                source_ip: Some(IpAddr::from([47, 94, 95, 118])),
+                source_ip: Some(self.source),
                 peer_ip: Some(IpAddr::from([10, 0, 0, 1])),
                 received_at: at(self.received),
                 origin: Origin::Push,
@@ -271,6 +279,13 @@ macro_rules! every_property {
             a_follower_of_concurrent_commits_sees_each_event_once_and_in_order,
             what_is_followed_is_what_the_filter_selects_however_it_is_cut,
             a_follower_hears_of_the_last_event_that_was_removed,
+        }
+        $crate::inbox::conformance::conformance! { $make, search:
+            a_text_is_found_however_it_is_written_and_stands_for_itself_alone,
+            a_source_is_one_address_or_a_block_of_them,
+            a_search_goes_on_where_it_ended_and_loses_and_repeats_nothing,
+            a_search_ends_where_events_are_too_old,
+            a_list_shows_titles_of_bodies_that_are_there_and_not_too_long,
         }
         $crate::inbox::conformance::conformance! { $make, recovery:
             a_record_is_handled_from_the_moment_it_is_remembered,

@@ -15,6 +15,7 @@ use crate::inbox::query::{
     AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
     SubjectFilter, SubjectRow, UnreadableRow,
 };
+use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::{
     Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Mark, Prune,
     Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
@@ -148,6 +149,15 @@ impl Inbox for PostgresInbox {
 
     async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
         ask!(self, session => read::event(session.raw(), seq).await)
+    }
+
+    async fn bodies(&self, seqs: Vec<Seq>) -> Result<Vec<(Seq, Bytes)>, InboxError> {
+        ask!(self, session => read::bodies(session.raw(), &seqs).await)
+    }
+
+    async fn sift(&self, sift: Sift) -> Result<Sifted, InboxError> {
+        let found = ask!(self, session => read::sift(session.raw(), &sift).await)?;
+        found.confirmed(sift).await
     }
 
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {

@@ -50,6 +50,8 @@ pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
         received_at: timestamp(row.get(11)?),
         origin: origin(row.get(12)?),
         body_bytes: row.get(13)?,
+        title: None,
+        severity: None,
     })
 }
 

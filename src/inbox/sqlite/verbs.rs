@@ -19,6 +19,7 @@ use crate::inbox::query::{
     AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
     SubjectFilter, SubjectRow, UnreadableRow,
 };
+use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::{
     Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Mark, Prune,
     Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
@@ -191,6 +192,14 @@ impl Inbox for SqliteInbox {
 
     async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
         self.read(move |sql| read::event(sql, seq)).await
+    }
+
+    async fn bodies(&self, seqs: Vec<Seq>) -> Result<Vec<(Seq, Bytes)>, InboxError> {
+        self.read(move |sql| read::bodies(sql, &seqs)).await
+    }
+
+    async fn sift(&self, sift: Sift) -> Result<Sifted, InboxError> {
+        self.read(move |sql| read::sift(sql, &sift)).await
     }
 
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {

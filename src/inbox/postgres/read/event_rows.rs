@@ -45,5 +45,7 @@ pub(super) fn event_row(row: &Row) -> Result<EventRow, tokio_postgres::Error> {
         received_at: timestamp(row.try_get(11)?),
         origin: origin(row.try_get(12)?),
         body_bytes: unsigned(row, 13)?,
+        title: None,
+        severity: None,
     })
 }

@@ -12,6 +12,7 @@ mod event_rows;
 mod follow;
 mod horizon;
 mod selection;
+mod sift;
 mod subjects;
 mod unreadables;
 
@@ -31,6 +32,7 @@ pub(in crate::inbox::postgres) use self::deliveries::deliveries;
 pub(in crate::inbox::postgres) use self::events::{event, events};
 pub(in crate::inbox::postgres) use self::follow::follow;
 pub(in crate::inbox::postgres) use self::horizon::{Positions, horizon};
+pub(in crate::inbox::postgres) use self::sift::{bodies, sift};
 pub(in crate::inbox::postgres) use self::subjects::subjects;
 pub(in crate::inbox::postgres) use self::unreadables::{unreadable, unreadables};
 pub(in crate::inbox::postgres) use crate::inbox::numbers::{
