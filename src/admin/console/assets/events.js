@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { button, choice, el, field, filled, heading, input, notice, said, speak, table, tableRow } from "./dom.js";
-import { age, badge, duration, route } from "./format.js";
+import { age, badge, duration, route, time } from "./format.js";
 import { follow } from "./live.js";
 import { t, word } from "./words.js";
 
@@ -18,7 +18,7 @@ const OUTCOMES = ["accepted", "stale"];
 export function meant(query) {
   if (/^(incident|alert):./.test(query)) return "subject";
   if (/^[ia]_[a-z_]+$/.test(query)) return "event_type";
-  if (/^(\d{1,3}\.){3}\d{1,3}$/.test(query) || /^[0-9a-f]*:[0-9a-f:]+$/i.test(query)) return "source";
+  if (/^(\d{1,3}\.){3}\d{1,3}(\/\d+)?$/.test(query) || /^[0-9a-f]*:[0-9a-f:]+(\/\d+)?$/i.test(query)) return "source";
   if (/^[0-9a-f]{24}$/i.test(query)) return "incident";
   if (/^[0-9a-f]{32}$/i.test(query) || /^sha256:/.test(query)) return "event_id";
   return "text";
@@ -64,10 +64,11 @@ export function subject(row) {
 
 export async function show(main, { params, signal, go }) {
   const filter = wanted(params);
-  const live = params.get("live") !== "off" && filter.until === undefined && filter.text === undefined;
+  const live = params.get("live") !== "off" && filter.until === undefined && filter.text === undefined
+    && !filter.source?.includes("/");
   const list = new List(filter, signal);
   main.append(heading(t("events.title"), list.state), search(params, go));
-  main.append(el("section", {}, list.trouble, list.bar, list.table, el("div", { class: "row" }, list.more)));
+  main.append(el("section", {}, list.trouble, list.bar, list.table, el("div", { class: "row" }, list.more, list.reached)));
   if (filter.text !== undefined) list.note(t("events.text_not_live"));
   await list.begin();
   if (live) list.follow();
@@ -116,6 +117,7 @@ class List {
     this.pause = button(t("live.pause"), () => this.toggle());
     this.bar = el("div", { class: "row", hidden: true }, this.pause);
     this.more = button(t("list.more"), () => this.older(), { hidden: true });
+    this.reached = el("span", { class: "muted" });
   }
 
   note(text) {
@@ -128,9 +130,7 @@ class List {
 
   async begin() {
     try {
-      const page = await this.page();
-      page.items.forEach((row) => this.put(row, false));
-      this.reach(page.next_cursor);
+      await this.load();
       if (this.rows.size === 0) this.table.append(el("p", { class: "muted" }, t("events.none")));
     } finally {
       if (this.rows.size === 0) await this.lookInSpill();
@@ -150,10 +150,17 @@ class List {
     this.more.hidden = cursor === undefined;
   }
 
-  async older() {
-    const page = await this.page(this.cursor);
+  older() {
+    return this.load(this.cursor);
+  }
+
+  /** Shows what is next. A search may find nothing on a page, and goes on until there is something. */
+  async load(cursor) {
+    const page = await this.page(cursor);
     page.items.forEach((row) => this.put(row, false));
     this.reach(page.next_cursor);
+    if (page.searched_to) this.reached.replaceChildren(t("events.searched"), " ", time(page.searched_to));
+    if (page.items.length === 0 && page.next_cursor !== undefined) await this.load(page.next_cursor);
   }
 
   /** Shows a row at its place; whether it is a new one. */
@@ -257,7 +264,8 @@ class List {
         const page = await this.page(cursor);
         found.push(...page.items);
         cursor = page.next_cursor;
-        joined = joined || cursor === undefined || page.items.some((row) => Date.parse(row.received_at) < back);
+        joined = joined || cursor === undefined || Date.parse(page.searched_to ?? "") < back
+          || page.items.some((row) => Date.parse(row.received_at) < back);
         if (joined) break;
       }
     } catch (error) {
