@@ -18,12 +18,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::params::{MAX_LIMIT, Named, Params, refused};
-use super::{Shared, changes, events, recovery, spilled, unreadable};
-use crate::event::{Outcome, Seq, Subject};
-use crate::inbox::headline::headlines;
+use super::{Shared, changes, recovery, spilled, subjects, unreadable};
+use crate::event::{Outcome, Seq};
 use crate::inbox::query::{
     AuditRow, Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page,
-    SubjectFilter, SubjectRow,
 };
 use crate::inbox::{Inbox, InboxError, Space};
 use crate::intake::problem::Problem;
@@ -76,17 +74,6 @@ pub struct EventDetail {
     pub deliveries: Vec<DeliveryRow>,
 }
 
-/// `subjects/{subject}`: an incident or alert on every route it came to.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct SubjectDetail {
-    /// As asked for.
-    pub subject: String,
-    /// Its row on each route.
-    pub routes: Vec<SubjectRow>,
-    /// Its events, paged by `cursor` and `limit`.
-    pub events: Page<EventRow>,
-}
-
 /// `unreadable/{id}/offer`: what became of a push that was offered again; the shape of a push's own
 /// answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -130,8 +117,9 @@ pub(super) type Shown<T> = Result<Json<T>, Problem>;
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/status", get(status))
-        .route("/subjects", get(subjects))
-        .route("/subjects/{subject}", get(subject))
+        .route("/events", get(events))
+        .route("/events/{seq}", get(event))
+        .route("/events/{seq}/body", get(event_body))
         .route("/deliveries", get(deliveries))
         .route("/audit", get(audit))
         .route("/replay", post(changes::replay))
@@ -139,6 +127,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/recover", get(recovery::progress).post(recovery::begin))
         .merge(events::routes())
         .merge(spilled::routes())
+        .merge(subjects::routes())
         .merge(unreadable::routes())
         .route("/reload", post(reload))
 }
@@ -180,54 +169,63 @@ async fn numbers(inbox: &dyn Inbox) -> Result<Option<(Counts, Space)>, InboxErro
     }
 }
 
-async fn subjects(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<SubjectRow>> {
-    let params = Params::read(&uri, &["cursor", "limit", "subject"])?;
-    let filter = SubjectFilter {
-        cursor: params.text("cursor"),
-        limit: params.limit()?,
-        subject: params.subject()?,
-    };
-    let page = shared.admin.inbox.subjects(filter).await;
-    Ok(Json(page.map_err(|error| list_problem(error, &params))?))
-}
-
-async fn subject(
-    State(shared): State<Arc<Shared>>,
-    Named(text): Named,
-    uri: Uri,
-) -> Shown<SubjectDetail> {
-    let params = Params::read(&uri, &["cursor", "limit"])?;
-    let subject = Subject::parse(&text).ok_or_else(|| {
-        refused(format!(
-            "{text:?} is no subject; allowed: incident:<id> or alert:<id>"
-        ))
-    })?;
+async fn events(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<EventRow>> {
+    let allowed = [
+        "cursor",
+        "limit",
+        "event_id",
+        "event_type",
+        "subject",
+        "outcome",
+        "route",
+        "since",
+        "until",
+    ];
+    let params = Params::read(&uri, &allowed)?;
+    let now = shared.admin.clock.now();
     let filter = EventFilter {
         cursor: params.text("cursor"),
         limit: params.limit()?,
-        subject: Some(subject.clone()),
-        ..EventFilter::default()
+        event_id: params.text("event_id"),
+        event_type: params.text("event_type"),
+        subject: params.subject()?,
+        outcome: params.word("outcome", &OUTCOMES)?,
+        route: params.route(),
+        since: params.time("since", now)?,
+        until: params.time("until", now)?,
     };
-    let routes = SubjectFilter {
+    let page = shared.admin.inbox.events(filter).await;
+    Ok(Json(page.map_err(|error| list_problem(error, &params))?))
+}
+
+async fn event(State(shared): State<Arc<Shared>>, Named(seq): Named) -> Shown<EventDetail> {
+    let (event, _) = find_event(&shared, &seq).await?;
+    let filter = DeliveryFilter {
+        seq: Some(event.seq),
         limit: MAX_LIMIT,
-        subject: Some(subject),
-        ..SubjectFilter::default()
+        ..DeliveryFilter::default()
     };
-    let inbox = &shared.admin.inbox;
-    let routes = inbox.subjects(routes).await.map_err(store_problem)?.items;
-    let events = inbox.events(filter).await;
-    let mut events = events.map_err(|error| list_problem(error, &params))?;
-    headlines(&**inbox, &mut events.items)
-        .await
-        .map_err(store_problem)?;
-    if routes.is_empty() && events.items.is_empty() {
-        return Err(missing(format!("no event of {text} is stored")));
-    }
-    Ok(Json(SubjectDetail {
-        subject: text,
-        routes,
-        events,
-    }))
+    let deliveries = shared.admin.inbox.deliveries(filter).await;
+    let deliveries = deliveries.map_err(store_problem)?.items;
+    Ok(Json(EventDetail { event, deliveries }))
+}
+
+async fn event_body(
+    State(shared): State<Arc<Shared>>,
+    Named(seq): Named,
+) -> Result<Response, Problem> {
+    let (event, body) = find_event(&shared, &seq).await?;
+    Ok(download(&format!("event-{}", event.seq), body))
+}
+
+async fn find_event(shared: &Shared, seq: &str) -> Result<(EventRow, Bytes), Problem> {
+    let seq = Seq(number("seq", seq)?);
+    let found = shared.admin.inbox.event(seq).await.map_err(store_problem)?;
+    found.ok_or_else(|| {
+        missing(format!(
+            "no event with seq {seq} is stored; it may be past store.retention"
+        ))
+    })
 }
 
 async fn deliveries(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<DeliveryRow>> {

@@ -19,6 +19,7 @@ pub mod series;
 mod session;
 pub mod spilled;
 pub mod stream;
+pub mod subjects;
 #[cfg(test)]
 mod tests;
 mod unreadable;

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::query::{EventRow, Page};
+use super::query::{EventRow, Page, SubjectRow};
 use crate::event::Seq;
 
 /// Where a page goes on: behind the delivery to this sink of the event at this position. Several
@@ -38,6 +38,14 @@ impl Place {
             0 => self.seq.to_string(),
             sink => format!("{}-{sink}", self.seq),
         }
+    }
+}
+
+impl SubjectRow {
+    /// Where a list of subjects goes on behind this one; nowhere, when nothing can be.
+    pub fn cursor_behind(&self) -> Option<String> {
+        let next = self.last_seq.0 - 1;
+        (next > 0).then(|| next.to_string())
     }
 }
 

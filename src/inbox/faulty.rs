@@ -234,6 +234,9 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
         self.inner.subjects(filter).await
     }
+    async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError> {
+        self.inner.latest(newest).await
+    }
     async fn unreadables(
         &self,
         cursor: Option<i64>,

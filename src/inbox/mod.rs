@@ -17,6 +17,7 @@ mod cursor;
 mod follow;
 pub mod headline;
 mod keeper;
+mod latest;
 mod lease;
 mod lookout;
 mod numbers;
@@ -44,6 +45,7 @@ pub use self::committer::{Committer, CommitterOptions, Refusal, StoreState, Take
 pub use self::complaint::Complaint;
 pub use self::follow::{Followed, Horizon, Stretch};
 pub use self::keeper::{Keeper, NotKept};
+pub use self::latest::Latest;
 pub use self::lease::{Claim, Lease, Rate, Report, Settled, Settlement};
 pub use self::lookout::{Held, HeldBy, Lookout, View};
 pub use self::prune::{Prune, PruneWhat, Pruned};
@@ -267,6 +269,9 @@ pub trait Inbox: Send + Sync {
     ) -> Result<Page<Candidate>, InboxError>;
     /// Subjects, the most recently changed first.
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError>;
+    /// Of each subject whose newest event is named, the newest that is not stale. A subject is left
+    /// out whose last few dozen events are all stale, or gone.
+    async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError>;
     /// Unreadable pushes without their bodies, newest first.
     async fn unreadables(
         &self,

@@ -302,6 +302,18 @@ impl Inbox for FixedInbox {
         })
     }
 
+    async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError> {
+        self.check()?;
+        let body = include_bytes!("../../../tests/samples/i_a_rspd.json");
+        let latest = |newest| Latest {
+            newest,
+            seq: newest,
+            event_type: "i_a_rspd".to_owned(),
+            body: Some(Bytes::from_static(body)),
+        };
+        Ok(newest.into_iter().map(latest).collect())
+    }
+
     async fn unreadables(
         &self,
         cursor: Option<i64>,

@@ -1,7 +1,7 @@
 //! The whole admin router, asked as a client would, over a fixed inbox.
 
 mod away;
-mod events;
+mod board;
 mod hooks;
 mod inbox;
 mod stream;

@@ -6,7 +6,7 @@ pub(super) mod delivery;
 pub(super) mod follow;
 pub(super) mod limits;
 pub(super) mod recovery;
-pub(super) mod search;
+pub(super) mod subjects;
 pub(super) mod upkeep;
 
 use std::net::IpAddr;
@@ -280,12 +280,10 @@ macro_rules! every_property {
             what_is_followed_is_what_the_filter_selects_however_it_is_cut,
             a_follower_hears_of_the_last_event_that_was_removed,
         }
-        $crate::inbox::conformance::conformance! { $make, search:
-            a_text_is_found_however_it_is_written_and_stands_for_itself_alone,
-            a_source_is_one_address_or_a_block_of_them,
-            a_search_goes_on_where_it_ended_and_loses_and_repeats_nothing,
-            a_search_ends_where_events_are_too_old,
-            a_list_shows_titles_of_bodies_that_are_there_and_not_too_long,
+        $crate::inbox::conformance::conformance! { $make, subjects:
+            each_subject_is_listed_once_by_its_newest_event,
+            a_subject_is_told_by_its_newest_event_that_is_not_stale,
+            of_a_body_too_long_for_a_list_only_the_type_is_told,
         }
         $crate::inbox::conformance::conformance! { $make, recovery:
             a_record_is_handled_from_the_moment_it_is_remembered,

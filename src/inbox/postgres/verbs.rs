@@ -17,8 +17,8 @@ use crate::inbox::query::{
 };
 use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::{
-    Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Mark, Prune,
-    Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
+    Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Latest, Mark,
+    Prune, Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
 };
 
 /// Does something on a connection, again while it loses against others, within the time there is. A
@@ -188,6 +188,10 @@ impl Inbox for PostgresInbox {
 
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
         ask!(self, session => read::subjects(session.raw(), &filter).await)
+    }
+
+    async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError> {
+        ask!(self, session => read::latest(session.raw(), &newest).await)
     }
 
     async fn unreadables(

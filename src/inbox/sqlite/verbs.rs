@@ -21,8 +21,8 @@ use crate::inbox::query::{
 };
 use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::{
-    Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Mark, Prune,
-    Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
+    Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Latest, Mark,
+    Prune, Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
 };
 
 #[async_trait]
@@ -230,6 +230,10 @@ impl Inbox for SqliteInbox {
 
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
         self.read(move |sql| read::subjects(sql, &filter)).await
+    }
+
+    async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError> {
+        self.read(move |sql| read::latest(sql, &newest)).await
     }
 
     async fn unreadables(

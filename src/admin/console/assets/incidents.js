@@ -10,6 +10,7 @@ import { t, word } from "./words.js";
 const ORDER = ["critical", "warning", "info", "ok", ""];
 const PAGE = 50;
 const AT_ONCE = 6;
+const PAGES = 10;
 
 /** Whether the receiver can list what is open; one that cannot is asked for all. */
 let listsOpen = true;
@@ -29,7 +30,7 @@ async function page(cursor, open, signal) {
 
 /** Gives each row what its last event says of it, where the list does not. */
 async function enrich(rows, signal) {
-  const waiting = rows.filter((row) => row.title === undefined && row.about === undefined);
+  const waiting = rows.filter((row) => row.last_event_type === undefined && row.about === undefined);
   const work = async () => {
     for (let row = waiting.pop(); row !== undefined; row = waiting.pop()) {
       row.about = await factsOf(row.last_seq, signal).catch((error) => {
@@ -50,8 +51,10 @@ function listed(row) {
 }
 
 function closed(row) {
-  const progress = String(row.about.progress ?? "").toLowerCase();
-  return progress === "closed" || String(row.about.status ?? "").toLowerCase() === "ok";
+  const { progress, status } = row.about;
+  if (["i_rslv", "a_close"].includes(row.last_event_type)) return true;
+  if (progress !== undefined) return progress.toLowerCase() === "closed";
+  return status?.toLowerCase() === "ok";
 }
 
 function rank(row) {
@@ -85,11 +88,16 @@ export async function board(main, { params, signal, go }) {
   let cursor;
   const more = button(t("list.more"), () => load());
   const load = async () => {
-    const next = await page(cursor, !all, signal);
-    const fitting = next.items.filter((row) => kind === "" || row.subject.startsWith(`${kind}:`));
-    await enrich(fitting, signal);
-    rows.push(...fitting.filter((row) => all || !closed(row)));
-    cursor = next.next_cursor;
+    // A page that has nothing to show is not always the last.
+    const before = rows.length;
+    for (let asked = 0; asked < PAGES && rows.length === before; asked += 1) {
+      const next = await page(cursor, !all, signal);
+      const fitting = next.items.filter((row) => kind === "" || row.subject.startsWith(`${kind}:`));
+      await enrich(fitting, signal);
+      rows.push(...fitting.filter((row) => all || !closed(row)));
+      cursor = next.next_cursor;
+      if (cursor === undefined) break;
+    }
     more.hidden = cursor === undefined;
     const sorted = [...rows].sort((a, b) => rank(a) - rank(b) || b.last_seq - a.last_seq);
     shown.replaceChildren(el("section", {}, draw(sorted)), el("div", { class: "row" }, more));
@@ -122,6 +130,13 @@ function name(row) {
   return [el("a", { href }, said(row.about.title ?? row.subject)), " ", el("span", { class: "muted mono" }, said(row.subject))];
 }
 
+/** What the row that changed last says of its subject, where the receiver tells. */
+function told(rows) {
+  const last = rows.reduce((a, b) => (a !== undefined && a.last_seq >= b.last_seq ? a : b), undefined);
+  if (last?.last_event_type === undefined) return {};
+  return Object.fromEntries(Object.entries(listed(last)).filter(([, value]) => value !== undefined));
+}
+
 export async function course(main, { segments, signal }) {
   const subject = segments[1];
   const path = `subjects/${encodeURIComponent(subject)}`;
@@ -130,7 +145,7 @@ export async function course(main, { segments, signal }) {
     api.get("deliveries", { subject, limit: 500 }, signal).catch(() => ({ items: [] })),
   ]);
   const newest = Math.max(...detail.events.items.map((row) => row.seq), ...detail.routes.map((row) => row.last_seq));
-  const about = await factsOf(newest, signal).catch(() => ({}));
+  const about = { ...await factsOf(newest, signal).catch(() => ({})), ...told(detail.routes) };
   const sinks = new Map();
   for (const one of deliveries.items) sinks.set(one.seq, [...(sinks.get(one.seq) ?? []), one]);
   main.append(

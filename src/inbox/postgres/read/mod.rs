@@ -11,6 +11,7 @@ mod events;
 mod event_rows;
 mod follow;
 mod horizon;
+mod latest;
 mod selection;
 mod sift;
 mod subjects;
@@ -32,7 +33,7 @@ pub(in crate::inbox::postgres) use self::deliveries::deliveries;
 pub(in crate::inbox::postgres) use self::events::{event, events};
 pub(in crate::inbox::postgres) use self::follow::follow;
 pub(in crate::inbox::postgres) use self::horizon::{Positions, horizon};
-pub(in crate::inbox::postgres) use self::sift::{bodies, sift};
+pub(in crate::inbox::postgres) use self::latest::latest;
 pub(in crate::inbox::postgres) use self::subjects::subjects;
 pub(in crate::inbox::postgres) use self::unreadables::{unreadable, unreadables};
 pub(in crate::inbox::postgres) use crate::inbox::numbers::{

@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
-use super::{LOOKED_AT, cursor, limit, next_below, timestamp};
+use super::{cursor, limit, next_below, timestamp};
 use crate::inbox::Seq;
 use crate::inbox::cursor::page;
 use crate::inbox::postgres::error::Failure;
@@ -15,6 +15,10 @@ const SUBJECT_COLUMNS: &str = "s.subject, r.tag, r.query, s.last_time, s.last_se
 
 /// Subjects whose ids collide stand next to each other; so far is looked for one.
 const NEIGHBOURS: i64 = 8;
+
+/// Events looked at for one page: few, because whoever fills a page asks again and again, and looks
+/// at the time in between.
+const LOOKED_AT: i64 = 5_000;
 
 pub(in crate::inbox::postgres) async fn subjects(
     client: &(impl GenericClient + Sync),

@@ -3,6 +3,7 @@
 mod candidates;
 mod deliveries;
 mod follow;
+mod latest;
 mod selection;
 mod sift;
 mod subjects;
@@ -24,7 +25,7 @@ use crate::inbox::subject::subject_id;
 pub(in crate::inbox::sqlite) use self::candidates::candidates;
 pub(in crate::inbox::sqlite) use self::deliveries::deliveries;
 pub(in crate::inbox::sqlite) use self::follow::{follow, horizon};
-pub(in crate::inbox::sqlite) use self::sift::{bodies, sift};
+pub(in crate::inbox::sqlite) use self::latest::latest;
 pub(in crate::inbox::sqlite) use self::subjects::subjects;
 pub(in crate::inbox::sqlite) use self::unreadable::{unreadable, unreadables};
 

@@ -2,10 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{LOOKED_AT, cursor, limit, subject_id, timestamp};
+use super::{cursor, limit, subject_id, timestamp};
 use crate::inbox::Seq;
 use crate::inbox::cursor::page;
 use crate::inbox::query::{Page, SubjectFilter, SubjectRow};
+
+/// Events looked at for one page: few, because whoever fills a page asks again and again, and looks
+/// at the time in between.
+const LOOKED_AT: i64 = 5_000;
 
 pub(in crate::inbox::sqlite) fn subjects(
     sql: &Connection,
@@ -31,7 +35,10 @@ pub(in crate::inbox::sqlite) fn subjects(
         .collect::<rusqlite::Result<_>>()?;
     let next = match items.last() {
         Some(row) if items.len() == filter.limit => row.last_seq.0 - 1,
-        _ => floor,
+        // Nothing below was pruned that a page would have to pass over.
+        _ => sql
+            .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE seq <= ?1")?
+            .query_row([floor], |row| row.get(0))?,
     };
     Ok(page(items, next))
 }
