@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -15,15 +14,15 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{StatusCode, Uri};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
 use super::params::{MAX_LIMIT, Named, Params, refused};
+use super::status::{self, Numbers, RecoveryStatus, SinkStatus};
 use super::{Shared, changes, recovery, spilled, subjects, unreadable};
 use crate::event::{Outcome, Seq};
 use crate::inbox::query::{
     AuditRow, Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page,
 };
-use crate::inbox::{Inbox, InboxError, Space};
+use crate::inbox::{InboxError, Replica};
 use crate::intake::problem::Problem;
 use crate::metrics::PushOutcome;
 
@@ -47,6 +46,12 @@ pub struct Status {
     pub pushes: BTreeMap<String, u64>,
     /// Events in the local spill, which the store has not got yet.
     pub spilled_events: u64,
+    /// The sinks that are configured, or have a backlog, by name.
+    pub sinks: Vec<SinkStatus>,
+    /// Fetching from the sender's history.
+    pub recovery: RecoveryStatus,
+    /// This receiver, and those that share its store, by name.
+    pub replicas: Vec<Replica>,
     /// What the inbox holds. This and what follows is absent while the store does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbox: Option<Counts>,
@@ -109,9 +114,6 @@ pub(super) const STATES: [(&str, DeliveryState); 7] = [
     ("dropped", DeliveryState::Dropped),
 ];
 
-/// How long `status` waits for the store.
-const NUMBERS_WITHIN: Duration = Duration::from_secs(3);
-
 pub(super) type Shown<T> = Result<Json<T>, Problem>;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -135,8 +137,13 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 async fn status(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Status> {
     Params::read(&uri, &[])?;
     let admin = &shared.admin;
-    let numbers = numbers(&*admin.inbox).await.map_err(store_problem)?;
-    let (inbox, space) = numbers.unzip();
+    let numbers = Numbers::ask(admin).await.map_err(store_problem)?;
+    let sinks = status::sinks(admin, numbers.as_ref());
+    let recovery = status::recovery(admin, numbers.as_ref());
+    let replicas = status::replicas(admin, numbers.as_ref());
+    let (inbox, space) = numbers
+        .map(|numbers| (numbers.counts, numbers.space))
+        .unzip();
     let readiness = admin.health.readiness();
     let pushes = PushOutcome::ALL
         .map(|outcome| (outcome.to_string(), admin.metrics.pushed(outcome)))
@@ -150,23 +157,15 @@ async fn status(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Status> {
         warnings: readiness.warnings,
         pushes,
         spilled_events: u64::try_from(admin.metrics.spilled_events.get()).unwrap_or_default(),
+        sinks,
+        recovery,
+        replicas,
         inbox,
         store_bytes: space.map(|space| space.store),
         store_free_bytes: space.and_then(|space| space.free),
         store_log_bytes: space.map(|space| space.log),
         longest_stall_seconds: space.map(|space| space.longest_stall.as_secs_f64()),
     }))
-}
-
-/// What the store says of itself; none while it is away. Who looks at a receiver then does not wait as
-/// long as a query may take.
-async fn numbers(inbox: &dyn Inbox) -> Result<Option<(Counts, Space)>, InboxError> {
-    let asked = async { Ok::<_, InboxError>((inbox.counts().await?, inbox.space().await?)) };
-    match timeout(NUMBERS_WITHIN, asked).await {
-        Ok(Ok(numbers)) => Ok(Some(numbers)),
-        Ok(Err(InboxError::Away(_))) | Err(_) => Ok(None),
-        Ok(Err(error)) => Err(error),
-    }
 }
 
 async fn events(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<EventRow>> {

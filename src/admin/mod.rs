@@ -18,12 +18,14 @@ pub mod recovery;
 pub mod series;
 mod session;
 pub mod spilled;
+pub mod status;
 pub mod stream;
 pub mod subjects;
 #[cfg(test)]
 mod tests;
 mod unreadable;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,12 +51,13 @@ use self::spilled::SpillShown;
 use self::stream::Streams;
 use crate::clock::Clock;
 use crate::inbox::spill::{Drained, Spilled};
+use crate::inbox::{Inbox, Rate, Replica, Unreadable};
 use crate::intake::Refusals;
 use crate::intake::health::{self, Health};
 use crate::intake::problem::Problem;
 use crate::listener::RefuseHead;
 use crate::metrics::Metrics;
-use crate::recover::{Ask, Progress};
+use crate::recover::{Ask, LastRun, Progress};
 use crate::routing::Target;
 
 /// What the admin listener shows and does.
@@ -99,6 +102,12 @@ pub trait AdminHooks: Send + Sync {
     fn recover(&self, ask: Ask) -> Result<Progress, Problem>;
     /// How the last look goes, or went, that was asked for here.
     fn recovered(&self) -> Progress;
+    /// The last look into the history since the start, whoever asked for it.
+    fn last_recovery(&self) -> Option<LastRun>;
+    /// The sinks that are configured and not turned off, with how many attempts each may have.
+    fn sinks(&self) -> BTreeMap<String, Arc<[Rate]>>;
+    /// This receiver.
+    fn replica(&self) -> Replica;
     /// The sink called `name` as it is configured now; `None` when it is not, or is off.
     fn target(&self, name: &str) -> Option<Target>;
     /// Deliveries were changed by hand: what waits is to be looked for anew.

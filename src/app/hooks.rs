@@ -1,10 +1,12 @@
 //! What the admin API can set going.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::StatusCode;
 
+use super::presence::Presence;
 use super::{Live, spill};
 use crate::admin::AdminHooks;
 use crate::admin::api::Reoffered;
@@ -13,11 +15,11 @@ use crate::clock::Clock;
 use crate::event::{Event, Id, Origin, Route};
 use crate::inbox::query::UnreadableRow;
 use crate::inbox::spill::{Drained, SpillOptions, Spilled};
-use crate::inbox::{Committer, Inbox, InboxError, Offer, Refusal, Unreadable};
+use crate::inbox::{Committer, Inbox, InboxError, Offer, Rate, Refusal, Replica, Unreadable};
 use crate::intake::Arrival;
 use crate::intake::problem::Problem;
 use crate::lifecycle::Lifecycle;
-use crate::recover::{Ask, NotBegun, Progress, Recovery};
+use crate::recover::{Ask, LastRun, NotBegun, Progress, Recovery};
 use crate::routing::Target;
 
 pub(super) struct Hooks {
@@ -27,6 +29,7 @@ pub(super) struct Hooks {
     pub(super) committer: Committer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) recovery: Arc<Recovery>,
+    pub(super) presence: Arc<Presence>,
     pub(super) lifecycle: Lifecycle,
 }
 
@@ -140,6 +143,21 @@ impl AdminHooks for Hooks {
 
     fn recovered(&self) -> Progress {
         self.recovery.by_hand()
+    }
+
+    fn last_recovery(&self) -> Option<LastRun> {
+        self.recovery.last_run()
+    }
+
+    fn sinks(&self) -> BTreeMap<String, Arc<[Rate]>> {
+        let settings = self.live.settings();
+        let enabled = settings.sinks.iter().filter(|(_, sink)| sink.is_enabled());
+        let rates = enabled.map(|(name, sink)| (name.clone(), Arc::clone(&sink.delivery.rate)));
+        rates.collect()
+    }
+
+    fn replica(&self) -> Replica {
+        self.presence.replica(self.clock.now())
     }
 
     fn target(&self, name: &str) -> Option<Target> {

@@ -10,6 +10,7 @@ mod health;
 mod hooks;
 mod live;
 mod plans;
+mod presence;
 mod recovery;
 mod sinks;
 mod spill;
@@ -29,6 +30,7 @@ use self::contact::Contact;
 use self::health::ServiceHealth;
 pub use self::live::Live;
 use self::plans::Parts;
+use self::presence::Presence;
 use self::sinks::Sinks;
 use self::store::Store;
 pub use self::store::StoreOptions;
@@ -187,6 +189,7 @@ impl App {
             spill: self.spill,
             committer: self.committer,
             metrics: self.metrics,
+            presence: Presence::new(self.public.local_addr(), self.clock.now()),
             clock: self.clock,
             supervisor: self.supervisor,
             farewell: self.farewell,
@@ -203,6 +206,7 @@ impl App {
         let recovery = running.recover();
         running.serve_admin(self.admin, recovery);
         running.tend();
+        running.be_seen();
         running.supervisor.tell_ready();
         running.supervisor.give_signs_of_life(&running.lifecycle);
         let end = running.until_stopped(signals).await;
@@ -221,6 +225,7 @@ struct Running {
     spill: Option<SpillOptions>,
     committer: Committer,
     metrics: Arc<Metrics>,
+    presence: Arc<Presence>,
     clock: Arc<dyn Clock>,
     supervisor: Supervisor,
     farewell: Farewell,
@@ -306,6 +311,7 @@ impl Running {
                 committer: self.committer.clone(),
                 clock: Arc::clone(&self.clock),
                 recovery,
+                presence: Arc::clone(&self.presence),
                 lifecycle: self.lifecycle.clone(),
             }),
             token: self.live.admin_token(),

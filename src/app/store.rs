@@ -100,6 +100,11 @@ impl Store {
         }
     }
 
+    /// Whether other receivers may use it as well.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Whether it was looked at, and is fit.
     pub(super) fn is_known(&self) -> bool {
         match self {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Dispatcher, Plan};
 use crate::inbox::{Desk, Lease, Settled, Settlement, body_bytes};
-use crate::metrics::DeliveryOutcome;
+use crate::metrics::{DeliveryOutcome, PauseReason};
 use crate::sink::{Failure, SinkError, Taken};
 
 /// How a hand-over ended, as far as the next ones are concerned.
@@ -86,14 +86,14 @@ impl Dispatcher {
             return results;
         }
         // It is shown as paused, and given no more.
-        self.metrics.paused.set(1);
+        self.pause(PauseReason::Blocked, None);
         desk.pause();
         tracing::warn!(
             sink = &*self.name,
             "the sink has taken nothing for {patience:?}"
         );
         let results = stop.run_until_cancelled(delivery).await;
-        self.metrics.paused.set(0);
+        self.metrics.resume();
         results.unwrap_or_default()
     }
 

@@ -12,6 +12,7 @@ mod plan;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::StreamExt as _;
@@ -26,7 +27,7 @@ pub use self::janitor::{Janitor, JanitorOptions, Neglected};
 pub use self::plan::{Ages, Plan};
 use crate::clock::Clock;
 use crate::inbox::{Committer, Desk, Lease, Settlement, SinkId, body_bytes};
-use crate::metrics::SinkMetrics;
+use crate::metrics::{Pause, PauseReason, SinkMetrics};
 
 /// Delivers one sink's events.
 pub struct Dispatcher {
@@ -78,7 +79,7 @@ impl Dispatcher {
                 Some(ended) = running.next(), if !running.is_empty() => {
                     if ended.gone {
                         // Nothing more can be delivered: leases stay, and no more are taken.
-                        self.metrics.paused.set(1);
+                        self.pause(PauseReason::Gone, None);
                         desk.pause();
                         stop.cancelled().await;
                         break;
@@ -101,6 +102,7 @@ impl Dispatcher {
                 }
                 () = at(breaker.probe_at()) => {
                     breaker.half_open();
+                    self.pause(PauseReason::Failing, None);
                     desk.probe();
                 }
             }
@@ -108,7 +110,7 @@ impl Dispatcher {
         desk.pause();
         give_back(waiting, &desk);
         while running.next().await.is_some() {}
-        self.metrics.paused.set(0);
+        self.metrics.resume();
         Ok(())
     }
 
@@ -120,7 +122,7 @@ impl Dispatcher {
         }
         match turn {
             Some(Turn::Opened(pause)) => {
-                self.metrics.paused.set(1);
+                self.pause(PauseReason::Failing, Some(pause));
                 desk.pause();
                 tracing::warn!(
                     sink = &*self.name,
@@ -129,7 +131,7 @@ impl Dispatcher {
                 );
             }
             Some(Turn::Closed) => {
-                self.metrics.paused.set(0);
+                self.metrics.resume();
                 desk.recovered();
                 tracing::info!(
                     sink = &*self.name,
@@ -142,14 +144,20 @@ impl Dispatcher {
 
     fn heed_hold(&self, ended: &Ended, breaker: &Breaker) {
         if let Some(hold) = ended.hold {
-            self.metrics.paused.set(1);
+            self.pause(PauseReason::Held, Some(hold));
             tracing::warn!(
                 sink = &*self.name,
                 "the sink asked to be left alone: nothing is attempted for {hold:?}"
             );
         } else if ended.answered && !breaker.is_open() {
-            self.metrics.paused.set(0);
+            self.metrics.resume();
         }
+    }
+
+    /// Shows that nothing is taken, and for how long if that is known.
+    fn pause(&self, reason: PauseReason, long: Option<Duration>) {
+        let until = long.and_then(|long| self.clock.now().checked_add(long).ok());
+        self.metrics.pause(Pause { reason, until });
     }
 }
 

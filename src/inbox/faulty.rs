@@ -237,6 +237,20 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError> {
         self.inner.latest(newest).await
     }
+    async fn exhausted(
+        &self,
+        sink: SinkId,
+        rates: Arc<[Rate]>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, InboxError> {
+        self.inner.exhausted(sink, rates, now).await
+    }
+    async fn beat(&self, me: Replica) -> Result<(), InboxError> {
+        self.through(self.inner.beat(me)).await
+    }
+    async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
+        self.through(self.inner.replicas()).await
+    }
     async fn unreadables(
         &self,
         cursor: Option<i64>,

@@ -25,7 +25,7 @@ pub mod postgres;
 mod prune;
 pub mod query;
 mod recovery;
-pub mod search;
+mod replica;
 mod subject;
 pub mod spill;
 pub mod sqlite;
@@ -54,7 +54,7 @@ use self::query::{
     SubjectFilter, SubjectRow, UnreadableRow,
 };
 pub use self::recovery::{Mark, RecordId};
-use self::search::{Sift, Sifted};
+pub use self::replica::Replica;
 pub use self::wanted::{Order, Wanted};
 use crate::event::{Event, Key, Outcome, Route, Seq};
 
@@ -272,6 +272,21 @@ pub trait Inbox: Send + Sync {
     /// Of each subject whose newest event is named, the newest that is not stale. A subject is left
     /// out whose last few dozen events are all stale, or gone.
     async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError>;
+    /// When a sink with these rates may make an attempt again; `None` when it may now.
+    async fn exhausted(
+        &self,
+        sink: SinkId,
+        rates: Arc<[Rate]>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, InboxError>;
+    /// Tells who shares the store that this receiver is there. Nobody shares a store that is a file.
+    async fn beat(&self, _me: Replica) -> Result<(), InboxError> {
+        Ok(())
+    }
+    /// The receivers that told so within the last hour, the last to do so first.
+    async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
+        Ok(Vec::new())
+    }
     /// Unreadable pushes without their bodies, newest first.
     async fn unreadables(
         &self,

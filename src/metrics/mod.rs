@@ -2,6 +2,7 @@
 
 mod optional;
 mod outcome;
+mod pause;
 pub mod series;
 
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 pub use self::optional::OptionalGauge;
 pub use self::outcome::{DeliveryOutcome, PushOutcome, RecoveredOutcome};
+use self::pause::Pauses;
+pub use self::pause::{Pause, PauseReason};
 use self::series::Series;
 use crate::event::Outcome;
 
@@ -65,6 +68,7 @@ type FloatGauge = Gauge<f64, AtomicU64>;
 pub struct SinkMetrics {
     name: Arc<str>,
     deliveries: Family<DeliveryLabels, Counter>,
+    pauses: Arc<Pauses>,
     /// `flashduty_delivery_seconds`: one attempt, from its start to its end.
     pub seconds: Histogram,
     /// `flashduty_sink_pending_deliveries`.
@@ -85,6 +89,19 @@ impl SinkMetrics {
             outcome,
         };
         self.deliveries.get_or_create(&labels).inc_by(count);
+    }
+
+    /// The sink takes nothing, for this reason.
+    pub fn pause(&self, pause: Pause) {
+        self.pauses.begin(&self.name, pause);
+        self.paused.set(1);
+    }
+
+    /// It takes something again.
+    pub fn resume(&self) {
+        if self.paused.set(0) != 0 {
+            self.pauses.end(&self.name);
+        }
     }
 }
 
@@ -249,6 +266,11 @@ impl Metrics {
         self.sinks.of(name)
     }
 
+    /// Why the sink called `name` takes nothing, as far as its deliveries have shown.
+    pub fn pause_of(&self, name: &str) -> Option<Pause> {
+        self.sinks.pauses.of(name)
+    }
+
     /// The registry, for encoding.
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -263,6 +285,7 @@ struct SinkFamilies {
     pending: Family<SinkLabels, Gauge>,
     oldest_pending: Family<SinkLabels, FloatGauge>,
     paused: Family<SinkLabels, Gauge>,
+    pauses: Arc<Pauses>,
     filter_errors: Family<SinkLabels, Counter>,
 }
 
@@ -281,6 +304,7 @@ impl SinkFamilies {
                 "Age of the oldest delivery not settled",
             ),
             paused: add.metric("sink_paused", "1 while the sink takes nothing"),
+            pauses: Arc::default(),
             filter_errors: add.metric(
                 "filter_errors",
                 "Events that a sink's filter could not judge",
@@ -301,6 +325,7 @@ impl SinkFamilies {
         SinkMetrics {
             name: Arc::clone(name),
             deliveries: self.deliveries.clone(),
+            pauses: Arc::clone(&self.pauses),
             seconds: self.seconds.get_or_create(&labels).clone(),
             pending: self.pending.get_or_create(&labels).clone(),
             oldest_pending: self.oldest_pending.get_or_create(&labels).clone(),

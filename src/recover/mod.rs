@@ -9,6 +9,7 @@ mod call;
 mod complaints;
 mod feed;
 mod history;
+mod last;
 mod progress;
 mod recent;
 mod scope;
@@ -30,6 +31,8 @@ use tokio::time::sleep;
 pub use self::call::Tries;
 use self::complaints::Complaints;
 use self::feed::Window;
+use self::last::Last;
+pub use self::last::LastRun;
 pub use self::progress::Progress;
 pub use self::scope::Scope;
 use self::stop::Stop;
@@ -173,6 +176,8 @@ pub struct Recovery {
     plan: watch::Receiver<Option<Arc<Plan>>>,
     /// The last look that somebody asked for.
     by_hand: watch::Sender<Progress>,
+    /// The last look of any kind.
+    last: Last,
     /// A look that somebody asked for worked.
     worked: Notify,
     /// One look at a time asks, a page of records each in turn.
@@ -204,6 +209,7 @@ impl Recovery {
             tries: surroundings.tries,
             plan,
             by_hand: watch::Sender::new(Progress::default()),
+            last: Last::default(),
             worked: Notify::new(),
             turn: Mutex::default(),
         })
@@ -235,6 +241,7 @@ impl Recovery {
                         lifecycle.closing().await;
                         return Ok(());
                     }
+                    self.last.cut_off(self.clock.now());
                     complaints.forget_refusal();
                 }
                 () = lifecycle.closing() => return Ok(()),
@@ -276,6 +283,15 @@ impl Recovery {
         self.by_hand.borrow().clone()
     }
 
+    /// The last look that began or ended, whoever asked for it.
+    pub fn last_run(&self) -> Option<LastRun> {
+        let run = self.last.get()?;
+        match run.is_under_way_by_hand() {
+            true => Some(run.with(self.by_hand())),
+            false => Some(run),
+        }
+    }
+
     async fn look(&self, plan: &Plan, ask: Ask) {
         let now = self.clock.now();
         let task = Task {
@@ -287,7 +303,9 @@ impl Recovery {
             all: ask.all,
             by_hand: true,
         };
+        let run = self.last.begin(&task, now);
         let (progress, looked) = Walk::new(self, plan, task).run().await;
+        self.last.end(run, progress.clone(), self.clock.now());
         self.by_hand.send_replace(progress);
         if looked.is_ok() {
             self.worked.notify_waiters();
@@ -310,7 +328,10 @@ impl Recovery {
             all: false,
             by_hand: false,
         };
-        Walk::new(self, plan, task).run().await.1
+        let run = self.last.begin(&task, now);
+        let (progress, looked) = Walk::new(self, plan, task).run().await;
+        self.last.end(run, progress, self.clock.now());
+        looked
     }
 }
 

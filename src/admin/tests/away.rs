@@ -13,6 +13,11 @@ async fn while_the_database_is_away_status_shows_what_is_known_without_it() {
     assert_eq!(status["warnings"][0], "the disk is nearly full");
     assert_eq!(status["pushes"]["accepted"], 0);
     assert_eq!(status["spilled_events"], 0);
+    assert_eq!(status["sinks"][0]["configured"], true);
+    assert!(status["sinks"][0].get("pending").is_none());
+    assert_eq!(status["recovery"]["last_run"]["found"], 3);
+    assert!(status["recovery"].get("reached").is_none());
+    assert_eq!(status["replicas"].as_array().unwrap().len(), 1);
     for number in [
         "inbox",
         "store_bytes",

@@ -75,6 +75,42 @@ impl AdminHooks for Hooks {
         Progress::default()
     }
 
+    fn last_recovery(&self) -> Option<LastRun> {
+        let progress = Progress {
+            since: Some(at(10)),
+            until: Some(at(40)),
+            records: 5,
+            accepted: 2,
+            stale: 1,
+            duplicate: 2,
+            ..Progress::default()
+        };
+        Some(LastRun {
+            began: at(50),
+            ended: Some(at(51)),
+            by_hand: false,
+            found: 3,
+            progress,
+        })
+    }
+
+    fn sinks(&self) -> BTreeMap<String, Arc<[Rate]>> {
+        let rates = [Rate {
+            count: 20,
+            window: Duration::from_secs(60),
+        }];
+        BTreeMap::from([("log".to_owned(), Arc::from(rates))])
+    }
+
+    fn replica(&self) -> Replica {
+        Replica {
+            name: "node-7:8080".to_owned(),
+            started_at: at(0),
+            seen_at: at(100),
+            version: "0.1.0".to_owned(),
+        }
+    }
+
     fn target(&self, name: &str) -> Option<Target> {
         target(name)
     }

@@ -314,6 +314,27 @@ impl Inbox for FixedInbox {
         Ok(newest.into_iter().map(latest).collect())
     }
 
+    async fn exhausted(
+        &self,
+        _: SinkId,
+        rates: Arc<[Rate]>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, InboxError> {
+        self.check()?;
+        let window = rates.first().map(|rate| rate.window);
+        Ok(window.and_then(|window| now.checked_add(window).ok()))
+    }
+
+    async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
+        self.check()?;
+        Ok(vec![Replica {
+            name: "node-8:8080".to_owned(),
+            started_at: at(1),
+            seen_at: at(95),
+            version: "0.1.0".to_owned(),
+        }])
+    }
+
     async fn unreadables(
         &self,
         cursor: Option<i64>,
@@ -383,7 +404,11 @@ impl Inbox for FixedInbox {
     }
 
     async fn recovery_mark(&self) -> Result<Option<crate::inbox::Mark>, InboxError> {
-        Err(InboxError::Closed)
+        self.check()?;
+        Ok(Some(crate::inbox::Mark {
+            begun: at(0),
+            reached: at(40),
+        }))
     }
     async fn handled(&self, _: Vec<crate::inbox::RecordId>) -> Result<Vec<bool>, InboxError> {
         Err(InboxError::Closed)

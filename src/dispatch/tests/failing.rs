@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::inbox::{Rate, Report};
+use crate::metrics::{Pause, PauseReason};
 
 fn busy() -> Result<Taken, SinkError> {
     Err(SinkError::Retry(Failure::new("busy")))
@@ -33,6 +34,12 @@ impl Set {
     fn paused(&self) -> i64 {
         self.metrics.sink(&Arc::from("s")).paused.get()
     }
+
+    /// Why it is paused, and whether it is known until when.
+    fn reason(&self) -> Option<(PauseReason, bool)> {
+        let pause = self.metrics.pause_of("s");
+        pause.map(|Pause { reason, until }| (reason, until.is_some()))
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,6 +56,7 @@ async fn a_sink_that_fails_for_several_subjects_is_left_alone_until_a_probe_work
     while set.paused() == 0 {
         tokio::task::yield_now().await;
     }
+    assert_eq!(set.reason(), Some((PauseReason::Failing, true)));
     set.offer("k", false, NEW).await;
     tokio::time::sleep(Duration::from_millis(4_900)).await;
     assert!(
@@ -66,6 +74,7 @@ async fn a_sink_that_fails_for_several_subjects_is_left_alone_until_a_probe_work
     while set.paused() == 1 {
         tokio::task::yield_now().await;
     }
+    assert_eq!(set.reason(), None);
     let delivered = "flashduty_deliveries_total{sink=\"s\",outcome=\"delivered\"} 11";
     while !set.exposed().contains(delivered) {
         tokio::task::yield_now().await;
@@ -193,6 +202,7 @@ async fn a_hold_is_for_the_whole_sink_and_ends_by_itself() {
     while set.paused() == 0 {
         tokio::task::yield_now().await;
     }
+    assert_eq!(set.reason(), Some((PauseReason::Held, true)));
     let begun = std::time::Instant::now();
     set.offer("b", false, NEW).await;
     set.begins().await;

@@ -1,6 +1,7 @@
 //! Sinks that stall, dispatchers that end, and what they leave to the next one.
 
 use super::*;
+use crate::metrics::PauseReason;
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_stalls_is_shown_as_paused_until_it_goes_on() {
@@ -11,6 +12,8 @@ async fn a_sink_that_stalls_is_shown_as_paused_until_it_goes_on() {
     set.begun.recv().await;
     tokio::time::sleep(Duration::from_millis(1001)).await;
     assert_eq!(paused.get(), 1);
+    let why = set.metrics.pause_of("s").map(|pause| pause.reason);
+    assert_eq!(why, Some(PauseReason::Blocked));
     hold.notify_one();
     set.until_counted("delivered").await;
     assert_eq!(paused.get(), 0);

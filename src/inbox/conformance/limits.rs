@@ -50,6 +50,11 @@ pub(in crate::inbox) async fn attempts_count_against_the_rate_until_a_window_aft
     assert_eq!(second.next_due, [(sink, Some(at(15)))]);
     let early = commit(inbox, claims(vec![rated(sink, 3, 10)]), at(14)).await;
     assert!(early.leases.is_empty());
+    let rates = rated(sink, 3, 10).rates;
+    let exhausted = inbox.exhausted(sink, Arc::clone(&rates), at(14)).await;
+    assert_eq!(exhausted.unwrap(), Some(at(15)), "as whoever looks is told");
+    let exhausted = inbox.exhausted(sink, rates, at(15)).await;
+    assert_eq!(exhausted.unwrap(), None);
     let later = commit(inbox, claims(vec![rated(sink, 3, 10)]), at(15)).await;
     assert_eq!(later.leases.len(), 1, "one ended ten seconds ago");
 }

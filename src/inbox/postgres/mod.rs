@@ -19,6 +19,7 @@ mod links;
 mod prune;
 mod read;
 mod recovery;
+mod replicas;
 mod routes;
 mod session;
 mod settle;

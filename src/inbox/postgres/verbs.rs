@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::error::Failure;
 use super::session::{COMMIT, Call, Script, Session};
 use super::{PostgresInbox, SHORT, Tries};
-use super::{change, prune, read, recovery, time, unreadable};
+use super::{change, prune, read, recovery, replicas, time, unreadable};
 use crate::event::{Route, Seq};
 use crate::inbox::query::{
     AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
@@ -18,7 +18,7 @@ use crate::inbox::query::{
 use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::{
     Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Latest, Mark,
-    Prune, Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
+    Prune, Pruned, Rate, RecordId, Replica, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
 };
 
 /// Does something on a connection, again while it loses against others, within the time there is. A
@@ -192,6 +192,25 @@ impl Inbox for PostgresInbox {
 
     async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError> {
         ask!(self, session => read::latest(session.raw(), &newest).await)
+    }
+
+    async fn exhausted(
+        &self,
+        sink: SinkId,
+        rates: Arc<[Rate]>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, InboxError> {
+        let given = self.given(now);
+        ask!(self, session => read::exhausted(session.raw(), sink, &rates, given).await)
+    }
+
+    async fn beat(&self, me: Replica) -> Result<(), InboxError> {
+        let given = self.given(me.seen_at);
+        ask!(self, session => replicas::beat(session.raw(), &me, given).await)
+    }
+
+    async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
+        ask!(self, session => replicas::known(session.raw()).await)
     }
 
     async fn unreadables(

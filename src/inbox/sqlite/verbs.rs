@@ -22,7 +22,7 @@ use crate::inbox::query::{
 use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::{
     Audit, Batch, Change, Changed, Committed, Followed, Horizon, Inbox, InboxError, Latest, Mark,
-    Prune, Pruned, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
+    Prune, Pruned, Rate, RecordId, SinkId, Space, Stretch, Unreadable, UnreadableBounds,
 };
 
 #[async_trait]
@@ -234,6 +234,16 @@ impl Inbox for SqliteInbox {
 
     async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError> {
         self.read(move |sql| read::latest(sql, &newest)).await
+    }
+
+    async fn exhausted(
+        &self,
+        sink: SinkId,
+        rates: Arc<[Rate]>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, InboxError> {
+        self.read(move |sql| read::exhausted(sql, sink, &rates, now))
+            .await
     }
 
     async fn unreadables(

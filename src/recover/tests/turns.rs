@@ -124,3 +124,18 @@ async fn a_look_by_hand_holds_up_no_other() {
     assert!(done.records >= 990, "{done:?}");
     assert_eq!(done.error, None);
 }
+
+#[tokio::test]
+async fn the_last_look_is_told_with_what_it_found_whoever_asked_for_it() {
+    let set = Set::new((900..920).map(past).collect(), 999).await;
+    assert_eq!(set.recovery.last_run(), None);
+    set.by_hand(at(900), true, false).await;
+    let last = set.recovery.last_run().unwrap();
+    assert_eq!((last.began, last.ended), (at(1000), Some(at(1000))));
+    assert_eq!((last.by_hand, last.found), (true, 20));
+    assert!(last.progress.dry_run && !last.progress.running);
+    set.look().await.unwrap();
+    let last = set.recovery.last_run().unwrap();
+    assert_eq!((last.by_hand, last.found), (false, 0));
+    assert!(last.ended.is_some() && !last.progress.running);
+}

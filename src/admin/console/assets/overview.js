@@ -47,16 +47,15 @@ async function ask(signal) {
     if (api.gone(error)) throw error;
     return null;
   });
-  const [status, series, exposition, recovery] = await Promise.all([
+  const [status, series, exposition] = await Promise.all([
     api.get("status", {}, signal),
     optional(api.get("series", {}, signal)),
     optional(api.metrics(signal)),
-    optional(api.get("recover", {}, signal)),
   ]);
   const samples = exposition === null ? [] : read(exposition);
   const totals = sinks(samples);
   rates.add(totals);
-  return { status, series, samples, totals, recovery };
+  return { status, series, samples, totals };
 }
 
 function draw(seen) {
@@ -65,7 +64,7 @@ function draw(seen) {
     verdict(status, series, samples),
     series && el("div", { class: "grid" }, pushes(series.buckets), acks(series.buckets)),
     el("section", {}, sinkTable(seen)),
-    el("div", { class: "grid" }, store(status, samples), recovered(seen), replicas(status)),
+    el("div", { class: "grid" }, store(status, samples), recovered(status), replicas(status)),
   ];
 }
 
@@ -165,34 +164,33 @@ function sinkTable({ status, totals }) {
   const per = (value) => (value === undefined ? "–" : t("overview.per_minute", { n: value < 10 ? Math.round(value * 10) / 10 : Math.round(value) }));
   return table({
     caption: t("overview.sinks"),
-    empty: t(status.inbox ? "overview.sinks.none" : "overview.away"),
-    rows: status.inbox?.sinks ?? [],
-    rowClass: (sink) => (sink.dead > 0 || paused(sink, totals) ? "edge-warning" : ""),
+    empty: t("overview.sinks.none"),
+    rows: status.sinks,
+    rowClass: (sink) => (sink.dead > 0 || sink.paused ? "edge-warning" : ""),
     columns: [
       { name: t("field.sink"), cell: (sink) => sink.sink, kind: "mono" },
-      { name: t("field.state"), cell: (sink) => state(sink, totals) },
-      { name: t("overview.waiting"), cell: (sink) => number(sink.pending), kind: "num" },
+      { name: t("field.state"), cell: state },
+      { name: t("overview.waiting"), cell: (sink) => told(sink.pending, number), kind: "num" },
       { name: t("overview.oldest"), cell: (sink) => age(sink.oldest_pending_at), kind: "near" },
       { name: t("overview.rate"), cell: (sink) => per(rates.of(sink.sink, ["delivered"])), kind: "num" },
       { name: t("overview.failures"), cell: (sink) => per(rates.of(sink.sink, ["retried", "dead", "expired"])), kind: "num" },
       { name: t("overview.delivered"), cell: (sink) => number(totals.get(sink.sink)?.delivered), kind: "num" },
-      { name: t("overview.dead"), cell: (sink) => linked(`#/dead?sink=${encodeURIComponent(sink.sink)}`, sink.dead), kind: "num" },
+      { name: t("overview.dead"), cell: (sink) => told(sink.dead, (dead) => linked(`#/dead?sink=${encodeURIComponent(sink.sink)}`, dead)), kind: "num" },
     ],
   });
 }
 
-function paused(sink, totals) {
-  return sink.paused !== undefined || sink.held_until !== undefined || totals.get(sink.sink)?.paused === true;
+/** What only the store knows; it may be away. */
+function told(value, show) {
+  return value === undefined ? "–" : show(value);
 }
 
-function state(sink, totals) {
-  if (sink.configured === false) return el("span", { class: "badge is-warning" }, t("overview.parked"));
-  if (!paused(sink, totals)) return el("span", { class: "badge is-ok" }, t("overview.working"));
-  const why = sink.paused?.reason ?? (sink.held_until ? t("overview.held") : t("overview.paused.failing"));
-  const until = sink.paused?.until ?? sink.held_until;
+function state({ configured, paused }) {
+  if (!configured) return el("span", { class: "badge is-warning" }, word("pause", "parked"));
+  if (!paused) return el("span", { class: "badge is-ok" }, t("overview.working"));
   return [
-    el("span", { class: "badge is-warning" }, t("overview.paused")), " ", why,
-    until ? [" ", t("overview.until"), " ", time(until)] : null,
+    el("span", { class: "badge is-warning" }, t("overview.paused")), " ", word("pause", paused.reason),
+    paused.until ? [" ", t("overview.until"), " ", time(paused.until)] : null,
   ];
 }
 
@@ -219,19 +217,19 @@ function percent(part, whole) {
   return `${whole > 0 ? Math.round((part / whole) * 100) : 0} %`;
 }
 
-function recovered({ status, recovery }) {
-  const run = status.recovery?.last_run ?? recovery;
-  const reached = status.recovery?.reached;
+function recovered(status) {
+  const { reached, last_run: run } = status.recovery;
   const ran = run && run.since !== undefined;
   return el("section", {},
     el("h2", {}, t("overview.recovery")),
     reached ? pairs([t("overview.recovery.reached"), time(reached)]) : null,
     !ran ? el("p", { class: "muted" }, t("overview.recovery.none")) : pairs(
       [t("field.state"), t(run.running ? "overview.recovery.running" : run.error ? "overview.recovery.failed" : "overview.recovery.done")],
+      [t("overview.recovery.began"), age(run.began)],
       [t("overview.recovery.span"), [time(run.since), " – ", time(run.until)]],
-      run.running ? [t("overview.recovery.at"), time(run.at)] : null,
+      run.running && run.at ? [t("overview.recovery.at"), time(run.at)] : null,
       [t("overview.recovery.records"), number(run.records)],
-      [t("overview.recovery.found"), number(run.accepted + run.stale)],
+      [t("overview.recovery.found"), number(run.found)],
       [word("outcome", "duplicate"), number(run.duplicate)],
       run.unreadable > 0 ? [t("overview.unreadable"), number(run.unreadable)] : null,
       run.dry_run ? [t("change.dry"), t("yes")] : null,
@@ -240,16 +238,14 @@ function recovered({ status, recovery }) {
 }
 
 function replicas(status) {
-  const known = status.replicas ?? [];
-  if (known.length === 0) return null;
   return el("section", {}, table({
     caption: t("overview.replicas"),
-    rows: known,
+    rows: status.replicas,
     columns: [
-      { name: t("field.name"), cell: (one) => one.name ?? one.id, kind: "mono" },
+      { name: t("field.name"), cell: (one) => one.name, kind: "mono" },
       { name: t("overview.replicas.seen"), cell: (one) => age(one.seen_at), kind: "near" },
       { name: t("overview.up"), cell: (one) => age(one.started_at), kind: "near" },
-      { name: t("overview.version"), cell: (one) => one.version ?? "" },
+      { name: t("overview.version"), cell: (one) => one.version },
     ],
   }));
 }

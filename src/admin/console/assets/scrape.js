@@ -15,14 +15,13 @@ export function read(exposition) {
   });
 }
 
-/** The totals of each sink: `Map` of name to `{ delivered, retried, dead, …, paused }`. */
+/** The totals of each sink: `Map` of name to `{ delivered, retried, dead, … }`. */
 export function sinks(samples) {
   const found = new Map();
   const of = (name) => found.get(name) ?? found.set(name, {}).get(name);
   for (const { name, labels: { sink, outcome }, value } of samples) {
     if (sink === undefined) continue;
     if (name === "flashduty_deliveries_total") of(sink)[outcome] = value;
-    if (name === "flashduty_sink_paused") of(sink).paused = value === 1;
   }
   return found;
 }

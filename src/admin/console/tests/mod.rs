@@ -9,6 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG};
 
 use super::files::{FILES, POLICY, SHELL};
 use crate::admin::tests::{Asked, request};
+use crate::metrics::PauseReason;
 
 /// What a browser sends when somebody types an address.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -333,7 +334,19 @@ fn every_word_of_the_api_has_a_text() {
     let words = words();
     let outcomes = crate::metrics::PushOutcome::ALL.map(|word| format!("outcome.{word}"));
     let states = crate::admin::api::STATES.map(|(word, _)| format!("state.{word}"));
-    for key in outcomes.into_iter().chain(states) {
+    let pauses = [
+        PauseReason::Failing,
+        PauseReason::Held,
+        PauseReason::Rate,
+        PauseReason::Blocked,
+        PauseReason::Gone,
+        PauseReason::Parked,
+    ];
+    let pauses = pauses.map(|reason| {
+        let word = serde_json::to_value(reason).unwrap();
+        format!("pause.{}", word.as_str().unwrap())
+    });
+    for key in outcomes.into_iter().chain(states).chain(pauses) {
         assert!(words.contains_key(&key), "{key}");
     }
 }

@@ -12,6 +12,7 @@ mod event_rows;
 mod follow;
 mod horizon;
 mod latest;
+mod rates;
 mod selection;
 mod sift;
 mod subjects;
@@ -34,6 +35,7 @@ pub(in crate::inbox::postgres) use self::events::{event, events};
 pub(in crate::inbox::postgres) use self::follow::follow;
 pub(in crate::inbox::postgres) use self::horizon::{Positions, horizon};
 pub(in crate::inbox::postgres) use self::latest::latest;
+pub(in crate::inbox::postgres) use self::rates::exhausted;
 pub(in crate::inbox::postgres) use self::subjects::subjects;
 pub(in crate::inbox::postgres) use self::unreadables::{unreadable, unreadables};
 pub(in crate::inbox::postgres) use crate::inbox::numbers::{

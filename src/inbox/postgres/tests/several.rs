@@ -8,7 +8,7 @@ use super::*;
 use crate::event::{Outcome, Seq};
 use crate::inbox::conformance::{TTL, at, claim, event, offer_all, settle};
 use crate::inbox::subject::subject_id;
-use crate::inbox::{Claim, Offer, Settlement, SinkId};
+use crate::inbox::{Claim, Offer, Replica, Settlement, SinkId};
 
 /// Receivers on one new database.
 async fn replicas(count: usize, clock: Clockwork) -> (String, Vec<Arc<PostgresInbox>>) {
@@ -198,4 +198,23 @@ async fn a_subject_that_another_receiver_makes_meanwhile_is_judged_by_its_mark()
     other.end("COMMIT").await.unwrap();
     let offered = committing.join_next().await.unwrap().unwrap();
     assert_eq!(offered[0].outcome, Outcome::Stale);
+}
+
+#[tokio::test]
+async fn receivers_see_each_other_until_an_hour_after_the_last_sign_of_life() {
+    let (_database, all) = replicas(2, Clockwork::Caller).await;
+    let replica = |name: &str, seen| Replica {
+        name: name.to_owned(),
+        started_at: at(-5),
+        seen_at: at(seen),
+        version: "1.2.3".to_owned(),
+    };
+    all[0].beat(replica("a:8080", 0)).await.unwrap();
+    all[1].beat(replica("b:8080", 10)).await.unwrap();
+    all[0].beat(replica("a:8080", 20)).await.unwrap();
+    let seen = all[1].replicas().await.unwrap();
+    assert_eq!(seen, [replica("a:8080", 20), replica("b:8080", 10)]);
+    all[0].beat(replica("a:8080", 3_611)).await.unwrap();
+    let seen = all[1].replicas().await.unwrap();
+    assert_eq!(seen, [replica("a:8080", 3_611)]);
 }

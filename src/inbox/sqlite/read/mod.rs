@@ -4,6 +4,7 @@ mod candidates;
 mod deliveries;
 mod follow;
 mod latest;
+mod rates;
 mod selection;
 mod sift;
 mod subjects;
@@ -26,6 +27,7 @@ pub(in crate::inbox::sqlite) use self::candidates::candidates;
 pub(in crate::inbox::sqlite) use self::deliveries::deliveries;
 pub(in crate::inbox::sqlite) use self::follow::{follow, horizon};
 pub(in crate::inbox::sqlite) use self::latest::latest;
+pub(in crate::inbox::sqlite) use self::rates::exhausted;
 pub(in crate::inbox::sqlite) use self::subjects::subjects;
 pub(in crate::inbox::sqlite) use self::unreadable::{unreadable, unreadables};
 

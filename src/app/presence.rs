@@ -1,0 +1,67 @@
+//! Who this receiver is, and that it is there, for those who share its store and those who look.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Running;
+use crate::clock::Clock;
+use crate::inbox::{Inbox, Replica};
+
+/// How often it says that it is there.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Who this receiver is.
+pub(super) struct Presence {
+    name: String,
+    started_at: Timestamp,
+}
+
+impl Presence {
+    /// One that takes pushes at `listen`. Its host and port are the same after a restart, so that it
+    /// takes its own place among those that are seen.
+    pub(super) fn new(listen: SocketAddr, now: Timestamp) -> Arc<Self> {
+        let system = rustix::system::uname();
+        let host = system.nodename().to_string_lossy();
+        Arc::new(Self {
+            name: format!("{host}:{}", listen.port()),
+            started_at: now,
+        })
+    }
+
+    pub(super) fn replica(&self, now: Timestamp) -> Replica {
+        Replica {
+            name: self.name.clone(),
+            started_at: self.started_at,
+            seen_at: now,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    async fn beat(self: Arc<Self>, inbox: Arc<dyn Inbox>, clock: Arc<dyn Clock>) {
+        loop {
+            // The next one makes good for one that fails.
+            if let Err(error) = inbox.beat(self.replica(clock.now())).await {
+                tracing::debug!("others do not see that this receiver is there: {error}");
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+}
+
+impl Running {
+    /// Says now and then that this receiver is there, where others may share its store.
+    pub(super) fn be_seen(&self) {
+        if !self.store.is_shared() {
+            return;
+        }
+        let beating = Arc::clone(&self.presence).beat(self.inbox(), Arc::clone(&self.clock));
+        let closing = self.lifecycle.closing_token();
+        self.spawn_at_contact("the heartbeat", async move {
+            closing.run_until_cancelled(beating).await;
+            Ok(())
+        });
+    }
+}

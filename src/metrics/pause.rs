@@ -1,0 +1,56 @@
+//! Why a sink takes nothing now: for people, beside the number that is printed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Why a sink takes nothing, or less than it would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PauseReason {
+    /// It failed again and again: the circuit breaker is open, or one delivery finds out.
+    Failing,
+    /// Its other side asked to be left alone.
+    Held,
+    /// It had as many attempts as its rate allows.
+    Rate,
+    /// What was handed over is not taken: nobody reads, or the disk does not write.
+    Blocked,
+    /// Its destination is gone until a restart.
+    Gone,
+    /// It is not configured, or is off, and keeps its backlog.
+    Parked,
+}
+
+/// A pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why.
+    pub reason: PauseReason,
+    /// When something is tried again; absent where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// The pauses of sinks, by name.
+#[derive(Debug, Default)]
+pub(super) struct Pauses(Mutex<BTreeMap<Arc<str>, Pause>>);
+
+impl Pauses {
+    pub(super) fn begin(&self, name: &Arc<str>, pause: Pause) {
+        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.insert(Arc::clone(name), pause);
+    }
+
+    pub(super) fn end(&self, name: &str) {
+        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.remove(name);
+    }
+
+    pub(super) fn of(&self, name: &str) -> Option<Pause> {
+        let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.get(name).copied()
+    }
+}
