@@ -46,6 +46,7 @@ mod follow;
 mod once;
 mod order;
 mod outage;
+mod seen;
 mod trust;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
