@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -32,6 +32,12 @@ pub enum Refusal {
     /// The request's token is not the configured one.
     #[error("the bearer token is not the one in admin.token")]
     TokenWrong,
+    /// The same, from an address that sent many of them.
+    #[error(
+        "too many requests with a wrong bearer token came from this address in the last minute; \
+         the right one is taken all the same"
+    )]
+    TooManyWrong,
     /// The listener can be reached from other machines and no token guards it.
     #[error(
         "the admin listener on {0} can be reached from other machines and has no token: set \
@@ -55,6 +61,7 @@ impl Refusal {
             Self::TokenMissing | Self::TokenWrong | Self::TokenNotSet(_) => {
                 StatusCode::UNAUTHORIZED
             }
+            Self::TooManyWrong => StatusCode::TOO_MANY_REQUESTS,
             Self::HostForeign | Self::CrossSite => StatusCode::FORBIDDEN,
         }
     }
@@ -66,7 +73,7 @@ impl Refusal {
                 Some(r#"Bearer realm="flashduty-receiver""#)
             }
             Self::TokenWrong => Some(r#"Bearer realm="flashduty-receiver", error="invalid_token""#),
-            Self::HostForeign | Self::CrossSite => None,
+            Self::TooManyWrong | Self::HostForeign | Self::CrossSite => None,
         }
     }
 }
@@ -82,8 +89,23 @@ impl IntoResponse for Refusal {
             let challenge = HeaderValue::from_static(challenge);
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
+        if matches!(self, Self::TooManyWrong) {
+            let minute = HeaderValue::from_static("60");
+            response.headers_mut().insert(RETRY_AFTER, minute);
+        }
         response
     }
+}
+
+/// As what a request was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// With the token itself.
+    Bearer,
+    /// With a session of the console.
+    Session,
+    /// From this machine, where no token is set.
+    Here,
 }
 
 /// What guards a listener.
@@ -99,26 +121,26 @@ pub struct Door<'a> {
 
 impl Door<'_> {
     /// Whether a request with this head may use the API.
-    pub fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        match self.token {
+    pub fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Pass, Refusal> {
+        let pass = match self.token {
             Some(token) => self.recognise(token, headers)?,
             None if !is_loopback(self.listen) => return Err(Refusal::TokenNotSet(self.listen)),
             None if !names_this_machine(uri, headers) => return Err(Refusal::HostForeign),
-            None => {}
-        }
+            None => Pass::Here,
+        };
         let changes = method != Method::GET && method != Method::HEAD;
         if changes && from_another_site(headers) {
             return Err(Refusal::CrossSite);
         }
-        Ok(())
+        Ok(pass)
     }
 
     /// A token that is sent decides alone: a wrong one is a mistake, also beside a session.
-    fn recognise(&self, token: &SecretString, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn recognise(&self, token: &SecretString, headers: &HeaderMap) -> Result<Pass, Refusal> {
         match bearer(headers) {
-            Some(given) if same_secret(token.expose_secret(), given) => Ok(()),
+            Some(given) if same_secret(token.expose_secret(), given) => Ok(Pass::Bearer),
             Some(_) => Err(Refusal::TokenWrong),
-            None if session::lasts(token, headers, self.now) => Ok(()),
+            None if session::lasts(token, headers, self.now) => Ok(Pass::Session),
             None => Err(Refusal::TokenMissing),
         }
     }
@@ -221,7 +243,8 @@ mod tests {
             token: token.as_ref(),
             now: Timestamp::UNIX_EPOCH,
         };
-        door.judge(request.method(), request.uri(), request.headers())
+        let judged = door.judge(request.method(), request.uri(), request.headers());
+        judged.map(|_pass| ())
     }
 
     #[test]

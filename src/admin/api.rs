@@ -20,7 +20,8 @@ use super::status::{self, Numbers, RecoveryStatus, SinkStatus};
 use super::{Shared, changes, recovery, spilled, subjects, unreadable};
 use crate::event::{Outcome, Seq};
 use crate::inbox::query::{
-    AuditRow, Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page,
+    Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, SubjectFilter,
+    SubjectRow,
 };
 use crate::inbox::{InboxError, Replica};
 use crate::intake::problem::Problem;
@@ -89,6 +90,12 @@ pub struct Reoffered {
     pub event_id: Option<String>,
     /// Its position, or that of the first copy.
     pub seq: Option<Seq>,
+    /// It stays in the box: the first copy has another body.
+    #[serde(skip)]
+    pub stays: bool,
+    /// It is a command, which somebody will carry out.
+    #[serde(skip)]
+    pub command: bool,
 }
 
 /// `reload`: the configuration was re-read.
@@ -123,7 +130,6 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/events/{seq}", get(event))
         .route("/events/{seq}/body", get(event_body))
         .route("/deliveries", get(deliveries))
-        .route("/audit", get(audit))
         .route("/replay", post(changes::replay))
         .route("/drop", post(changes::drop))
         .route("/recover", get(recovery::progress).post(recovery::begin))
@@ -257,13 +263,6 @@ async fn deliveries(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<D
     };
     let page = shared.admin.inbox.deliveries(filter).await;
     Ok(Json(page.map_err(|error| list_problem(error, &params))?))
-}
-
-async fn audit(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<AuditRow>> {
-    let params = Params::read(&uri, &["cursor", "limit"])?;
-    let cursor = params.parsed("cursor", "the next_cursor of the page before")?;
-    let page = shared.admin.inbox.audited(cursor, params.limit()?).await;
-    Ok(Json(page.map_err(store_problem)?))
 }
 
 async fn reload(State(shared): State<Arc<Shared>>) -> Shown<Reloaded> {

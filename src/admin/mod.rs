@@ -8,10 +8,12 @@
 
 pub mod access;
 pub mod api;
+mod audit;
 pub mod changes;
 mod console;
 mod events;
 mod exposition;
+mod guesses;
 mod params;
 mod process;
 pub mod recovery;
@@ -23,7 +25,8 @@ pub mod stream;
 pub mod subjects;
 #[cfg(test)]
 mod tests;
-mod unreadable;
+pub mod unreadable;
+mod who;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -47,11 +50,13 @@ use secrecy::SecretString;
 
 use self::api::Reoffered;
 use self::exposition::Exposition;
+use self::guesses::Guesses;
 use self::spilled::SpillShown;
 use self::stream::Streams;
+use self::unreadable::Carried;
 use crate::clock::Clock;
 use crate::inbox::spill::{Drained, Spilled};
-use crate::inbox::{Inbox, Rate, Replica, Unreadable};
+use crate::inbox::{Audit, Inbox, Unreadable};
 use crate::intake::Refusals;
 use crate::intake::health::{self, Health};
 use crate::intake::problem::Problem;
@@ -59,6 +64,7 @@ use crate::listener::RefuseHead;
 use crate::metrics::Metrics;
 use crate::recover::{Ask, LastRun, Progress};
 use crate::routing::Target;
+use crate::source::Peer;
 
 /// What the admin listener shows and does.
 pub struct Admin {
@@ -86,9 +92,16 @@ pub trait AdminHooks: Send + Sync {
     /// Re-reads the configuration. `Ok` says what was applied and what waits for a restart; `Err`
     /// says what is wrong with it, and the old one stays in force.
     async fn reload(&self) -> Result<String, String>;
-    /// Offers an unreadable push to the inbox again and, when it is taken, removes it from the box.
-    /// A problem says why it still cannot be used, or that it is not there (404).
-    async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem>;
+    /// Offers unreadable pushes to the inbox again, in this order, and removes from the box what is
+    /// taken, with `audit`. Of each a problem says why it still cannot be used (422), or that it is
+    /// not there (404); it is the last one where it says that the store takes none now.
+    async fn offer_unreadable(
+        &self,
+        ids: Vec<i64>,
+        audit: Audit,
+    ) -> Result<Vec<Result<Reoffered, Problem>>, Problem>;
+    /// What an unreadable push carries, as the configuration is now; problems as above.
+    async fn read_unreadable(&self, id: i64) -> Result<Carried, Problem>;
     /// Offers events of a spill, in their order, to be routed and judged as pushes are, and keeps its
     /// unreadable pushes. Done once all are durable; offered again, events are duplicates.
     async fn offer_spilled(
@@ -121,6 +134,7 @@ struct Shared {
     started_at: Timestamp,
     /// Attempts to log in: ten a minute from one address.
     logins: Refusals,
+    guesses: Guesses,
 }
 
 /// The whole admin listener.
@@ -130,10 +144,17 @@ pub fn router(admin: Admin) -> Router {
         started_at: admin.clock.now(),
         exposition: Exposition::new(),
         logins: Refusals::new(10, 1000, Duration::from_secs(60)),
+        guesses: Guesses::new(),
         admin,
     });
     let guarded = Router::new()
-        .nest("/api/v1", api::routes().merge(series::routes()))
+        .nest(
+            "/api/v1",
+            api::routes()
+                .merge(audit::routes())
+                .merge(series::routes())
+                .merge(stream::routes()),
+        )
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&shared), guard));
@@ -154,12 +175,17 @@ pub fn refuse_heads() -> RefuseHead {
 
 async fn guard(
     State(shared): State<Arc<Shared>>,
-    request: axum::extract::Request,
+    mut request: axum::extract::Request,
     next: axum::middleware::Next,
 ) -> Response {
     match shared.judge(request.method(), request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Ok(pass) => {
+            request.extensions_mut().insert(pass);
+            next.run(request).await
+        }
+        Err(refusal) => shared
+            .guesses
+            .refuse(refusal, request.extensions().get::<Peer>()),
     }
 }
 
@@ -170,7 +196,7 @@ impl Shared {
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
-    ) -> Result<(), access::Refusal> {
+    ) -> Result<access::Pass, access::Refusal> {
         let token = self.admin.token.load();
         let door = access::Door {
             listen: self.admin.listen,
@@ -209,7 +235,7 @@ async fn index() -> &'static str {
         "GET  /api/v1/subjects/{subject}       one of them, with its events\n",
         "GET  /api/v1/deliveries               events on their way to sinks\n",
         "GET  /api/v1/stream                   each event as it comes, as server-sent events\n",
-        "GET  /api/v1/audit                    what was replayed and dropped by hand\n",
+        "GET  /api/v1/audit                    what was changed by hand\n",
         "POST /api/v1/replay                   delivers again what its body selects\n",
         "POST /api/v1/drop                     gives up what its body selects\n",
         "POST /api/v1/recover                  fetches from the sender's history since a time\n",
@@ -218,6 +244,9 @@ async fn index() -> &'static str {
         "GET  /api/v1/unreadable/{id}          one of them\n",
         "GET  /api/v1/unreadable/{id}/body     the bytes as they came\n",
         "POST /api/v1/unreadable/{id}/offer    offers it again\n",
+        "POST /api/v1/unreadable/{id}/drop     drops it for good\n",
+        "POST /api/v1/unreadable/offer         offers again what its body selects\n",
+        "POST /api/v1/unreadable/drop          drops what its body selects\n",
         "GET  /api/v1/spilled                  what waits in this receiver's spill\n",
         "POST /api/v1/spilled                  offers events of a spill whose receiver is gone\n",
         "POST /api/v1/reload                   re-reads the configuration\n",

@@ -3,10 +3,12 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 use jiff::{Span, SpanRelativeTo, Timestamp};
+use serde::de::DeserializeOwned;
 
 use crate::event::{Route, Subject};
 use crate::intake::problem::Problem;
@@ -32,6 +34,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
             .map_err(|error| refused(format!("the path cannot be read: {error}")))?;
         Ok(Self(name))
     }
+}
+
+/// The body of a request.
+pub(super) struct Sent(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Bytes::from_request(request, state).await {
+            Ok(body) => Ok(Self(body)),
+            Err(refusal) => Err(Problem::new(refusal.status(), refusal.body_text())),
+        }
+    }
+}
+
+/// Reads a JSON object; `what` says in a word or two what it does.
+pub(super) fn object<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Problem> {
+    let wrong =
+        |why: &dyn Display| refused(format!("the body is no JSON object that {what}: {why}"));
+    // A list of values without names would do as well, and mean anything.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(wrong(&"it does not begin with {"));
+    }
+    serde_json::from_slice(body).map_err(|error| wrong(&error))
 }
 
 /// The parameters of one request; each known, none twice.
@@ -126,18 +153,22 @@ impl Params {
     /// `route`, written as the end of its URL: `TAG`, `?QUERY`, `TAG?QUERY`, or empty for the bare
     /// path.
     pub(super) fn route(&self) -> Option<Route> {
-        let text = self.text("route")?;
-        let (tag, query) = text.split_once('?').unwrap_or((&text, ""));
-        let some = |text: &str| (!text.is_empty()).then(|| text.into());
-        Some(Route {
-            tag: some(tag),
-            query: some(query),
-        })
+        self.text("route").map(|text| route(&text))
     }
 
     /// A time: RFC 3339, or how long before `now`.
     pub(super) fn time(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
         self.read_as(name, MOMENT, |text| moment(text, now))
+    }
+}
+
+/// A route, written as the end of its URL.
+pub(super) fn route(text: &str) -> Route {
+    let (tag, query) = text.split_once('?').unwrap_or((text, ""));
+    let some = |text: &str| (!text.is_empty()).then(|| text.into());
+    Route {
+        tag: some(tag),
+        query: some(query),
     }
 }
 

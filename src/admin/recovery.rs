@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::params::{MOMENT, moment, refused};
+use super::params::{MOMENT, Sent, moment, refused};
 use crate::intake::problem::Problem;
 use crate::recover::{Ask, Progress};
 
@@ -29,7 +28,7 @@ pub struct RecoverRequest {
 
 pub(super) async fn begin(
     State(shared): State<Arc<Shared>>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Progress>, Problem> {
     let request = read(&body)?;
     let now = shared.admin.clock.now();

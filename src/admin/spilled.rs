@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -15,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::params::{Params, refused};
+use super::params::{Params, Sent, refused};
 use crate::event::{Event, Id, Key, Origin, Route, Subject};
 use crate::inbox::Unreadable;
 use crate::inbox::spill::{Contents, Drained, Spilled, SpilledRow};
@@ -180,7 +179,10 @@ async fn show(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Json<SpillS
     shared.admin.hooks.spilled(event_id).await.map(Json)
 }
 
-async fn offer(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Drained>, Problem> {
+async fn offer(
+    State(shared): State<Arc<Shared>>,
+    Sent(body): Sent,
+) -> Result<Json<Drained>, Problem> {
     let sent: SpilledPushes = serde_json::from_slice(&body).map_err(|error| {
         refused(format!(
             "the body is no JSON object with events out of a spill: {error}"
@@ -202,6 +204,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]

@@ -11,11 +11,12 @@ use super::{Live, spill};
 use crate::admin::AdminHooks;
 use crate::admin::api::Reoffered;
 use crate::admin::spilled::SpillShown;
+use crate::admin::unreadable::Carried;
 use crate::clock::Clock;
 use crate::event::{Event, Id, Origin, Route};
 use crate::inbox::query::UnreadableRow;
 use crate::inbox::spill::{Drained, SpillOptions, Spilled};
-use crate::inbox::{Committer, Inbox, InboxError, Offer, Rate, Refusal, Replica, Unreadable};
+use crate::inbox::{Audit, Committer, Inbox, InboxError, Offer, Refusal, Unreadable};
 use crate::intake::Arrival;
 use crate::intake::problem::Problem;
 use crate::lifecycle::Lifecycle;
@@ -39,46 +40,40 @@ impl AdminHooks for Hooks {
         self.live.reload().await
     }
 
-    async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem> {
-        let found = self
-            .inbox
-            .unreadable(id)
-            .await
-            .map_err(|error| unavailable(&error))?;
-        let Some((row, body)) = found else {
-            let detail = format!("no unreadable push has the id {id}");
-            return Err(Problem::new(StatusCode::NOT_FOUND, detail));
-        };
-        let offer = self.offer_of(row, body)?;
-        let event_id = offer.event.event_id.as_ref().map(ToString::to_string);
-        let offered = self.committer.offer(offer).await;
-        let offered = match offered {
-            Ok(Ok(offered)) => offered,
-            Ok(Err(refusal)) => {
-                return Err(Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    refusal.to_string(),
-                ));
+    async fn offer_unreadable(
+        &self,
+        ids: Vec<i64>,
+        audit: Audit,
+    ) -> Result<Vec<Result<Reoffered, Problem>>, Problem> {
+        let mut offered = Vec::with_capacity(ids.len());
+        let mut taken = Vec::new();
+        for id in ids {
+            let one = self.offer_one(id).await;
+            if one.as_ref().is_ok_and(|one| !one.stays) {
+                taken.push(id);
             }
-            Err(_) => return Err(unavailable(&InboxError::Closed)),
-        };
-        // A duplicate that differs is not in the store: the box has the only copy of its body.
-        if !offered.differs() {
-            self.inbox
-                .drop_unreadable(id)
-                .await
-                .map_err(|error| unavailable(&error))?;
+            // What is wrong with the store stays wrong for the others.
+            let is_over = one
+                .as_ref()
+                .is_err_and(|problem| problem.status.is_server_error());
+            offered.push(one);
+            if is_over {
+                break;
+            }
         }
-        tracing::info!(
-            unreadable = id,
-            seq = offered.seq().map(|seq| seq.0),
-            outcome = offered.outcome().as_str(),
-            "an unreadable push was offered again"
-        );
-        Ok(Reoffered {
-            outcome: offered.outcome(),
-            event_id,
-            seq: offered.seq(),
+        if !taken.is_empty() {
+            let gone = self.inbox.remove_unreadable(taken, audit, self.clock.now());
+            gone.await.map_err(|error| unavailable(&error))?;
+        }
+        Ok(offered)
+    }
+
+    async fn read_unreadable(&self, id: i64) -> Result<Carried, Problem> {
+        let (row, body) = self.unreadable(id).await?;
+        let event = self.offer_of(row, body)?.event;
+        Ok(Carried {
+            event_id: event.event_id.as_ref().map(ToString::to_string),
+            command: event.command,
         })
     }
 
@@ -170,6 +165,47 @@ impl AdminHooks for Hooks {
 }
 
 impl Hooks {
+    /// Offers one again, and leaves it in the box.
+    async fn offer_one(&self, id: i64) -> Result<Reoffered, Problem> {
+        let (row, body) = self.unreadable(id).await?;
+        let offer = self.offer_of(row, body)?;
+        let event_id = offer.event.event_id.as_ref().map(ToString::to_string);
+        let command = offer.event.command;
+        let offered = match self.committer.offer(offer).await {
+            Ok(Ok(offered)) => offered,
+            Ok(Err(refusal)) => {
+                let status = match refusal {
+                    Refusal::Event(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                    _ => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                return Err(Problem::new(status, refusal.to_string()));
+            }
+            Err(_) => return Err(unavailable(&InboxError::Closed)),
+        };
+        tracing::info!(
+            unreadable = id,
+            seq = offered.seq().map(|seq| seq.0),
+            outcome = offered.outcome().as_str(),
+            "an unreadable push was offered again"
+        );
+        Ok(Reoffered {
+            outcome: offered.outcome(),
+            event_id,
+            seq: offered.seq(),
+            // A duplicate that differs is not in the store: the box has the only copy of its body.
+            stays: offered.differs(),
+            command,
+        })
+    }
+
+    async fn unreadable(&self, id: i64) -> Result<(UnreadableRow, bytes::Bytes), Problem> {
+        let found = self.inbox.unreadable(id).await;
+        found.map_err(|error| unavailable(&error))?.ok_or_else(|| {
+            let detail = format!("no unreadable push has the id {id}");
+            Problem::new(StatusCode::NOT_FOUND, detail)
+        })
+    }
+
     fn offer_of(&self, row: UnreadableRow, body: bytes::Bytes) -> Result<Offer, Problem> {
         let rules = self.live.rules().load_full();
         let envelope = rules.envelope.read(&body).map_err(|error| {

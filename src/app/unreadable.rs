@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use crate::event::Route;
-use crate::inbox::query::UnreadableRow;
+use crate::inbox::query::{UnreadableFilter, UnreadableRow};
 use crate::inbox::{Inbox, InboxError};
 
 /// Rows that are listed at a time.
@@ -33,7 +33,11 @@ impl InBox {
         let mut has = false;
         let mut cursor = None;
         loop {
-            let page = inbox.unreadables(cursor, PAGE).await?;
+            let filter = UnreadableFilter {
+                cursor,
+                ..UnreadableFilter::newest(PAGE)
+            };
+            let page = inbox.unreadables(filter).await?;
             for row in &page.items {
                 let known = before.remove(&row.id);
                 let digest = match known {

@@ -1,4 +1,4 @@
-//! What people change by hand: deliveries replayed or given up.
+//! What people change by hand: deliveries replayed or given up, unreadable pushes offered or dropped.
 
 use serde::{Deserialize, Serialize};
 

@@ -155,8 +155,13 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
         self.through(self.inner.keep_unreadable(unreadable, bounds))
             .await
     }
-    async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError> {
-        self.inner.drop_unreadable(id).await
+    async fn remove_unreadable(
+        &self,
+        ids: Vec<i64>,
+        audit: Audit,
+        now: Timestamp,
+    ) -> Result<Vec<bool>, InboxError> {
+        self.inner.remove_unreadable(ids, audit, now).await
     }
     async fn change(
         &self,
@@ -166,12 +171,8 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     ) -> Result<Vec<Changed>, InboxError> {
         self.inner.change(changes, audit, now).await
     }
-    async fn audited(
-        &self,
-        cursor: Option<i64>,
-        limit: usize,
-    ) -> Result<Page<AuditRow>, InboxError> {
-        self.inner.audited(cursor, limit).await
+    async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError> {
+        self.inner.audited(filter).await
     }
     async fn recovery_mark(&self) -> Result<Option<Mark>, InboxError> {
         self.inner.recovery_mark().await
@@ -253,10 +254,9 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     }
     async fn unreadables(
         &self,
-        cursor: Option<i64>,
-        limit: usize,
+        filter: UnreadableFilter,
     ) -> Result<Page<UnreadableRow>, InboxError> {
-        self.inner.unreadables(cursor, limit).await
+        self.inner.unreadables(filter).await
     }
     async fn unreadable(&self, id: i64) -> Result<Option<(UnreadableRow, Bytes)>, InboxError> {
         self.inner.unreadable(id).await

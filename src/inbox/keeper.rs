@@ -126,6 +126,7 @@ mod tests {
     use jiff::Timestamp;
     use tokio::time::Instant;
 
+    use super::super::query::UnreadableFilter;
     use super::super::sqlite::{Location, SqliteInbox, SqliteOptions};
     use super::*;
 
@@ -178,7 +179,15 @@ mod tests {
             begun.elapsed()
         );
         assert_eq!(metrics.unreadable.get(), 200);
-        assert_eq!(inbox.unreadables(None, 500).await.unwrap().items.len(), 200);
+        assert_eq!(
+            inbox
+                .unreadables(UnreadableFilter::newest(500))
+                .await
+                .unwrap()
+                .items
+                .len(),
+            200
+        );
     }
 
     #[tokio::test]

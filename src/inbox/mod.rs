@@ -50,8 +50,8 @@ pub use self::lease::{Claim, Lease, Rate, Report, Settled, Settlement};
 pub use self::lookout::{Held, HeldBy, Lookout, View};
 pub use self::prune::{Prune, PruneWhat, Pruned};
 use self::query::{
-    AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
-    SubjectFilter, SubjectRow, UnreadableRow,
+    AuditFilter, AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow,
+    Page, SubjectFilter, SubjectRow, UnreadableFilter, UnreadableRow,
 };
 pub use self::recovery::{Mark, RecordId};
 pub use self::replica::Replica;
@@ -207,8 +207,14 @@ pub trait Inbox: Send + Sync {
         unreadable: Vec<Unreadable>,
         bounds: UnreadableBounds,
     ) -> Result<(), InboxError>;
-    /// Removes an unreadable push; false when there was none.
-    async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError>;
+    /// Removes unreadable pushes by hand, all in one transaction, which is also written into the
+    /// audit unless none was there. Says of each, in order, whether it was.
+    async fn remove_unreadable(
+        &self,
+        ids: Vec<i64>,
+        audit: Audit,
+        now: Timestamp,
+    ) -> Result<Vec<bool>, InboxError>;
     /// Replays or gives up deliveries by hand, all in one transaction, which is also written into
     /// the audit. Says of each, in order, what was done.
     async fn change(
@@ -218,11 +224,7 @@ pub trait Inbox: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Changed>, InboxError>;
     /// What was changed by hand, newest first.
-    async fn audited(
-        &self,
-        cursor: Option<i64>,
-        limit: usize,
-    ) -> Result<Page<AuditRow>, InboxError>;
+    async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError>;
     /// How far the sender's history was read; `None` before the first time.
     async fn recovery_mark(&self) -> Result<Option<Mark>, InboxError>;
     /// Which of `records` were dealt with, one answer for each, in order.
@@ -269,29 +271,10 @@ pub trait Inbox: Send + Sync {
     ) -> Result<Page<Candidate>, InboxError>;
     /// Subjects, the most recently changed first.
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError>;
-    /// Of each subject whose newest event is named, the newest that is not stale. A subject is left
-    /// out whose last few dozen events are all stale, or gone.
-    async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError>;
-    /// When a sink with these rates may make an attempt again; `None` when it may now.
-    async fn exhausted(
-        &self,
-        sink: SinkId,
-        rates: Arc<[Rate]>,
-        now: Timestamp,
-    ) -> Result<Option<Timestamp>, InboxError>;
-    /// Tells who shares the store that this receiver is there. Nobody shares a store that is a file.
-    async fn beat(&self, _me: Replica) -> Result<(), InboxError> {
-        Ok(())
-    }
-    /// The receivers that told so within the last hour, the last to do so first.
-    async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
-        Ok(Vec::new())
-    }
-    /// Unreadable pushes without their bodies, newest first.
+    /// Unreadable pushes without their bodies.
     async fn unreadables(
         &self,
-        cursor: Option<i64>,
-        limit: usize,
+        filter: UnreadableFilter,
     ) -> Result<Page<UnreadableRow>, InboxError>;
     /// One unreadable push with its body.
     async fn unreadable(

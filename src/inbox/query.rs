@@ -160,6 +160,31 @@ pub struct AuditRow {
     pub reason: String,
 }
 
+/// Which changes to list. Everything given must match.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<i64>,
+    /// At most so many rows; the caller has bounded it.
+    pub limit: usize,
+    /// Such as `replay`.
+    pub action: Option<String>,
+    /// Made at or after.
+    pub since: Option<Timestamp>,
+    /// Made before.
+    pub until: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    /// The newest `limit`.
+    pub fn newest(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+}
+
 /// Which deliveries to list. Everything given must match.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "the fields of `DeliveryRow`")]
@@ -239,6 +264,59 @@ pub struct UnreadableRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_ip: Option<IpAddr>,
     pub body_bytes: u64,
+}
+
+/// Which unreadable pushes to list. Everything given must match.
+#[derive(Debug, Clone, Default)]
+pub struct UnreadableFilter {
+    /// The `next_cursor` of the page before, in the same order.
+    pub cursor: Option<i64>,
+    /// At most so many rows; the caller has bounded it.
+    pub limit: usize,
+    /// Oldest first; else newest first.
+    pub oldest_first: bool,
+    /// None that came in after the one with this id.
+    pub upto: Option<i64>,
+    /// Received at or after.
+    pub since: Option<Timestamp>,
+    /// Received before.
+    pub until: Option<Timestamp>,
+    /// From this judged client address.
+    pub source: Option<IpAddr>,
+    /// Whose reason holds this; the case of ASCII letters does not count.
+    pub reason: Option<String>,
+    /// To this URL.
+    pub route: Option<Route>,
+}
+
+impl UnreadableFilter {
+    /// The newest `limit`.
+    pub fn newest(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    /// The ids that a page looks at, the first and the last.
+    pub(super) fn ids(&self) -> (i64, i64) {
+        let upto = self.upto.unwrap_or(i64::MAX);
+        match self.cursor {
+            Some(from) if self.oldest_first => (from, upto),
+            Some(from) => (0, from.min(upto)),
+            None => (0, upto),
+        }
+    }
+
+    /// Where the next page begins behind `items`; 0 where none does.
+    pub(super) fn next(&self, items: &[UnreadableRow]) -> i64 {
+        match items.last() {
+            Some(row) if items.len() == self.limit => {
+                row.id + if self.oldest_first { 1 } else { -1 }
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// Numbers about the inbox.

@@ -10,18 +10,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
-use http::StatusCode;
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 pub use self::step::Hand;
 use super::Shared;
+use super::params::{Sent, object};
+use super::who::Who;
 use crate::event::Seq;
 use crate::inbox::query::DeliveryState;
 use crate::intake::problem::Problem;
 use crate::metrics::{DeliveryOutcome, Metrics};
-use crate::source::Peer;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,36 +124,28 @@ pub struct StepItem {
 
 pub(super) async fn replay(
     State(shared): State<Arc<Shared>>,
-    peer: Option<Extension<Peer>>,
-    body: Bytes,
+    Who(who): Who,
+    Sent(body): Sent,
 ) -> Result<Json<Step>, Problem> {
-    answer(&shared, peer, Action::Replay, &body).await
+    answer(&shared, who, Action::Replay, &body).await
 }
 
 pub(super) async fn drop(
     State(shared): State<Arc<Shared>>,
-    peer: Option<Extension<Peer>>,
-    body: Bytes,
+    Who(who): Who,
+    Sent(body): Sent,
 ) -> Result<Json<Step>, Problem> {
-    answer(&shared, peer, Action::Drop, &body).await
+    answer(&shared, who, Action::Drop, &body).await
 }
 
 async fn answer(
     shared: &Shared,
-    peer: Option<Extension<Peer>>,
+    who: String,
     action: Action,
     body: &[u8],
 ) -> Result<Json<Step>, Problem> {
-    let request = read(body)?;
+    let request: ChangeRequest = object(body, "selects deliveries")?;
     let admin = &shared.admin;
-    let from = peer.map_or_else(
-        || "unknown".to_owned(),
-        |Extension(peer)| peer.socket.to_string(),
-    );
-    let who = match &*admin.token.load() {
-        Some(_) => format!("token from {from}"),
-        None => from,
-    };
     let hand = Hand {
         inbox: &*admin.inbox,
         target: &|name| admin.hooks.target(name),
@@ -173,18 +164,6 @@ async fn answer(
         );
     }
     Ok(Json(step))
-}
-
-fn read(body: &[u8]) -> Result<ChangeRequest, Problem> {
-    let wrong = |what: &dyn std::fmt::Display| {
-        let detail = format!("the body is no JSON object that selects deliveries: {what}");
-        Problem::new(StatusCode::BAD_REQUEST, detail)
-    };
-    // A list of values without names would do as well, and mean anything.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(wrong(&"it does not begin with {"));
-    }
-    serde_json::from_slice(body).map_err(|error| wrong(&error))
 }
 
 fn count(metrics: &Metrics, step: &Step) {

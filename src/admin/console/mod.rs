@@ -11,10 +11,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::header::{ACCEPT, VARY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
@@ -22,6 +22,7 @@ use self::files::File;
 use super::Shared;
 use super::params::Named;
 use crate::intake::problem::Problem;
+use crate::source::Peer;
 
 /// The largest request to log in: a token and its name.
 const MOST_BYTES: usize = 4 << 10;
@@ -38,6 +39,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 /// The console for those who take HTML, the list of what is served for all others.
 async fn front(
     State(shared): State<Arc<Shared>>,
+    peer: Option<Extension<Peer>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -46,8 +48,11 @@ async fn front(
         shell(headers).await
     } else {
         match shared.judge(&method, &uri, &headers) {
-            Ok(()) => super::index().await.into_response(),
-            Err(refusal) => refusal.into_response(),
+            Ok(_pass) => super::index().await.into_response(),
+            Err(refusal) => {
+                let peer = peer.map(|Extension(peer)| peer);
+                shared.guesses.refuse(refusal, peer.as_ref())
+            }
         }
     };
     let headers = response.headers_mut();

@@ -13,15 +13,27 @@ impl AdminHooks for Hooks {
         Err("config.toml:3: server.path = 7: not a path".to_owned())
     }
 
-    async fn offer_unreadable(&self, id: i64) -> Result<Reoffered, Problem> {
-        match id {
+    async fn offer_unreadable(
+        &self,
+        ids: Vec<i64>,
+        _: Audit,
+    ) -> Result<Vec<Result<Reoffered, Problem>>, Problem> {
+        let offered = |id: i64| match id {
             7 => Ok(Reoffered {
                 outcome: Outcome::Accepted,
                 event_id: Some("e9".to_owned()),
                 seq: Some(Seq(9)),
+                stays: false,
+                command: true,
             }),
             _ => Err(Problem::new(StatusCode::NOT_FOUND, "it is not there")),
-        }
+        };
+        Ok(ids.into_iter().map(offered).collect())
+    }
+
+    async fn read_unreadable(&self, _: i64) -> Result<Carried, Problem> {
+        let still = "it still cannot be used: it is no JSON";
+        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, still))
     }
 
     async fn offer_spilled(

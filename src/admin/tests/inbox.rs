@@ -1,6 +1,6 @@
 //! An inbox of a few fixed rows that can be read, and told to fail.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -46,11 +46,27 @@ pub(super) fn target(name: &str) -> Option<Target> {
 pub(super) struct FixedInbox {
     pub(super) events: i64,
     pub(super) failure: Option<InboxError>,
+    /// The audit, oldest first.
+    pub(super) written: Arc<Mutex<Vec<AuditRow>>>,
 }
 
 impl FixedInbox {
     fn check(&self) -> Result<(), InboxError> {
         self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    fn write_down(&self, audit: crate::inbox::Audit, at: Timestamp) {
+        let mut written = self.written.lock().unwrap();
+        let row = AuditRow {
+            id: i64::try_from(written.len()).unwrap() + 1,
+            at,
+            who: audit.who,
+            action: audit.action.to_owned(),
+            selector: audit.selector,
+            count: 1,
+            reason: audit.reason,
+        };
+        written.push(row);
     }
 
     fn row(seq: i64) -> EventRow {
@@ -337,13 +353,22 @@ impl Inbox for FixedInbox {
 
     async fn unreadables(
         &self,
-        cursor: Option<i64>,
-        limit: usize,
+        filter: UnreadableFilter,
     ) -> Result<Page<UnreadableRow>, InboxError> {
         self.check()?;
-        let shown = limit > 0 && cursor.is_none_or(|below| below > 7);
+        let row = Self::unreadable_row();
+        let shown = filter.limit > 0
+            && filter.cursor.is_none_or(|below| below > 7)
+            && filter.since.is_none_or(|since| row.received_at >= since)
+            && filter.until.is_none_or(|until| row.received_at < until)
+            && filter.source.is_none_or(|ip| row.source_ip == Some(ip))
+            && filter.reason.is_none_or(|part| row.reason.contains(&part))
+            && filter.route.is_none_or(|route| {
+                route.tag.as_deref() == row.tag.as_deref()
+                    && route.query.as_deref() == row.query.as_deref()
+            });
         Ok(Page {
-            items: shown.then(Self::unreadable_row).into_iter().collect(),
+            items: shown.then_some(row).into_iter().collect(),
             next_cursor: None,
         })
     }
@@ -377,28 +402,42 @@ impl Inbox for FixedInbox {
         Err(InboxError::Closed)
     }
 
-    async fn drop_unreadable(&self, _: i64) -> Result<bool, InboxError> {
-        Err(InboxError::Closed)
+    async fn remove_unreadable(
+        &self,
+        ids: Vec<i64>,
+        audit: crate::inbox::Audit,
+        now: Timestamp,
+    ) -> Result<Vec<bool>, InboxError> {
+        self.check()?;
+        let gone: Vec<bool> = ids.iter().map(|id| *id == 7).collect();
+        self.write_down(audit, now);
+        Ok(gone)
     }
 
     async fn change(
         &self,
         changes: Vec<crate::inbox::Change>,
-        _: crate::inbox::Audit,
-        _: Timestamp,
+        audit: crate::inbox::Audit,
+        now: Timestamp,
     ) -> Result<Vec<crate::inbox::Changed>, InboxError> {
         self.check()?;
+        self.write_down(audit, now);
         Ok(vec![crate::inbox::Changed::Done; changes.len()])
     }
 
-    async fn audited(
-        &self,
-        _: Option<i64>,
-        _: usize,
-    ) -> Result<Page<crate::inbox::query::AuditRow>, InboxError> {
+    async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError> {
         self.check()?;
+        let written = self.written.lock().unwrap();
+        let fits = |row: &&AuditRow| {
+            filter
+                .action
+                .as_ref()
+                .is_none_or(|action| *action == row.action)
+                && filter.since.is_none_or(|since| row.at >= since)
+                && filter.until.is_none_or(|until| row.at < until)
+        };
         Ok(Page {
-            items: Vec::new(),
+            items: written.iter().rev().filter(fits).cloned().collect(),
             next_cursor: None,
         })
     }

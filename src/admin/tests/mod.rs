@@ -1,7 +1,7 @@
 //! The whole admin router, asked as a client would, over a fixed inbox.
 
 mod away;
-mod board;
+mod hands;
 mod hooks;
 mod inbox;
 mod stream;
@@ -49,6 +49,7 @@ impl Default for Asked {
             inbox: FixedInbox {
                 events: 3,
                 failure: None,
+                written: Arc::default(),
             },
             listen: "127.0.0.1:9090",
             token: None,
@@ -272,6 +273,10 @@ async fn every_path_but_metrics_and_health_is_guarded_and_those_never_are() {
         ("GET", "/api/v1/unreadable/7/body"),
         ("GET", "/api/v1/stream"),
         ("POST", "/api/v1/unreadable/7/offer"),
+        ("POST", "/api/v1/unreadable/7/drop"),
+        ("POST", "/api/v1/unreadable/offer"),
+        ("POST", "/api/v1/unreadable/drop"),
+        ("GET", "/api/v1/audit"),
         ("GET", "/api/v1/spilled"),
         ("POST", "/api/v1/spilled"),
         ("POST", "/api/v1/reload"),

@@ -1,7 +1,7 @@
 //! What people change by hand, and what later events, rates, holds and memory do to deliveries.
 
 use super::*;
-use crate::inbox::query::{Candidate, DeliveryRow};
+use crate::inbox::query::{AuditFilter, Candidate, DeliveryRow};
 
 fn wanted(sink: SinkId, order: Order) -> Wanted {
     Wanted {
@@ -143,7 +143,12 @@ pub(in crate::inbox) async fn an_event_without_a_delivery_gets_one_and_the_audit
         [Changed::Done, Changed::Gone]
     );
     assert_eq!(drain(inbox, sink, at(6)).await, [1]);
-    let line = inbox.audited(None, 10).await.unwrap().items.remove(0);
+    let line = inbox
+        .audited(AuditFilter::newest(10))
+        .await
+        .unwrap()
+        .items
+        .remove(0);
     assert_eq!((line.action.as_str(), line.count), ("replay", 1));
     assert_eq!((line.who.as_str(), line.at), ("10.0.0.9", at(5)));
     assert_eq!(

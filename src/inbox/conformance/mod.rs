@@ -6,7 +6,7 @@ pub(super) mod delivery;
 pub(super) mod follow;
 pub(super) mod limits;
 pub(super) mod recovery;
-pub(super) mod subjects;
+pub(super) mod unreadable;
 pub(super) mod upkeep;
 
 use std::net::IpAddr;
@@ -280,10 +280,10 @@ macro_rules! every_property {
             what_is_followed_is_what_the_filter_selects_however_it_is_cut,
             a_follower_hears_of_the_last_event_that_was_removed,
         }
-        $crate::inbox::conformance::conformance! { $make, subjects:
-            each_subject_is_listed_once_by_its_newest_event,
-            a_subject_is_told_by_its_newest_event_that_is_not_stale,
-            of_a_body_too_long_for_a_list_only_the_type_is_told,
+        $crate::inbox::conformance::conformance! { $make, unreadable:
+            unreadable_pushes_are_found_by_time_source_reason_and_route,
+            pages_of_unreadable_pushes_show_each_once_in_either_order,
+            what_is_removed_by_hand_stands_in_the_audit_with_its_number,
         }
         $crate::inbox::conformance::conformance! { $make, recovery:
             a_record_is_handled_from_the_moment_it_is_remembered,

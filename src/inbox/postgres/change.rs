@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
-use tokio_postgres::{GenericClient, Row};
 
+use super::audit::write_down;
 use super::error::Failure;
 use super::links::{self, Held};
 use super::sql;
 use super::tally;
-use super::time::timestamp;
-use crate::inbox::query::{AuditRow, Page};
 use crate::inbox::{Audit, Change, Changed, Order, What};
-
-/// Entries of the audit that are kept.
-const KEPT_AUDIT: i64 = 10_000;
 
 /// Applies `changes` within a transaction that does nothing else. `now` is the database's clock, in
 /// microseconds.
@@ -39,7 +35,7 @@ pub(super) async fn change(
         .iter()
         .filter(|done| **done == Changed::Done)
         .count();
-    write_down(client, audit, count, now).await?;
+    write_down(client, audit, (count, now)).await?;
     tally::add(client, &waiting).await?;
     Ok(changed)
 }
@@ -91,70 +87,4 @@ fn changed_as(number: i16) -> Changed {
         3 => Changed::Settled,
         _ => Changed::Gone,
     }
-}
-
-async fn write_down(
-    client: &(impl GenericClient + Sync),
-    audit: &Audit,
-    count: usize,
-    now: i64,
-) -> Result<(), Failure> {
-    sql::run(
-        client,
-        "INSERT INTO audit (at, who, action, selector, count, reason) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
-        &[
-            (&now, Type::INT8),
-            (&sql::text(&audit.who), Type::TEXT),
-            (&audit.action, Type::TEXT),
-            (&sql::text(&audit.selector), Type::TEXT),
-            (&i64::try_from(count).unwrap_or(i64::MAX), Type::INT8),
-            (&sql::text(&audit.reason), Type::TEXT),
-        ],
-    )
-    .await?;
-    sql::run(
-        client,
-        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - $1",
-        &[(&KEPT_AUDIT, Type::INT8)],
-    )
-    .await
-    .map(|_number| ())
-}
-
-/// What was changed by hand, newest first.
-pub(super) async fn audited(
-    client: &(impl GenericClient + Sync),
-    cursor: Option<i64>,
-    limit: usize,
-) -> Result<Page<AuditRow>, Failure> {
-    let found = sql::rows(
-        client,
-        "SELECT id, at, who, action, selector, count, reason FROM audit \
-         WHERE id < $1 ORDER BY id DESC LIMIT $2",
-        &[
-            (&cursor.unwrap_or(i64::MAX), Type::INT8),
-            (&i64::try_from(limit).unwrap_or(i64::MAX), Type::INT8),
-        ],
-    )
-    .await?;
-    let items = found.iter().map(audit_row).collect::<Result<Vec<_>, _>>()?;
-    let next_cursor = items
-        .last()
-        .filter(|_| items.len() == limit)
-        .map(|row| row.id.to_string());
-    Ok(Page { items, next_cursor })
-}
-
-fn audit_row(row: &Row) -> Result<AuditRow, tokio_postgres::Error> {
-    let count: i64 = row.try_get(5)?;
-    Ok(AuditRow {
-        id: row.try_get(0)?,
-        at: timestamp(row.try_get(1)?),
-        who: row.try_get(2)?,
-        action: row.try_get(3)?,
-        selector: row.try_get(4)?,
-        count: u64::try_from(count).unwrap_or_default(),
-        reason: row.try_get(6)?,
-    })
 }

@@ -5,6 +5,7 @@
 //! replicas. A database that is away can be looked at later, at first contact; nothing is asked of one
 //! that nobody has looked at yet.
 
+mod audit;
 mod change;
 mod claim;
 mod commit;

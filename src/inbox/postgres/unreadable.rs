@@ -1,11 +1,14 @@
 //! The box of pushes that could not be used: bounded, the oldest go first.
 
+use std::collections::BTreeSet;
+
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
+use super::audit::write_down;
 use super::error::Failure;
 use super::sql;
-use crate::inbox::{Unreadable, UnreadableBounds};
+use crate::inbox::{Audit, Unreadable, UnreadableBounds};
 
 /// Keeps all or none, within the transaction of `client`.
 pub(super) async fn keep(
@@ -55,13 +58,25 @@ async fn insert(client: &(impl GenericClient + Sync), one: &Unreadable) -> Resul
     .map(|_number| ())
 }
 
-/// Removes one; false when there was none.
-pub(super) async fn drop(client: &(impl GenericClient + Sync), id: i64) -> Result<bool, Failure> {
-    let gone = sql::run(
+/// Removes those of `ids` that are there, with a line in the audit, and says which were. Within a
+/// transaction that does nothing else; `now` is in microseconds.
+pub(super) async fn remove(
+    client: &(impl GenericClient + Sync),
+    (ids, audit): (&[i64], &Audit),
+    now: i64,
+) -> Result<Vec<bool>, Failure> {
+    // Locked in one order, so that two who remove the same ones do not wait for each other.
+    let gone = sql::rows(
         client,
-        "DELETE FROM unreadable WHERE id = $1",
-        &[(&id, Type::INT8)],
+        "DELETE FROM unreadable WHERE id IN (SELECT id FROM unreadable WHERE id = ANY($1) \
+         ORDER BY id FOR UPDATE) RETURNING id",
+        &[(&ids, Type::INT8_ARRAY)],
     )
     .await?;
-    Ok(gone == 1)
+    let gone = gone.iter().map(|row| row.try_get(0));
+    let gone = gone.collect::<Result<BTreeSet<i64>, _>>()?;
+    if !gone.is_empty() {
+        write_down(client, audit, (gone.len(), now)).await?;
+    }
+    Ok(ids.iter().map(|id| gone.contains(id)).collect())
 }

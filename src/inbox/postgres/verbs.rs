@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use super::error::Failure;
 use super::session::{COMMIT, Call, Script, Session};
 use super::{PostgresInbox, SHORT, Tries};
-use super::{change, prune, read, recovery, replicas, time, unreadable};
+use super::{audit, change, prune, read, recovery, time, unreadable};
 use crate::event::{Route, Seq};
 use crate::inbox::query::{
-    AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
-    SubjectFilter, SubjectRow, UnreadableRow,
+    AuditFilter, AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow,
+    Page, SubjectFilter, SubjectRow, UnreadableFilter, UnreadableRow,
 };
 use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::{
@@ -79,8 +79,17 @@ impl Inbox for PostgresInbox {
         transact!(self, session => unreadable::keep(session.raw(), &unreadable, bounds).await?)
     }
 
-    async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError> {
-        transact!(self, session => unreadable::drop(session.raw(), id).await?)
+    async fn remove_unreadable(
+        &self,
+        ids: Vec<i64>,
+        audit: Audit,
+        now: Timestamp,
+    ) -> Result<Vec<bool>, InboxError> {
+        let given = self.given(now);
+        transact!(self, session => {
+            let now = clock(&mut session, given).await?;
+            unreadable::remove(session.raw(), (&ids, &audit), now).await?
+        })
     }
 
     async fn change(
@@ -96,12 +105,8 @@ impl Inbox for PostgresInbox {
         })
     }
 
-    async fn audited(
-        &self,
-        cursor: Option<i64>,
-        limit: usize,
-    ) -> Result<Page<AuditRow>, InboxError> {
-        ask!(self, session => change::audited(session.raw(), cursor, limit).await)
+    async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError> {
+        ask!(self, session => audit::audited(session.raw(), &filter).await)
     }
 
     async fn recovery_mark(&self) -> Result<Option<Mark>, InboxError> {
@@ -215,10 +220,9 @@ impl Inbox for PostgresInbox {
 
     async fn unreadables(
         &self,
-        cursor: Option<i64>,
-        limit: usize,
+        filter: UnreadableFilter,
     ) -> Result<Page<UnreadableRow>, InboxError> {
-        ask!(self, session => read::unreadables(session.raw(), cursor, limit).await)
+        ask!(self, session => read::unreadables(session.raw(), &filter).await)
     }
 
     async fn unreadable(&self, id: i64) -> Result<Option<(UnreadableRow, Bytes)>, InboxError> {

@@ -1,18 +1,14 @@
 //! What people change by hand: deliveries replayed or given up, with a line in the audit.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::audit::write_down;
 use super::cache::Cache;
 use super::links;
-use super::transaction::timestamp;
 use super::writer::Writer;
 use crate::inbox::numbers::{STATE_DEAD, STATE_DROPPED, STATE_PENDING};
-use crate::inbox::query::{AuditRow, Page};
 use crate::inbox::{Audit, Change, Changed, Order, Seq, SinkId, What};
-
-/// Entries of the audit that are kept.
-const KEPT_AUDIT: i64 = 10_000;
 
 /// A change under way.
 struct Hand<'a> {
@@ -45,7 +41,7 @@ pub(super) fn change(
         .iter()
         .filter(|done| **done == Changed::Done)
         .count();
-    hand.audit(audit, count)?;
+    write_down(&transaction, audit, (count, now))?;
     writer.cache.store(&transaction, before)?;
     transaction.commit()?;
     Ok(changed)
@@ -148,59 +144,4 @@ impl Hand<'_> {
         let place = links::place(self.sql, seq, sink)?;
         Ok(place.is_some_and(|place| place.is_leased(self.now)))
     }
-
-    fn audit(&self, audit: &Audit, count: usize) -> rusqlite::Result<()> {
-        self.sql
-            .prepare_cached(
-                "INSERT INTO audit (at, who, action, selector, count, reason) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                self.now,
-                audit.who,
-                audit.action,
-                audit.selector,
-                i64::try_from(count).unwrap_or(i64::MAX),
-                audit.reason
-            ])?;
-        self.sql
-            .prepare_cached("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?1")?
-            .execute([KEPT_AUDIT])
-            .map(|_number| ())
-    }
-}
-
-/// What was changed by hand, newest first.
-pub(super) fn audited(
-    sql: &Connection,
-    cursor: Option<i64>,
-    limit: usize,
-) -> rusqlite::Result<Page<AuditRow>> {
-    let items: Vec<AuditRow> = sql
-        .prepare_cached(
-            "SELECT id, at, who, action, selector, count, reason FROM audit \
-             WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
-        )?
-        .query_map(
-            params![cursor, i64::try_from(limit).unwrap_or(i64::MAX)],
-            audit_row,
-        )?
-        .collect::<rusqlite::Result<_>>()?;
-    let next_cursor = items
-        .last()
-        .filter(|_| items.len() == limit)
-        .map(|row| row.id.to_string());
-    Ok(Page { items, next_cursor })
-}
-
-fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
-    Ok(AuditRow {
-        id: row.get(0)?,
-        at: timestamp(row.get(1)?),
-        who: row.get(2)?,
-        action: row.get(3)?,
-        selector: row.get(4)?,
-        count: row.get(5)?,
-        reason: row.get(6)?,
-    })
 }

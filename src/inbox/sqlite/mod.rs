@@ -4,6 +4,7 @@
 //! until after closing keeps the file to one receiver.
 
 mod attempts;
+mod audit;
 mod cache;
 mod change;
 mod check;

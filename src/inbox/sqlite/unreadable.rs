@@ -1,8 +1,10 @@
 //! The box of pushes that could not be used: bounded, the oldest go first.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::inbox::{Unreadable, UnreadableBounds};
+use super::audit::write_down;
+use crate::inbox::{Audit, Unreadable, UnreadableBounds};
 
 pub(super) fn keep(
     sql: &mut Connection,
@@ -39,4 +41,26 @@ pub(super) fn keep(
             i64::try_from(bounds.bytes).unwrap_or(i64::MAX)
         ])?;
     transaction.commit()
+}
+
+/// Removes those of `ids` that are there, with a line in the audit, and says which were.
+pub(super) fn remove(
+    sql: &mut Connection,
+    (ids, audit): (&[i64], &Audit),
+    now: Timestamp,
+) -> rusqlite::Result<Vec<bool>> {
+    let transaction = sql.transaction()?;
+    let mut gone = Vec::with_capacity(ids.len());
+    for id in ids {
+        let removed = transaction
+            .prepare_cached("DELETE FROM unreadable WHERE id = ?1")?
+            .execute([id])?;
+        gone.push(removed == 1);
+    }
+    let count = gone.iter().filter(|gone| **gone).count();
+    if count > 0 {
+        write_down(&transaction, audit, (count, now))?;
+    }
+    transaction.commit()?;
+    Ok(gone)
 }

@@ -11,13 +11,13 @@ use rusqlite::OptionalExtension as _;
 
 use super::writer::Writer;
 use super::{
-    Location, SqliteInbox, change, check, error, prune, read, recovery, room, transaction,
+    Location, SqliteInbox, audit, change, check, error, prune, read, recovery, room, transaction,
     unreadable,
 };
 use crate::event::{Route, Seq};
 use crate::inbox::query::{
-    AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Page,
-    SubjectFilter, SubjectRow, UnreadableRow,
+    AuditFilter, AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow,
+    Page, SubjectFilter, SubjectRow, UnreadableFilter, UnreadableRow,
 };
 use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::{
@@ -100,13 +100,15 @@ impl Inbox for SqliteInbox {
         .await
     }
 
-    async fn drop_unreadable(&self, id: i64) -> Result<bool, InboxError> {
+    async fn remove_unreadable(
+        &self,
+        ids: Vec<i64>,
+        audit: Audit,
+        now: Timestamp,
+    ) -> Result<Vec<bool>, InboxError> {
         self.write(move |writer| {
             writer.attempt(|writer| {
-                let gone = writer
-                    .connection
-                    .execute("DELETE FROM unreadable WHERE id = ?1", [id])?;
-                Ok(gone == 1)
+                unreadable::remove(&mut writer.connection, (&ids, &audit), now)
             })
         })
         .await
@@ -124,13 +126,8 @@ impl Inbox for SqliteInbox {
         .await
     }
 
-    async fn audited(
-        &self,
-        cursor: Option<i64>,
-        limit: usize,
-    ) -> Result<Page<AuditRow>, InboxError> {
-        self.read(move |sql| change::audited(sql, cursor, limit))
-            .await
+    async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError> {
+        self.read(move |sql| audit::audited(sql, &filter)).await
     }
 
     async fn recovery_mark(&self) -> Result<Option<Mark>, InboxError> {
@@ -248,11 +245,9 @@ impl Inbox for SqliteInbox {
 
     async fn unreadables(
         &self,
-        cursor: Option<i64>,
-        limit: usize,
+        filter: UnreadableFilter,
     ) -> Result<Page<UnreadableRow>, InboxError> {
-        self.read(move |sql| read::unreadables(sql, cursor, limit))
-            .await
+        self.read(move |sql| read::unreadables(sql, &filter)).await
     }
 
     async fn unreadable(&self, id: i64) -> Result<Option<(UnreadableRow, Bytes)>, InboxError> {

@@ -257,6 +257,39 @@ async fn a_login_that_failed_leaves_a_warning_with_its_address_and_without_the_t
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn wrong_bearer_tokens_leave_a_warning_a_minute_for_each_address_and_never_the_token() {
+    let (lines, _collecting) = Lines::begin();
+    let router = guarded();
+    let told = async || {
+        for address in ["192.0.2.7", "192.0.2.8"] {
+            for _ in 0..20 {
+                let peer = Peer::new(address.parse().unwrap(), None);
+                let request = request("GET", "/api/v1/status")
+                    .extension(peer)
+                    .header("authorization", "Bearer wr0ng");
+                ask(&router, request, "").await;
+            }
+        }
+        let told = lines.all();
+        assert!(
+            !told.contains("wr0ng") && !told.contains("s3cret"),
+            "{told}"
+        );
+        let about = |line: &&str| line.contains("its bearer token is not the admin token");
+        told.lines().filter(about).count()
+    };
+    assert_eq!(told().await, 2);
+    assert_eq!(told().await, 2);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(told().await, 4);
+    let last = lines.all();
+    assert!(
+        last.contains("WARN") && last.contains("suppressed=39"),
+        "{last}"
+    );
+}
+
 /// While a process has one subscriber only, whether a line is wanted at all is decided for good by the
 /// thread that comes to it first, which may be another test's, without one.
 static ANOTHER: OnceLock<Dispatch> = OnceLock::new();

@@ -1,6 +1,7 @@
 //! A spill that fails, none at all, and events that the database does not want.
 
 use super::*;
+use crate::inbox::query::UnreadableFilter;
 
 #[tokio::test]
 async fn a_full_spill_refuses_and_takes_pushes_again_by_itself() {
@@ -84,7 +85,7 @@ async fn what_the_database_refuses_at_the_drain_is_kept_as_unreadable_and_its_ne
     database.turn(Weather::Fine);
     replica.until_working().await;
     assert_eq!(replica.ids().await, ["a", "b"]);
-    let kept = database.unreadables(None, 10).await.unwrap().items;
+    let kept = database.unreadables(UnreadableFilter::newest(10)).await.unwrap().items;
     assert_eq!(kept.len(), 1);
     assert!(kept[0].reason.contains("poisoned"), "{}", kept[0].reason);
     replica.end().await;
@@ -127,7 +128,7 @@ async fn a_duplicate_that_differs_is_kept_when_it_is_drained() {
     database.turn(Weather::Fine);
     replica.until_working().await;
     assert_eq!(replica.ids().await, ["a"]);
-    let kept = database.unreadables(None, 10).await.unwrap().items;
+    let kept = database.unreadables(UnreadableFilter::newest(10)).await.unwrap().items;
     assert_eq!(kept.len(), 1);
     replica.end().await;
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::event::Route;
 use crate::inbox::Keeper;
+use crate::inbox::query::UnreadableFilter;
 
 const BOUNDS: UnreadableBounds = UnreadableBounds {
     count: 10,
@@ -34,7 +35,7 @@ fn detour(replica: &Replica) -> Arc<Detour> {
 
 /// Why what is in the database's box is there, the newest first.
 async fn reasons(database: &Database) -> Vec<String> {
-    let kept = database.unreadables(None, 100).await.unwrap();
+    let kept = database.unreadables(UnreadableFilter::newest(100)).await.unwrap();
     kept.items.into_iter().map(|row| row.reason).collect()
 }
 
