@@ -117,7 +117,7 @@ pub enum Command {
     /// Print a ready-made sink, or list those there are
     #[command(after_help = preset::EXAMPLES)]
     Preset(preset::PresetArgs),
-    /// List pushes that could not be read, show one, or offer it again
+    /// List pushes that could not be read, show one, offer them again or drop them
     #[command(after_help = unreadable::EXAMPLES)]
     Unreadable(unreadable::UnreadableArgs),
     /// Print the configuration's JSON Schema

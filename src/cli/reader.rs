@@ -11,12 +11,14 @@ use crate::admin::api::{EventDetail, Reoffered};
 use crate::admin::changes::{Action, ChangeRequest, Hand, Step};
 use crate::admin::recovery::RecoverRequest;
 use crate::admin::spilled::SpillShown;
+use crate::admin::unreadable::{BoxHand, BoxRequest, BoxStep, DropRequest, Dropped};
 use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Outcome, Route, Seq};
 use crate::inbox::Inbox;
 use crate::inbox::headline::headline;
 use crate::inbox::query::{
-    DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, UnreadableRow,
+    DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, UnreadableFilter,
+    UnreadableRow,
 };
 use crate::inbox::search::{self, Needle, Searched, Sift};
 use crate::recover::Progress;
@@ -24,8 +26,20 @@ use crate::routing::Routing;
 
 const RECOVER: &str = "/api/v1/recover";
 
+/// Who changes a store that no receiver holds, for the audit.
+const COMMAND_LINE: &str = "the command line";
+
 /// The most rows the API gives at once.
 pub const PAGE: usize = 500;
+
+/// How the box of unreadable pushes is emptied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emptying {
+    /// Into the inbox.
+    Offer,
+    /// For good.
+    Drop,
+}
 
 /// The way to the inbox.
 pub enum Reader {
@@ -136,30 +150,22 @@ impl Reader {
         Ok(rows)
     }
 
-    /// The newest `limit` unreadable pushes.
-    pub async fn unreadables(&self, limit: usize) -> anyhow::Result<Vec<UnreadableRow>> {
+    /// The newest `limit` unreadable pushes that match.
+    pub async fn unreadables(
+        &self,
+        mut filter: UnreadableFilter,
+        limit: usize,
+    ) -> anyhow::Result<Vec<UnreadableRow>> {
         let mut rows = Vec::new();
-        let mut cursor: Option<String> = None;
         while rows.len() < limit {
-            let wanted = (limit - rows.len()).min(PAGE);
+            filter.limit = (limit - rows.len()).min(PAGE);
             let page: Page<UnreadableRow> = match self {
-                Self::Api(api) => {
-                    let query = Query::new("/api/v1/unreadable")
-                        .with("cursor", cursor)
-                        .with("limit", Some(wanted));
-                    found(api.get(query.as_str()).await?)?
-                }
-                Self::Store(inbox, _) => {
-                    let cursor = cursor.map(|text| text.parse()).transpose();
-                    let cursor = cursor.context("read the store's own cursor")?;
-                    inbox.unreadables(cursor, wanted).await?
-                }
+                Self::Api(api) => found(api.get(unreadables_query(&filter).as_str()).await?)?,
+                Self::Store(inbox, _) => inbox.unreadables(filter.clone()).await?,
             };
             rows.extend(page.items);
-            match page.next_cursor {
-                None => break,
-                next => cursor = next,
-            }
+            let Some(next) = page.next_cursor else { break };
+            filter.cursor = Some(next.parse().context("read the list's own cursor")?);
         }
         Ok(rows)
     }
@@ -191,6 +197,54 @@ impl Reader {
         }
     }
 
+    /// Drops an unreadable push for good; false when there was none.
+    pub async fn drop_unreadable(&self, id: i64, reason: String) -> anyhow::Result<bool> {
+        match self {
+            Self::Api(api) => {
+                let path = format!("/api/v1/unreadable/{id}/drop");
+                let dropped: Option<Dropped> =
+                    api.post_json(&path, &DropRequest { reason }).await?;
+                Ok(dropped.is_some())
+            }
+            Self::Store(inbox, _) => {
+                let hand = BoxHand {
+                    inbox: &**inbox,
+                    who: COMMAND_LINE.to_owned(),
+                    now: SystemClock.now(),
+                };
+                let gone = hand.drop_one(id, DropRequest { reason }).await;
+                gone.map_err(|problem| anyhow!("{}", problem.detail))
+            }
+        }
+    }
+
+    /// Takes one step of emptying the box of unreadable pushes.
+    ///
+    /// # Errors
+    /// As [`Reader::offer`].
+    pub async fn empty(&self, what: Emptying, request: &BoxRequest) -> anyhow::Result<BoxStep> {
+        match (self, what) {
+            (Self::Api(api), Emptying::Offer) => {
+                found(api.post_json("/api/v1/unreadable/offer", request).await?)
+            }
+            (Self::Api(api), Emptying::Drop) => {
+                found(api.post_json("/api/v1/unreadable/drop", request).await?)
+            }
+            (Self::Store(..), Emptying::Offer) => {
+                bail!("no receiver runs; start it, then offer the pushes again")
+            }
+            (Self::Store(inbox, _), Emptying::Drop) => {
+                let hand = BoxHand {
+                    inbox: &**inbox,
+                    who: COMMAND_LINE.to_owned(),
+                    now: SystemClock.now(),
+                };
+                let step = hand.drop(request).await;
+                step.map_err(|problem| anyhow!("{}", problem.detail))
+            }
+        }
+    }
+
     /// Takes one step of a change by hand.
     pub async fn change(&self, action: Action, request: &ChangeRequest) -> anyhow::Result<Step> {
         match self {
@@ -202,7 +256,7 @@ impl Reader {
                 let hand = Hand {
                     inbox: &**inbox,
                     target: &|name| routing.target(name).cloned(),
-                    who: "the command line".to_owned(),
+                    who: COMMAND_LINE.to_owned(),
                     now: SystemClock.now(),
                 };
                 let step = hand.step(action, request).await;
@@ -265,6 +319,17 @@ fn stream_query(filter: &EventFilter) -> Query {
         .with("since", filter.since)
 }
 
+fn unreadables_query(filter: &UnreadableFilter) -> Query {
+    Query::new("/api/v1/unreadable")
+        .with("cursor", filter.cursor)
+        .with("limit", Some(filter.limit))
+        .with("since", filter.since)
+        .with("until", filter.until)
+        .with("source", filter.source)
+        .with("reason", filter.reason.as_ref())
+        .with("route", filter.route.as_ref().map(route_end))
+}
+
 fn deliveries_query(filter: &DeliveryFilter) -> Query {
     Query::new("/api/v1/deliveries")
         .with("cursor", filter.cursor.as_ref())
@@ -280,7 +345,7 @@ fn deliveries_query(filter: &DeliveryFilter) -> Query {
 }
 
 /// A route as the end of its URL: `tag?query`, either half left out when there is none.
-fn route_end(route: &Route) -> String {
+pub(super) fn route_end(route: &Route) -> String {
     let mut text = route.tag.as_deref().unwrap_or_default().to_owned();
     if let Some(query) = &route.query {
         text.push('?');

@@ -16,12 +16,11 @@ use http::Uri;
 use serde::{Deserialize, Serialize};
 
 pub use self::step::BoxHand;
-use self::step::{DROP, NEEDS_REASON, OFFER, unprocessable};
+use self::step::{OFFER, one};
 use super::Shared;
 use super::api::{Reoffered, Shown, download, list_problem, missing, number, store_problem};
 use super::params::{Named, Params, Sent, object};
 use super::who::Who;
-use crate::inbox::Audit;
 use crate::inbox::query::{Page, UnreadableFilter, UnreadableRow};
 use crate::intake::problem::Problem;
 
@@ -202,28 +201,10 @@ async fn drop(
     Sent(body): Sent,
 ) -> Shown<Dropped> {
     let id = number("id", &id)?;
-    let DropRequest { reason } = object(&body, "says why")?;
-    if reason.trim().is_empty() {
-        return Err(unprocessable(NEEDS_REASON));
-    }
-    let audit = one(DROP, who, (id, reason));
-    let admin = &shared.admin;
-    let gone = admin
-        .inbox
-        .remove_unreadable(vec![id], audit, admin.clock.now());
-    match gone.await.map_err(store_problem)?.first() {
-        Some(true) => Ok(Json(Dropped { id })),
-        _ => Err(not_there(id)),
-    }
-}
-
-/// What the audit says of one push.
-fn one(action: &'static str, who: String, (id, reason): (i64, String)) -> Audit {
-    Audit {
-        who,
-        action,
-        selector: format!("id={id}"),
-        reason,
+    let request: DropRequest = object(&body, "says why")?;
+    match hand(&shared, who).drop_one(id, request).await? {
+        true => Ok(Json(Dropped { id })),
+        false => Err(not_there(id)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use jiff::Timestamp;
 
-use super::{BoxItem, BoxRequest, BoxStep, Select};
+use super::{BoxItem, BoxRequest, BoxStep, DropRequest, Select};
 use crate::admin::AdminHooks;
 use crate::admin::api::{Reoffered, store_problem};
 use crate::admin::params::{MAX_LIMIT, MOMENT, moment, route};
@@ -19,9 +19,9 @@ const STEP: usize = 100;
 
 /// What the audit calls it.
 pub(super) const OFFER: &str = "offer_unreadable";
-pub(super) const DROP: &str = "drop_unreadable";
+const DROP: &str = "drop_unreadable";
 
-pub(super) const NEEDS_REASON: &str = "a drop needs a reason, which is kept in the audit";
+const NEEDS_REASON: &str = "a drop needs a reason, which is kept in the audit";
 
 /// Who empties the box where.
 pub struct BoxHand<'a> {
@@ -93,6 +93,23 @@ impl BoxHand<'_> {
             step.count(id, if gone { "dropped" } else { "gone" });
         }
         Ok(step)
+    }
+
+    /// Drops one; false when there was none.
+    ///
+    /// # Errors
+    /// As [`BoxHand::offer`].
+    pub async fn drop_one(&self, id: i64, request: DropRequest) -> Result<bool, Problem> {
+        let DropRequest { reason } = request;
+        if reason.trim().is_empty() {
+            return Err(unprocessable(NEEDS_REASON));
+        }
+        let audit = one(DROP, self.who.clone(), (id, reason));
+        let gone = self
+            .inbox
+            .remove_unreadable(vec![id], audit, self.now)
+            .await;
+        Ok(gone.map_err(store_problem)? == [true])
     }
 
     /// What a step is about, and the step before anything was done.
@@ -263,7 +280,17 @@ fn selector(select: &Select) -> String {
     given.join(" ")
 }
 
+/// What the audit says of one push.
+pub(super) fn one(action: &'static str, who: String, (id, reason): (i64, String)) -> Audit {
+    Audit {
+        who,
+        action,
+        selector: format!("id={id}"),
+        reason,
+    }
+}
+
 /// The request can be read, but not be carried out.
-pub(super) fn unprocessable(detail: impl Into<String>) -> Problem {
+fn unprocessable(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail.into())
 }

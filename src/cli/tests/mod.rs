@@ -3,6 +3,7 @@
 mod receiver;
 mod spill;
 mod store;
+mod unreadable;
 
 use clap::CommandFactory as _;
 
