@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -15,7 +16,9 @@ use sha2::{Digest as _, Sha256};
 pub const MAX_ID_BYTES: usize = 200;
 
 /// Position of an event in the inbox: rises with every event stored, never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Seq(pub i64);
 
@@ -99,7 +102,7 @@ impl fmt::Display for Subject {
 pub struct Key(pub [u8; 16]);
 
 /// How an event got here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Pushed by the sender.
@@ -122,7 +125,7 @@ impl Origin {
 }
 
 /// What a committed event was judged to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// New and in time: delivered to every sink that wants it.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{StatusCode, Uri};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::params::{MAX_LIMIT, Named, Params, refused};
@@ -28,7 +29,7 @@ use crate::intake::problem::Problem;
 use crate::metrics::PushOutcome;
 
 /// `status`: the service at a glance.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The running version.
     pub version: String,
@@ -71,7 +72,7 @@ pub struct Status {
 }
 
 /// `events/{seq}`: an event with its way to every sink.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EventDetail {
     /// The event, its fields beside `deliveries`.
     #[serde(flatten)]
@@ -80,9 +81,20 @@ pub struct EventDetail {
     pub deliveries: Vec<DeliveryRow>,
 }
 
+/// `subjects/{subject}`: an incident or alert on every route it came to.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SubjectDetail {
+    /// As asked for.
+    pub subject: String,
+    /// Its row on each route.
+    pub routes: Vec<SubjectRow>,
+    /// Its events, paged by `cursor` and `limit`.
+    pub events: Page<EventRow>,
+}
+
 /// `unreadable/{id}/offer`: what became of a push that was offered again; the shape of a push's own
 /// answer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Reoffered {
     /// How it was judged.
     pub outcome: Outcome,
@@ -99,7 +111,7 @@ pub struct Reoffered {
 }
 
 /// `reload`: the configuration was re-read.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Reloaded {
     /// What was applied, and what waits for a restart.
     pub message: String,

@@ -14,6 +14,7 @@ mod console;
 mod events;
 mod exposition;
 mod guesses;
+mod openapi;
 mod params;
 mod process;
 pub mod recovery;
@@ -152,6 +153,7 @@ pub fn router(admin: Admin) -> Router {
             "/api/v1",
             api::routes()
                 .merge(audit::routes())
+                .merge(openapi::routes())
                 .merge(series::routes())
                 .merge(stream::routes()),
         )
@@ -227,6 +229,7 @@ async fn index() -> &'static str {
         "GET  /metrics                         for Prometheus\n",
         "GET  /livez, /readyz                  for probes\n",
         "GET  /api/v1/status                   readiness, warnings, counts\n",
+        "GET  /api/v1/openapi.json             all of this for programs, in OpenAPI 3.1\n",
         "GET  /api/v1/series                   pushes, answers and lag of the last hour by the minute\n",
         "GET  /api/v1/events                   stored events, newest first\n",
         "GET  /api/v1/events/{seq}             one of them, with its deliveries and attempts\n",

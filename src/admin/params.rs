@@ -14,7 +14,7 @@ use crate::event::{Route, Subject};
 use crate::intake::problem::Problem;
 
 /// Rows of a page when the request does not say.
-const DEFAULT_LIMIT: usize = 100;
+pub(super) const DEFAULT_LIMIT: usize = 100;
 /// Rows of a page at most.
 pub(super) const MAX_LIMIT: usize = 500;
 

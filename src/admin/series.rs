@@ -9,6 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::Uri;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
@@ -18,7 +19,7 @@ use crate::metrics::PushOutcome;
 use crate::metrics::series::{Minute, Quantiles};
 
 /// `series`: what came in by the minute, oldest first. It is counted anew from each start.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesAnswer {
     /// How long a bucket is.
     pub bucket_seconds: u32,
@@ -27,7 +28,7 @@ pub struct SeriesAnswer {
 }
 
 /// One minute.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Bucket {
     /// When it began.
     pub at: Timestamp,
@@ -43,7 +44,7 @@ pub struct Bucket {
 
 /// What half of the numbers, 99 of 100 and all of them do not exceed; the first two are exact to an
 /// eighth.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the quantiles by their usual names")]
 pub struct Shares {
     pub p50: f64,

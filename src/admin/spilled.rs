@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
@@ -24,7 +25,7 @@ use crate::intake::problem::Problem;
 const MOST_BYTES: usize = 256 << 20;
 
 /// What this receiver's own spill holds: nothing where it has none.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SpillShown {
     /// How much.
     #[serde(flatten)]
@@ -34,7 +35,7 @@ pub struct SpillShown {
 }
 
 /// The body of a request: what a spill held, in the order of its arrival.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpilledPushes {
     /// The events.
@@ -46,7 +47,7 @@ pub struct SpilledPushes {
 }
 
 /// One event, with everything it was offered with.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpilledEvent {
     id: i64,
@@ -65,6 +66,7 @@ pub struct SpilledEvent {
     origin: Origin,
     trace_parent: Option<Box<str>>,
     /// In base64: a body need not be text.
+    #[schemars(extend("contentEncoding" = "base64"))]
     body: String,
 }
 
@@ -123,7 +125,7 @@ impl TryFrom<SpilledEvent> for Spilled {
 }
 
 /// One push that could not be used.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnreadablePush {
     received_at: Timestamp,
@@ -133,6 +135,7 @@ pub struct UnreadablePush {
     source_ip: Option<IpAddr>,
     peer_ip: Option<IpAddr>,
     /// In base64, as well.
+    #[schemars(extend("contentEncoding" = "base64"))]
     body: String,
 }
 

@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SinkId;
 use crate::event::{Origin, Outcome, Route, Seq, Subject};
 
 /// A page of a list, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
@@ -19,7 +21,7 @@ pub struct Page<T> {
 }
 
 /// A stored event without its body.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of `event::Event`, as stored")]
 pub struct EventRow {
     pub seq: Seq,
@@ -88,7 +90,7 @@ impl EventFilter {
 }
 
 /// The state of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the delivery states of the documentation")]
 pub enum DeliveryState {
@@ -102,7 +104,7 @@ pub enum DeliveryState {
 }
 
 /// One event on its way to one sink.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the columns of the delivery table")]
 pub struct DeliveryRow {
     pub seq: Seq,
@@ -129,7 +131,7 @@ pub struct DeliveryRow {
 }
 
 /// One attempt that was kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the columns of the attempt table")]
 pub struct AttemptRow {
     /// Counted on from before where a person asked for the delivery again.
@@ -148,7 +150,7 @@ pub struct AttemptRow {
 }
 
 /// One change that a person made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the columns of the audit table")]
 pub struct AuditRow {
     pub id: i64,
@@ -224,7 +226,7 @@ pub struct Candidate {
 }
 
 /// One incident or alert, per route.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the columns of the subject table")]
 pub struct SubjectRow {
     pub subject: String,
@@ -249,7 +251,7 @@ pub struct SubjectFilter {
 }
 
 /// A kept push that could not be used.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of `Unreadable`")]
 pub struct UnreadableRow {
     pub id: i64,
@@ -320,7 +322,7 @@ impl UnreadableFilter {
 }
 
 /// Numbers about the inbox.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Events stored.
     pub events: u64,
@@ -333,7 +335,7 @@ pub struct Counts {
 }
 
 /// Numbers about one sink's deliveries.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SinkCounts {
     /// The sink's name.
     pub sink: String,

@@ -8,13 +8,14 @@ use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Why a request was not answered as asked.
 ///
 /// Answered as `application/problem+json` with `type`, `title`, `status`, `detail` and, where the
 /// request has one, `outcome`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Problem {
     /// A URI that names the kind of problem; `about:blank` when the status says it all (RFC 9457,
     /// section 4.2.1).
@@ -24,6 +25,7 @@ pub struct Problem {
     pub title: Cow<'static, str>,
     /// The answer's status; the document repeats it, for readers that see only the body.
     #[serde(serialize_with = "as_number")]
+    #[schemars(with = "u16")]
     pub status: StatusCode,
     /// What is wrong with this very request, and what to do about it.
     pub detail: Cow<'static, str>,

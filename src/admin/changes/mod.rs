@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::step::Hand;
@@ -42,7 +43,7 @@ impl Action {
 }
 
 /// Which deliveries, and how: the body of a request. All that is given must match.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChangeRequest {
     /// To this sink.
@@ -84,6 +85,7 @@ pub struct ChangeRequest {
     pub reason: Option<String>,
     /// Rows looked at in this step, at most 500.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 500))]
     pub limit: Option<usize>,
     /// The `next_cursor` of the step before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,7 +93,7 @@ pub struct ChangeRequest {
 }
 
 /// What a step did, or would do.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// How many were changed.
     pub changed: u64,
@@ -110,7 +112,7 @@ pub struct Step {
 }
 
 /// One delivery of a step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of `DeliveryRow`")]
 pub struct StepItem {
     pub seq: Seq,

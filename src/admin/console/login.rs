@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
@@ -15,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::admin::access::{self, Refusal};
+use crate::admin::params::Sent;
 use crate::admin::{Shared, session};
 use crate::intake::problem::Problem;
 use crate::source::Peer;
@@ -37,7 +37,7 @@ pub(super) async fn login(
     State(shared): State<Arc<Shared>>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     if access::from_another_site(&headers) {
         return Refusal::CrossSite.into_response();

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Seq;
@@ -24,14 +25,14 @@ pub const GAP: &str = "gap";
 pub const WAITING: &str = "waiting";
 
 /// Where a stream is: what comes is behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Position {
     /// The position.
     pub seq: Seq,
 }
 
 /// Events that a stream should have had, and that are not stored any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
     /// Behind this position events may be missing.
     pub after: Seq,
@@ -42,7 +43,7 @@ pub struct Gap {
 }
 
 /// Why nothing comes although there may be something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
     /// For how long.
     pub seconds: u64,

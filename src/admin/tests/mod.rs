@@ -277,6 +277,7 @@ async fn every_path_but_metrics_and_health_is_guarded_and_those_never_are() {
         ("POST", "/api/v1/unreadable/offer"),
         ("POST", "/api/v1/unreadable/drop"),
         ("GET", "/api/v1/audit"),
+        ("GET", "/api/v1/openapi.json"),
         ("GET", "/api/v1/spilled"),
         ("POST", "/api/v1/spilled"),
         ("POST", "/api/v1/reload"),

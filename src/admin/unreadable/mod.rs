@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::Uri;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::step::BoxHand;
@@ -34,7 +35,7 @@ pub struct Carried {
 }
 
 /// Which unreadable pushes; all that is given must match.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Select {
     /// Received at or after: a time, or how long ago.
@@ -55,7 +56,7 @@ pub struct Select {
 }
 
 /// What is to be offered again or dropped, and how: the body of a request.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoxRequest {
     /// Which.
@@ -69,6 +70,7 @@ pub struct BoxRequest {
     pub reason: Option<String>,
     /// Pushes looked at in this step, at most 500; 100 when it is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 500))]
     pub limit: Option<usize>,
     /// None that came in after the one with this id; by default the newest at the first step.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +81,7 @@ pub struct BoxRequest {
 }
 
 /// What a step did, or would do.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BoxStep {
     /// How many left the box, or would.
     pub changed: u64,
@@ -98,7 +100,7 @@ pub struct BoxStep {
 }
 
 /// One push of a step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BoxItem {
     /// Its number.
     pub id: i64,
@@ -113,7 +115,7 @@ pub struct BoxItem {
 }
 
 /// The body of a request to drop one.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DropRequest {
     /// Why, for the audit.
@@ -121,7 +123,7 @@ pub struct DropRequest {
 }
 
 /// `unreadable/{id}/drop`: it is gone.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Dropped {
     /// Its number.
     pub id: i64,

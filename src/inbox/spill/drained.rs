@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Spilled;
@@ -10,7 +11,7 @@ use crate::event::{Event, Outcome};
 use crate::inbox::{Batch, Inbox, InboxError, Offer, Taken, Unreadable, UnreadableBounds, Wanted};
 
 /// What became of events that were drained.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Drained {
     /// New, and on the way to the sinks.
     pub accepted: u64,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::detour::Detour;
@@ -57,7 +58,7 @@ pub struct SpilledUnreadable {
 }
 
 /// What a spill holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Contents {
     /// Events that wait for the database.
     pub events: u64,
@@ -75,7 +76,7 @@ pub struct Contents {
 }
 
 /// An event in a spill, as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpilledRow {
     /// Its type.
     pub event_type: String,

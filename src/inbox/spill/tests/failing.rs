@@ -85,7 +85,11 @@ async fn what_the_database_refuses_at_the_drain_is_kept_as_unreadable_and_its_ne
     database.turn(Weather::Fine);
     replica.until_working().await;
     assert_eq!(replica.ids().await, ["a", "b"]);
-    let kept = database.unreadables(UnreadableFilter::newest(10)).await.unwrap().items;
+    let kept = database
+        .unreadables(UnreadableFilter::newest(10))
+        .await
+        .unwrap()
+        .items;
     assert_eq!(kept.len(), 1);
     assert!(kept[0].reason.contains("poisoned"), "{}", kept[0].reason);
     replica.end().await;
@@ -128,7 +132,11 @@ async fn a_duplicate_that_differs_is_kept_when_it_is_drained() {
     database.turn(Weather::Fine);
     replica.until_working().await;
     assert_eq!(replica.ids().await, ["a"]);
-    let kept = database.unreadables(UnreadableFilter::newest(10)).await.unwrap().items;
+    let kept = database
+        .unreadables(UnreadableFilter::newest(10))
+        .await
+        .unwrap()
+        .items;
     assert_eq!(kept.len(), 1);
     replica.end().await;
 }

@@ -35,7 +35,10 @@ fn detour(replica: &Replica) -> Arc<Detour> {
 
 /// Why what is in the database's box is there, the newest first.
 async fn reasons(database: &Database) -> Vec<String> {
-    let kept = database.unreadables(UnreadableFilter::newest(100)).await.unwrap();
+    let kept = database
+        .unreadables(UnreadableFilter::newest(100))
+        .await
+        .unwrap();
     kept.items.into_iter().map(|row| row.reason).collect()
 }
 
