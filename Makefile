@@ -32,6 +32,7 @@ run: compiler ## build the release binary and play one incident's life into it; 
 test: brokers ## every check there is, with small counts; what CI runs
 	@scripts/install.sh $(TEST_TOOLS)
 	@scripts/manifest-tools.sh
+	@scripts/api-tools.sh
 	cargo fmt --check
 	cargo check --locked
 	cargo clippy --all-targets --all-features --locked -- -D warnings
@@ -41,6 +42,7 @@ test: brokers ## every check there is, with small counts; what CI runs
 .PHONY: soak
 soak: compiler ## the end-to-end tests with full counts, one by one, and their table; an hour or so
 	@scripts/install.sh $(TEST_TOOLS)
+	@scripts/api-tools.sh
 	@mkdir -p target
 	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it --test quiet --test replicas \
 		-- --test-threads=1 --nocapture \

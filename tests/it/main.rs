@@ -45,6 +45,7 @@ mod held;
 mod hostile;
 mod killed;
 mod manifests;
+mod openapi;
 mod power;
 mod promises;
 mod proxies;
