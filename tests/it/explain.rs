@@ -186,3 +186,62 @@ fn what_could_not_be_read_comes_in_once_the_configuration_is_mended() {
         "accepted byte for byte after a reload",
     );
 }
+
+#[test]
+fn all_that_could_not_be_read_is_offered_in_its_order_once_it_was_looked_at() {
+    let receiver = Receiver::start("");
+    for id in ["41", "42"] {
+        let body = format!(r#"{{"event": "i_ack", "content": {{"id": "{id}"}}}}"#);
+        assert_eq!(receiver.push(&body).status, 422);
+    }
+    assert_eq!(receiver.push("{").status, 400);
+    let mended = "[envelope]\nevent_type = [\"/event\"]\nincident_id = [\"/content/id\"]\n";
+    assert_eq!(receiver.reconfigure(&format!("{BASE}{mended}")).status, 200);
+
+    let ahead = receiver.told(&["unreadable", "offer", "--all", "--dry-run"]);
+    let lines: Vec<_> = ahead.lines().collect();
+    assert_eq!(lines[..2], ["1 readable", "2 readable"], "{ahead}");
+    assert!(lines[2].starts_with("3 unusable: it still cannot be used"));
+    assert_eq!(lines[3], "2 would be taken; left alone: 1 unusable");
+    let unasked = receiver.cli(&["unreadable", "offer", "--all"]);
+    assert_eq!(unasked.status.code(), Some(2), "nobody was asked");
+    assert_eq!(receiver.rows("unreadable").len(), 3);
+
+    let taken = receiver.told(&[
+        "unreadable",
+        "offer",
+        "--all",
+        "--yes",
+        "--reason",
+        "mended",
+    ]);
+    assert!(
+        taken.ends_with("2 taken; left alone: 1 unusable\n"),
+        "{taken}"
+    );
+    let subjects = receiver.rows("events");
+    let subjects: Vec<_> = subjects.iter().map(|row| &row["subject"]).collect();
+    assert_eq!(subjects, ["incident:42", "incident:41"], "newest first");
+    let left = receiver.rows("unreadable");
+    assert_eq!((left.len(), &left[0]["id"]), (1, &Value::from(3)));
+    let dropped = receiver.told(&["unreadable", "drop", "3", "--reason", "a test"]);
+    assert_eq!(dropped, "dropped\n");
+    let audit = receiver.rows("audit");
+    let audit: Vec<_> = audit
+        .iter()
+        .map(|line| {
+            (
+                &line["action"],
+                &line["selector"],
+                &line["count"],
+                &line["reason"],
+            )
+        })
+        .map(|(action, selector, count, reason)| format!("{action} {selector} {count} {reason}"))
+        .collect();
+    let wanted = [
+        r#""drop_unreadable" "id=3" 1 "a test""#,
+        r#""offer_unreadable" "all" 2 "mended""#,
+    ];
+    assert_eq!(audit, wanted);
+}

@@ -57,97 +57,48 @@ fn audit(action: &'static str) -> Audit {
     }
 }
 
+fn with(narrow: impl FnOnce(&mut UnreadableFilter)) -> UnreadableFilter {
+    let mut filter = oldest_first(10);
+    narrow(&mut filter);
+    filter
+}
+
+fn holding(reason: &str) -> UnreadableFilter {
+    with(|all| all.reason = Some(reason.to_owned()))
+}
+
+fn to(tag: Option<&str>) -> UnreadableFilter {
+    let route = Route {
+        tag: tag.map(Into::into),
+        query: None,
+    };
+    with(|all| all.route = Some(route))
+}
+
 pub(in crate::inbox) async fn unreadable_pushes_are_found_by_time_source_reason_and_route(
     inbox: &dyn Inbox,
 ) {
     let ids = four(inbox).await;
-    let route = |tag: Option<&str>| Route {
-        tag: tag.map(Into::into),
-        query: None,
-    };
-    let all = oldest_first(10);
-    let cases = [
+    let second = ids[1];
+    let cases: Vec<(UnreadableFilter, &[usize])> = vec![
+        (with(|all| all.since = Some(at(20))), &[1, 2, 3]),
+        (with(|all| all.until = Some(at(20))), &[0]),
         (
-            UnreadableFilter {
-                since: Some(at(20)),
-                ..all.clone()
-            },
-            vec![1, 2, 3],
+            with(|all| all.source = Some([192, 0, 2, 2].into())),
+            &[2, 3],
         ),
-        (
-            UnreadableFilter {
-                until: Some(at(20)),
-                ..all.clone()
-            },
-            vec![0],
-        ),
-        (
-            UnreadableFilter {
-                source: Some([192, 0, 2, 2].into()),
-                ..all.clone()
-            },
-            vec![2, 3],
-        ),
-        (
-            UnreadableFilter {
-                reason: Some("no json".to_owned()),
-                ..all.clone()
-            },
-            vec![0, 2],
-        ),
+        (holding("no json"), &[0, 2]),
         // Only ASCII has two cases, and nothing stands for anything else.
-        (
-            UnreadableFilter {
-                reason: Some("ärger".to_owned()),
-                ..all.clone()
-            },
-            vec![],
-        ),
-        (
-            UnreadableFilter {
-                reason: Some("100%".to_owned()),
-                ..all.clone()
-            },
-            vec![3],
-        ),
-        (
-            UnreadableFilter {
-                reason: Some("l%ne".to_owned()),
-                ..all.clone()
-            },
-            vec![],
-        ),
-        (
-            UnreadableFilter {
-                reason: Some(String::new()),
-                ..all.clone()
-            },
-            vec![0, 1, 2, 3],
-        ),
-        (
-            UnreadableFilter {
-                route: Some(route(Some("ops"))),
-                ..all.clone()
-            },
-            vec![1, 2],
-        ),
-        (
-            UnreadableFilter {
-                route: Some(route(None)),
-                ..all.clone()
-            },
-            vec![0, 3],
-        ),
-        (
-            UnreadableFilter {
-                upto: Some(ids[1]),
-                ..all.clone()
-            },
-            vec![0, 1],
-        ),
+        (holding("ärger"), &[]),
+        (holding("100%"), &[3]),
+        (holding("l%ne"), &[]),
+        (holding(""), &[0, 1, 2, 3]),
+        (to(Some("ops")), &[1, 2]),
+        (to(None), &[0, 3]),
+        (with(|all| all.upto = Some(second)), &[0, 1]),
     ];
     for (filter, wanted) in cases {
-        let wanted: Vec<_> = wanted.into_iter().map(|at: usize| ids[at]).collect();
+        let wanted: Vec<_> = wanted.iter().map(|place| ids[*place]).collect();
         let told = format!("{filter:?}");
         assert_eq!(found(inbox, filter).await, wanted, "{told}");
     }

@@ -107,9 +107,7 @@ impl Inbox for SqliteInbox {
         now: Timestamp,
     ) -> Result<Vec<bool>, InboxError> {
         self.write(move |writer| {
-            writer.attempt(|writer| {
-                unreadable::remove(&mut writer.connection, (&ids, &audit), now)
-            })
+            writer.attempt(|writer| unreadable::remove(&mut writer.connection, (&ids, &audit), now))
         })
         .await
     }

@@ -144,14 +144,24 @@ async fn what_a_text_cannot_hold_is_replaced() {
     };
     let kept = inbox.keep_unreadable(vec![unreadable], bounds).await;
     kept.unwrap();
-    let row = inbox.unreadables(UnreadableFilter::newest(10)).await.unwrap().items.remove(0);
+    let row = inbox
+        .unreadables(UnreadableFilter::newest(10))
+        .await
+        .unwrap()
+        .items
+        .remove(0);
     assert_eq!(row.reason, "no\u{FFFD}thing");
     assert_eq!(row.query.as_deref(), Some("a=\u{FFFD}"));
     let (_, body) = inbox.unreadable(row.id).await.unwrap().unwrap();
     assert_eq!(body, "{\0}");
     let changed = inbox.change(Vec::new(), audit("why\0"), at(1)).await;
     assert_eq!(changed.unwrap(), []);
-    let line = inbox.audited(AuditFilter::newest(1)).await.unwrap().items.remove(0);
+    let line = inbox
+        .audited(AuditFilter::newest(1))
+        .await
+        .unwrap()
+        .items
+        .remove(0);
     assert_eq!((line.reason.as_str(), line.count), ("why\u{FFFD}", 0));
     let filter = EventFilter {
         limit: 1,
