@@ -1,6 +1,7 @@
 //! What the API sets going, answered by itself.
 
-use super::inbox::{at, target};
+use super::inbox::target;
+use super::rows::at;
 use super::*;
 use crate::event::{Outcome, Seq};
 use crate::inbox::spill::{Contents, Drained, Spilled, SpilledRow};

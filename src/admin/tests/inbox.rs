@@ -7,27 +7,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 
-use crate::event::{Id, Origin, Outcome, Route, Seq, Subject};
+use super::rows::{BODY, at, attempt_row, body, counts, delivery_row, event_row, unreadable_row};
+use crate::event::{Id, Route, Seq, Subject};
 use crate::inbox::query::*;
 use crate::inbox::search::{Sift, Sifted};
 use crate::inbox::*;
 use crate::routing::Target;
-
-/// A body that no JSON writer would give back as it is.
-pub(super) const BODY: &[u8] =
-    b"\xef\xbb\xbf{ \"n\": 18446744073709551616,\r\n\"s\":\"\\u0000<script>\"}";
-
-const TITLED: &[u8] =
-    br#"{"incident":{"title":"disk \u78c1 full","incident_severity":"Critical"}}"#;
-
-/// Of the first event one with a title.
-fn body(seq: i64) -> &'static [u8] {
-    if seq == 1 { TITLED } else { BODY }
-}
-
-pub(super) fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_777_888_800 + seconds).unwrap()
-}
 
 /// The only sink there is.
 pub(super) fn target(name: &str) -> Option<Target> {
@@ -69,58 +54,6 @@ impl FixedInbox {
         written.push(row);
     }
 
-    fn row(seq: i64) -> EventRow {
-        EventRow {
-            seq: Seq(seq),
-            event_id: Some(format!("e{seq}")),
-            event_type: if seq % 2 == 0 { "i_ack" } else { "i_new" }.to_owned(),
-            event_time: Some(1_777_888_800_000 + seq),
-            subject: Some("incident:664af0".to_owned()),
-            outcome: Outcome::Accepted,
-            command: false,
-            tag: Some("ops".to_owned()),
-            query: None,
-            source_ip: Some("47.94.95.118".parse().unwrap()),
-            peer_ip: Some("10.0.0.9".parse().unwrap()),
-            received_at: at(seq),
-            origin: Origin::Push,
-            body_bytes: BODY.len() as u64,
-            title: None,
-            severity: None,
-        }
-    }
-
-    fn delivery(seq: i64) -> DeliveryRow {
-        let row = Self::row(seq);
-        DeliveryRow {
-            seq: row.seq,
-            sink: "log".to_owned(),
-            state: DeliveryState::Pending,
-            attempts: 1,
-            due_at: Some(at(60)),
-            last_error: Some("stdout is full".to_owned()),
-            replay: false,
-            settled_at: None,
-            event_id: row.event_id,
-            event_type: row.event_type,
-            subject: row.subject,
-            history: Vec::new(),
-        }
-    }
-
-    fn unreadable_row() -> UnreadableRow {
-        UnreadableRow {
-            id: 7,
-            received_at: at(0),
-            reason: "line 1, column 2: the body is not JSON".to_owned(),
-            tag: None,
-            query: Some("team=a".to_owned()),
-            source_ip: Some("47.94.95.118".parse().unwrap()),
-            peer_ip: None,
-            body_bytes: BODY.len() as u64,
-        }
-    }
-
     /// The rows below `cursor`, newest first, `limit` of them.
     fn page<T>(
         &self,
@@ -150,18 +83,7 @@ impl FixedInbox {
 impl Inbox for FixedInbox {
     async fn counts(&self) -> Result<Counts, InboxError> {
         self.check()?;
-        Ok(Counts {
-            events: self.events.unsigned_abs(),
-            last_seq: Some(Seq(self.events)),
-            unreadable: 1,
-            sinks: vec![SinkCounts {
-                sink: "log".to_owned(),
-                pending: self.events.unsigned_abs(),
-                oldest_pending_at: Some(at(1)),
-                dead: 0,
-                held_until: None,
-            }],
-        })
+        Ok(counts(self.events))
     }
 
     async fn space(&self) -> Result<Space, InboxError> {
@@ -177,13 +99,13 @@ impl Inbox for FixedInbox {
     async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
         self.check()?;
         let there = (1..=self.events).contains(&seq.0);
-        Ok(there.then(|| (Self::row(seq.0), Bytes::from_static(body(seq.0)))))
+        Ok(there.then(|| (event_row(seq.0), Bytes::from_static(body(seq.0)))))
     }
 
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
         self.check()?;
         self.page(filter.cursor.as_deref(), filter.limit, |seq| {
-            let row = Self::row(seq);
+            let row = event_row(seq);
             let route = Route {
                 tag: row.tag.as_deref().map(Into::into),
                 query: None,
@@ -246,7 +168,7 @@ impl Inbox for FixedInbox {
         self.check()?;
         Ok(Followed {
             items: (stretch.after.0 + 1..=stretch.upto.0)
-                .map(Self::row)
+                .map(event_row)
                 .collect(),
             upto: stretch.upto,
             pruned: Seq(0),
@@ -256,17 +178,9 @@ impl Inbox for FixedInbox {
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
         self.check()?;
         self.page(filter.cursor.as_deref(), filter.limit, |seq| {
-            let mut row = Self::delivery(seq);
+            let mut row = delivery_row(seq);
             if filter.seq.is_some() {
-                row.history.push(AttemptRow {
-                    n: 1,
-                    began: Some(at(2)),
-                    ended: at(3),
-                    outcome: "retried".to_owned(),
-                    error: row.last_error.clone(),
-                    status: None,
-                    answer: None,
-                });
+                row.history.push(attempt_row());
             }
             let matches = filter.seq.is_none_or(|wanted| wanted == row.seq)
                 && filter
@@ -356,7 +270,7 @@ impl Inbox for FixedInbox {
         filter: UnreadableFilter,
     ) -> Result<Page<UnreadableRow>, InboxError> {
         self.check()?;
-        let row = Self::unreadable_row();
+        let row = unreadable_row();
         let shown = filter.limit > 0
             && filter.cursor.is_none_or(|below| below > 7)
             && filter.since.is_none_or(|since| row.received_at >= since)
@@ -375,7 +289,7 @@ impl Inbox for FixedInbox {
 
     async fn unreadable(&self, id: i64) -> Result<Option<(UnreadableRow, Bytes)>, InboxError> {
         self.check()?;
-        Ok((id == 7).then(|| (Self::unreadable_row(), Bytes::from_static(BODY))))
+        Ok((id == 7).then(|| (unreadable_row(), Bytes::from_static(BODY))))
     }
 
     async fn sink(&self, _: &str) -> Result<SinkId, InboxError> {

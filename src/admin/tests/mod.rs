@@ -4,6 +4,7 @@ mod away;
 mod hands;
 mod hooks;
 mod inbox;
+mod rows;
 mod stream;
 
 use axum::body::Body;
@@ -13,7 +14,8 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use self::hooks::Hooks;
-use self::inbox::{BODY, FixedInbox, at};
+use self::inbox::FixedInbox;
+use self::rows::{BODY, at};
 use super::*;
 use crate::inbox::InboxError;
 use crate::intake::health::Readiness;
