@@ -16,14 +16,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::{MAX_LIMIT, Named, Params, refused};
+use super::params::{Params, refused};
 use super::status::{self, Numbers, RecoveryStatus, SinkStatus};
-use super::{Shared, changes, recovery, spilled, subjects, unreadable};
+use super::{Shared, changes, events, recovery, spilled, subjects, unreadable};
 use crate::event::{Outcome, Seq};
-use crate::inbox::query::{
-    Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventFilter, EventRow, Page, SubjectFilter,
-    SubjectRow,
-};
+use crate::inbox::query::{Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventRow, Page};
 use crate::inbox::{InboxError, Replica};
 use crate::intake::problem::Problem;
 use crate::metrics::PushOutcome;
@@ -81,17 +78,6 @@ pub struct EventDetail {
     pub deliveries: Vec<DeliveryRow>,
 }
 
-/// `subjects/{subject}`: an incident or alert on every route it came to.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct SubjectDetail {
-    /// As asked for.
-    pub subject: String,
-    /// Its row on each route.
-    pub routes: Vec<SubjectRow>,
-    /// Its events, paged by `cursor` and `limit`.
-    pub events: Page<EventRow>,
-}
-
 /// `unreadable/{id}/offer`: what became of a push that was offered again; the shape of a push's own
 /// answer.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -138,9 +124,6 @@ pub(super) type Shown<T> = Result<Json<T>, Problem>;
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/status", get(status))
-        .route("/events", get(events))
-        .route("/events/{seq}", get(event))
-        .route("/events/{seq}/body", get(event_body))
         .route("/deliveries", get(deliveries))
         .route("/replay", post(changes::replay))
         .route("/drop", post(changes::drop))
@@ -184,65 +167,6 @@ async fn status(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Status> {
         store_log_bytes: space.map(|space| space.log),
         longest_stall_seconds: space.map(|space| space.longest_stall.as_secs_f64()),
     }))
-}
-
-async fn events(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<EventRow>> {
-    let allowed = [
-        "cursor",
-        "limit",
-        "event_id",
-        "event_type",
-        "subject",
-        "outcome",
-        "route",
-        "since",
-        "until",
-    ];
-    let params = Params::read(&uri, &allowed)?;
-    let now = shared.admin.clock.now();
-    let filter = EventFilter {
-        cursor: params.text("cursor"),
-        limit: params.limit()?,
-        event_id: params.text("event_id"),
-        event_type: params.text("event_type"),
-        subject: params.subject()?,
-        outcome: params.word("outcome", &OUTCOMES)?,
-        route: params.route(),
-        since: params.time("since", now)?,
-        until: params.time("until", now)?,
-    };
-    let page = shared.admin.inbox.events(filter).await;
-    Ok(Json(page.map_err(|error| list_problem(error, &params))?))
-}
-
-async fn event(State(shared): State<Arc<Shared>>, Named(seq): Named) -> Shown<EventDetail> {
-    let (event, _) = find_event(&shared, &seq).await?;
-    let filter = DeliveryFilter {
-        seq: Some(event.seq),
-        limit: MAX_LIMIT,
-        ..DeliveryFilter::default()
-    };
-    let deliveries = shared.admin.inbox.deliveries(filter).await;
-    let deliveries = deliveries.map_err(store_problem)?.items;
-    Ok(Json(EventDetail { event, deliveries }))
-}
-
-async fn event_body(
-    State(shared): State<Arc<Shared>>,
-    Named(seq): Named,
-) -> Result<Response, Problem> {
-    let (event, body) = find_event(&shared, &seq).await?;
-    Ok(download(&format!("event-{}", event.seq), body))
-}
-
-async fn find_event(shared: &Shared, seq: &str) -> Result<(EventRow, Bytes), Problem> {
-    let seq = Seq(number("seq", seq)?);
-    let found = shared.admin.inbox.event(seq).await.map_err(store_problem)?;
-    found.ok_or_else(|| {
-        missing(format!(
-            "no event with seq {seq} is stored; it may be past store.retention"
-        ))
-    })
 }
 
 async fn deliveries(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<DeliveryRow>> {

@@ -57,7 +57,7 @@ use self::stream::Streams;
 use self::unreadable::Carried;
 use crate::clock::Clock;
 use crate::inbox::spill::{Drained, Spilled};
-use crate::inbox::{Audit, Inbox, Unreadable};
+use crate::inbox::{Audit, Inbox, Rate, Replica, Unreadable};
 use crate::intake::Refusals;
 use crate::intake::health::{self, Health};
 use crate::intake::problem::Problem;

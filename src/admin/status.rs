@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -15,7 +16,7 @@ use crate::metrics::{Pause, PauseReason};
 use crate::recover::LastRun;
 
 /// A sink that is configured, or of which the store knows.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SinkStatus {
     /// Its name.
     pub sink: String,
@@ -39,7 +40,7 @@ pub struct SinkStatus {
 }
 
 /// How fetching from the sender's history is.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryStatus {
     /// Up to where the history was read by itself; absent before the first time, and while the store
     /// does not answer.

@@ -13,6 +13,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::Uri;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
@@ -20,11 +21,12 @@ use super::api::{Shown, list_problem, missing, store_problem};
 use super::params::{MAX_LIMIT, Named, Params, refused};
 use crate::envelope::view::View;
 use crate::event::{Seq, Subject};
+use crate::inbox::headline::headlines;
 use crate::inbox::query::{EventFilter, EventRow, Page, SubjectFilter, SubjectRow};
 use crate::inbox::{Inbox, InboxError, Latest};
 
 /// An incident or alert on one route.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectShown {
     /// Its row; the fields of `about` stand beside these.
     #[serde(flatten)]
@@ -36,7 +38,7 @@ pub struct SubjectShown {
 
 /// What the newest event of a subject that is not stale says, in the words of filters and templates.
 /// A body over 256 KiB is not read: then only the type is known.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the words of the documentation")]
 pub struct About {
@@ -64,7 +66,7 @@ pub struct About {
 }
 
 /// `subjects/{subject}`: an incident or alert on every route it came to.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectDetail {
     /// As asked for.
     pub subject: String,
@@ -129,7 +131,10 @@ async fn subject(
     let routes = look(inbox, routes, &Wanted::default()).await;
     let routes = routes.map_err(store_problem)?.items;
     let events = inbox.events(filter).await;
-    let events = events.map_err(|error| list_problem(error, &params))?;
+    let mut events = events.map_err(|error| list_problem(error, &params))?;
+    headlines(inbox, &mut events.items)
+        .await
+        .map_err(store_problem)?;
     if routes.is_empty() && events.items.is_empty() {
         return Err(missing(format!("no event of {text} is stored")));
     }

@@ -16,7 +16,9 @@ use crate::clock::Clock;
 use crate::event::{Event, Id, Origin, Route};
 use crate::inbox::query::UnreadableRow;
 use crate::inbox::spill::{Drained, SpillOptions, Spilled};
-use crate::inbox::{Audit, Committer, Inbox, InboxError, Offer, Refusal, Unreadable};
+use crate::inbox::{
+    Audit, Committer, Inbox, InboxError, Offer, Rate, Refusal, Replica, Unreadable,
+};
 use crate::intake::Arrival;
 use crate::intake::problem::Problem;
 use crate::lifecycle::Lifecycle;

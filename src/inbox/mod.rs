@@ -26,6 +26,7 @@ mod prune;
 pub mod query;
 mod recovery;
 mod replica;
+pub mod search;
 mod subject;
 pub mod spill;
 pub mod sqlite;
@@ -55,6 +56,7 @@ use self::query::{
 };
 pub use self::recovery::{Mark, RecordId};
 pub use self::replica::Replica;
+use self::search::{Sift, Sifted};
 pub use self::wanted::{Order, Wanted};
 use crate::event::{Event, Key, Outcome, Route, Seq};
 
@@ -271,6 +273,24 @@ pub trait Inbox: Send + Sync {
     ) -> Result<Page<Candidate>, InboxError>;
     /// Subjects, the most recently changed first.
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError>;
+    /// Of each subject whose newest event is named, the newest that is not stale. A subject is left
+    /// out whose last few dozen events are all stale, or gone.
+    async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError>;
+    /// When a sink with these rates may make an attempt again; `None` when it may now.
+    async fn exhausted(
+        &self,
+        sink: SinkId,
+        rates: Arc<[Rate]>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, InboxError>;
+    /// Tells who shares the store that this receiver is there. Nobody shares a store that is a file.
+    async fn beat(&self, _me: Replica) -> Result<(), InboxError> {
+        Ok(())
+    }
+    /// The receivers that told so within the last hour, the last to do so first.
+    async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
+        Ok(Vec::new())
+    }
     /// Unreadable pushes without their bodies.
     async fn unreadables(
         &self,

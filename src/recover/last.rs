@@ -3,13 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Progress;
 use super::walk::Task;
 
 /// A look into the history, by itself or by hand.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LastRun {
     /// When it began.
     pub began: Timestamp,

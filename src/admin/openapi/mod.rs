@@ -1,4 +1,4 @@
-//! `openapi.json`: the description of the API, in OpenAPI 3.1.
+//! `openapi.json`: the description of the API, in `OpenAPI` 3.1.
 //!
 //! What is answered and taken is described from the very types that are served and read; which
 //! requests there are, with which parameters and which answers, stands in [`operations`], and a
@@ -6,6 +6,7 @@
 
 mod operations;
 mod parameters;
+mod refusals;
 mod schemas;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use http::Uri;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 
-use self::operations::refusals;
+use self::refusals::refusals;
 use self::schemas::Schemas;
 use super::Shared;
 use super::params::Params;

@@ -1,24 +1,22 @@
 //! Every request that the API takes, with what it asks for and all it may be answered.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::parameters::{of_path, of_query};
+use super::parameters::{of_path, of_query, source_or_block};
+use super::refusals::ANY;
 use super::schemas::Schemas;
-use crate::admin::api::{EventDetail, Reloaded, Reoffered, Status, SubjectDetail};
+use crate::admin::api::{EventDetail, Reloaded, Reoffered, Status};
 use crate::admin::changes::{ChangeRequest, Step};
 use crate::admin::recovery::RecoverRequest;
 use crate::admin::series::SeriesAnswer;
 use crate::admin::spilled::{SpillShown, SpilledPushes};
 use crate::admin::stream::message::{Gap, Position, Waiting};
+use crate::admin::subjects::{SubjectDetail, SubjectShown};
 use crate::admin::unreadable::{BoxRequest, BoxStep, DropRequest, Dropped};
-use crate::inbox::query::{AuditRow, DeliveryRow, EventRow, Page, SubjectRow, UnreadableRow};
+use crate::inbox::query::{AuditRow, DeliveryRow, EventRow, Page, UnreadableRow};
+use crate::inbox::search::Searched;
 use crate::inbox::spill::Drained;
-use crate::intake::problem::Problem;
 use crate::recover::Progress;
-
-/// What any request may be refused with: as HTTP, at the door, by its method, or by the store.
-const ANY: [u16; 10] = [400, 401, 403, 405, 408, 414, 429, 431, 500, 503];
-const MORE: [u16; 4] = [404, 409, 413, 422];
 
 /// One request.
 pub(super) struct Operation {
@@ -63,9 +61,16 @@ impl Operation {
     }
 
     /// Its query may hold these.
-    fn asks(mut self, names: &[&str]) -> Self {
+    fn asks(self, names: &[&str]) -> Self {
+        names
+            .iter()
+            .fold(self, |operation, name| operation.with(of_query(name)))
+    }
+
+    /// It takes this parameter.
+    fn with(mut self, parameter: Value) -> Self {
         if let Some(parameters) = self.told["parameters"].as_array_mut() {
-            parameters.extend(names.iter().map(|name| of_query(name)));
+            parameters.push(parameter);
         }
         self
     }
@@ -164,9 +169,10 @@ fn about_events(schemas: &mut Schemas) -> Vec<Operation> {
     ];
     vec![
         Operation::get("/api/v1/events", "events", "Stored events, newest first")
-            .asks(&["cursor", "limit", "until"])
+            .asks(&["cursor", "limit", "until", "text"])
             .asks(&of_events)
-            .gives(schemas.answer::<Page<EventRow>>()),
+            .with(source_or_block())
+            .gives(schemas.answer::<Searched>()),
         Operation::get(
             "/api/v1/events/{seq}",
             "event",
@@ -187,8 +193,8 @@ fn about_events(schemas: &mut Schemas) -> Vec<Operation> {
             "subjects",
             "Incidents and alerts, last changed first",
         )
-        .asks(&["cursor", "limit", "subject"])
-        .gives(schemas.answer::<Page<SubjectRow>>()),
+        .asks(&["cursor", "limit", "subject", "open", "severity"])
+        .gives(schemas.answer::<Page<SubjectShown>>()),
         Operation::get(
             "/api/v1/subjects/{subject}",
             "subject",
@@ -227,16 +233,13 @@ fn stream(schemas: &mut Schemas) -> Operation {
         "Does not end by itself. `id` is the position; who comes back sends the last one as \
          `Last-Event-ID`, which counts more than `after`."
     );
-    if let Some(parameters) = stream.told["parameters"].as_array_mut() {
-        parameters.push(json!({
-            "name": "Last-Event-ID",
-            "in": "header",
-            "required": false,
-            "description": "The last position that was received.",
-            "schema": { "type": "integer", "format": "int64", "minimum": 0 },
-        }));
-    }
-    stream
+    stream.with(json!({
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": false,
+        "description": "The last position that was received.",
+        "schema": { "type": "integer", "format": "int64", "minimum": 0 },
+    }))
 }
 
 fn changes(schemas: &mut Schemas) -> Vec<Operation> {
@@ -352,46 +355,4 @@ fn sessions() -> Vec<Operation> {
         }
     }
     all
-}
-
-/// The refusals by status.
-pub(super) fn refusals(schemas: &mut Schemas) -> Map<String, Value> {
-    let problem = schemas.answer::<Problem>();
-    let all = ANY.iter().chain(&MORE).map(|status| {
-        let mut refusal = json!({
-            "description": why(*status),
-            "content": { "application/problem+json": { "schema": problem } },
-        });
-        let header = match status {
-            401 => Some("WWW-Authenticate"),
-            405 => Some("Allow"),
-            429 => Some("Retry-After"),
-            _ => None,
-        };
-        if let Some(header) = header {
-            refusal["headers"] =
-                json!({ header: { "required": true, "schema": { "type": "string" } } });
-        }
-        (status.to_string(), refusal)
-    });
-    all.collect()
-}
-
-fn why(status: u16) -> &'static str {
-    match status {
-        400 => "The request cannot be read: what is wrong with it is said.",
-        401 => "The token is missing, wrong or not set.",
-        403 => "The Host is foreign, or another site asks for a change.",
-        404 => "There is no such thing.",
-        405 => "The path does not take this method.",
-        408 => "The request did not come in time.",
-        409 => "That goes on already, or is not needed.",
-        413 => "The body is too large.",
-        414 => "The address is too long.",
-        422 => "The request can be read, but not be carried out.",
-        429 => "Too many wrong tokens came from this address.",
-        431 => "The head is too large.",
-        500 => "The service failed.",
-        _ => "The store does not answer or takes nothing, or there are too many requests.",
-    }
 }

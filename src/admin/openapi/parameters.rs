@@ -1,4 +1,4 @@
-//! Parameters by name: each means the same wherever it is taken.
+//! Parameters by name: each means the same wherever it is taken, but for one.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,23 @@ use crate::admin::params::{DEFAULT_LIMIT, MAX_LIMIT};
 
 /// What a parameter of a query means, and what it may be.
 pub(super) fn of_query(name: &str) -> Value {
-    let (description, schema) = told(name);
+    optional(name, told(name))
+}
+
+/// `source` where events are searched: it may be a block as well.
+pub(super) fn source_or_block() -> Value {
+    let schema = json!({ "anyOf": [
+        { "type": "string", "format": "ipv4" },
+        { "type": "string", "format": "ipv6" },
+        { "type": "string", "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$" },
+    ] });
+    optional(
+        "source",
+        ("From this client address, or this block.", schema),
+    )
+}
+
+fn optional(name: &str, (description, schema): (&str, Value)) -> Value {
     json!({
         "name": name,
         "in": "query",
@@ -79,6 +95,18 @@ fn told(name: &str) -> (&'static str, Value) {
         ),
         "reason" => (
             "Whose reason holds this; the case of ASCII letters does not count.",
+            text(),
+        ),
+        "text" => (
+            "Which hold this text; the case of ASCII letters does not count.",
+            json!({ "type": "string", "minLength": 1, "maxLength": 200 }),
+        ),
+        "open" => (
+            "Whether somebody still has to see to it.",
+            json!({ "type": "boolean" }),
+        ),
+        "severity" => (
+            "Of this severity by now; the case of ASCII letters does not count.",
             text(),
         ),
         "event_id" => ("With this id.", text()),

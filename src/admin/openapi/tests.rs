@@ -186,3 +186,23 @@ fn a_row_is_described_as_it_is_written() {
     assert_eq!(limit["minimum"].as_f64(), Some(1.0));
     assert_eq!(limit["maximum"].as_f64(), Some(500.0));
 }
+
+#[test]
+fn what_is_told_beside_a_row_is_described_beside_its_fields() {
+    let document = document();
+    let schema = |name: &str| &document["components"]["schemas"][name];
+    for (name, fields) in [
+        ("EventRow", ["title", "severity"]),
+        ("Searched", ["items", "searched_to"]),
+        ("SubjectShown", ["last_seq", "last_event_type"]),
+        ("LastRun", ["by_hand", "records"]),
+        ("RecoveryStatus", ["reached", "last_run"]),
+    ] {
+        for field in fields {
+            let told = &schema(name)["properties"][field];
+            assert!(told.is_object(), "{name}: {field}");
+        }
+    }
+    let reasons = schema("PauseReason").to_string();
+    assert!(reasons.contains(r#""const":"parked""#), "{reasons}");
+}

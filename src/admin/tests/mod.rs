@@ -1,6 +1,8 @@
 //! The whole admin router, asked as a client would, over a fixed inbox.
 
 mod away;
+mod board;
+mod events;
 mod hands;
 mod hooks;
 mod inbox;
@@ -71,8 +73,10 @@ impl Asked {
 
     pub(super) fn router(self) -> Router {
         let token = self.token.map(|token| Arc::new(SecretString::from(token)));
+        let inbox: Arc<dyn Inbox> = Arc::new(self.inbox);
         router(Admin {
-            inbox: Arc::new(self.inbox),
+            streams: stream::none(&inbox),
+            inbox,
             metrics: Metrics::new(),
             health: Arc::new(Nearly),
             hooks: Arc::new(Hooks),

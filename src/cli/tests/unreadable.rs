@@ -112,6 +112,8 @@ fn what_selects_pushes_is_never_left_unheeded() {
         ("offer 3 --all", false),
         ("offer 3 --since 2h", false),
         ("offer 3 --dry-run", false),
+        ("offer 3 --yes", false),
+        ("offer 3 --reason tested", false),
         ("drop 3", false),
         ("drop 3 --reason tested", true),
         ("drop --all --reason tested", true),

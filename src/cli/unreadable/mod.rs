@@ -98,7 +98,9 @@ struct These {
     /// Its number
     #[arg(
         required_unless_present = "all",
-        conflicts_with_all = ["all", "since", "until", "source", "holds", "route"]
+        conflicts_with_all = [
+            "all", "since", "until", "source", "holds", "route", "dry_run", "yes"
+        ]
     )]
     id: Option<i64>,
     /// All there are, or all that the options below select
@@ -129,7 +131,7 @@ enum Action {
         #[command(flatten)]
         these: These,
         /// Why, for the audit
-        #[arg(long, requires = "all")]
+        #[arg(long, requires = "all", conflicts_with = "id")]
         reason: Option<String>,
     },
     /// Drop one or all for good, for a reason that is kept

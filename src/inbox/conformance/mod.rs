@@ -6,6 +6,8 @@ pub(super) mod delivery;
 pub(super) mod follow;
 pub(super) mod limits;
 pub(super) mod recovery;
+pub(super) mod search;
+pub(super) mod subjects;
 pub(super) mod unreadable;
 pub(super) mod upkeep;
 
@@ -18,6 +20,7 @@ use jiff::Timestamp;
 
 use super::query::{DeliveryFilter, DeliveryState, EventFilter};
 use super::*;
+use crate::envelope::id_prefix;
 use crate::event::{Event, Id, Key, Origin, Outcome, Route, Subject};
 
 /// Turns each property below into a test of the inbox that `$make` opens.
@@ -129,7 +132,8 @@ impl Given {
 
     pub(super) fn offer(self) -> Offer {
         let mut key = [0; 16];
-        for (place, byte) in key.iter_mut().zip(self.id.bytes()) {
+        key[..8].copy_from_slice(&id_prefix(self.id));
+        for (place, byte) in key[8..].iter_mut().zip(self.id.bytes()) {
             *place = byte;
         }
         Offer {
@@ -279,6 +283,18 @@ macro_rules! every_property {
             a_follower_of_concurrent_commits_sees_each_event_once_and_in_order,
             what_is_followed_is_what_the_filter_selects_however_it_is_cut,
             a_follower_hears_of_the_last_event_that_was_removed,
+        }
+        $crate::inbox::conformance::conformance! { $make, search:
+            a_text_is_found_however_it_is_written_and_stands_for_itself_alone,
+            a_source_is_one_address_or_a_block_of_them,
+            a_search_goes_on_where_it_ended_and_loses_and_repeats_nothing,
+            a_search_ends_where_events_are_too_old,
+            a_list_shows_titles_of_bodies_that_are_there_and_not_too_long,
+        }
+        $crate::inbox::conformance::conformance! { $make, subjects:
+            each_subject_is_listed_once_by_its_newest_event,
+            a_subject_is_told_by_its_newest_event_that_is_not_stale,
+            of_a_body_too_long_for_a_list_only_the_type_is_told,
         }
         $crate::inbox::conformance::conformance! { $make, unreadable:
             unreadable_pushes_are_found_by_time_source_reason_and_route,

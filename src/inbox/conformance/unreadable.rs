@@ -164,7 +164,7 @@ pub(in crate::inbox) async fn what_is_removed_by_hand_stands_in_the_audit_with_i
         action: Some("drop_unreadable".to_owned()),
         ..newest.clone()
     };
-    assert_eq!(told(by_action).await, [dropped.clone()]);
+    assert_eq!(told(by_action).await, std::slice::from_ref(&dropped));
     let since = AuditFilter {
         since: Some(at(70)),
         ..newest.clone()

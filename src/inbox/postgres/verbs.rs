@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::error::Failure;
 use super::session::{COMMIT, Call, Script, Session};
 use super::{PostgresInbox, SHORT, Tries};
-use super::{audit, change, prune, read, recovery, time, unreadable};
+use super::{audit, change, prune, read, recovery, replicas, time, unreadable};
 use crate::event::{Route, Seq};
 use crate::inbox::query::{
     AuditFilter, AuditRow, Candidate, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow,

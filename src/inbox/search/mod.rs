@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::needle::{Needle, TEXT};
@@ -96,7 +97,7 @@ pub(super) fn below(seq: Seq) -> Option<Seq> {
 }
 
 /// A page of events and, where they had to be looked for, how far that went.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Searched {
     /// What was found. It may be less than a page, or nothing, and go on all the same.
     #[serde(flatten)]

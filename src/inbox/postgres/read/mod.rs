@@ -36,6 +36,7 @@ pub(in crate::inbox::postgres) use self::follow::follow;
 pub(in crate::inbox::postgres) use self::horizon::{Positions, horizon};
 pub(in crate::inbox::postgres) use self::latest::latest;
 pub(in crate::inbox::postgres) use self::rates::exhausted;
+pub(in crate::inbox::postgres) use self::sift::{bodies, sift};
 pub(in crate::inbox::postgres) use self::subjects::subjects;
 pub(in crate::inbox::postgres) use self::unreadables::{unreadable, unreadables};
 pub(in crate::inbox::postgres) use crate::inbox::numbers::{

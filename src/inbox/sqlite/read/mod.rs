@@ -28,6 +28,7 @@ pub(in crate::inbox::sqlite) use self::deliveries::deliveries;
 pub(in crate::inbox::sqlite) use self::follow::{follow, horizon};
 pub(in crate::inbox::sqlite) use self::latest::latest;
 pub(in crate::inbox::sqlite) use self::rates::exhausted;
+pub(in crate::inbox::sqlite) use self::sift::{bodies, sift};
 pub(in crate::inbox::sqlite) use self::subjects::subjects;
 pub(in crate::inbox::sqlite) use self::unreadable::{unreadable, unreadables};
 
