@@ -185,7 +185,7 @@ async fn deliveries(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<D
     let params = Params::read(&uri, &allowed)?;
     let now = shared.admin.clock.now();
     let filter = DeliveryFilter {
-        cursor: params.text("cursor"),
+        cursor: params.cursor()?,
         limit: params.limit()?,
         seq: params.parsed("seq", "a whole number")?.map(Seq),
         sink: params.text("sink"),

@@ -48,7 +48,7 @@ async fn events(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Searched> 
     let params = Params::read(&uri, &SELECTS)?;
     let now = shared.admin.clock.now();
     let filter = EventFilter {
-        cursor: params.text("cursor"),
+        cursor: params.cursor()?,
         limit: params.limit()?,
         event_id: params.text("event_id"),
         event_type: params.text("event_type"),

@@ -95,6 +95,17 @@ impl Params {
         pair.map(|(_, value)| value.clone())
     }
 
+    /// Where the page begins. What could be no cursor is told here, whether or not a store would
+    /// have come to look at it.
+    pub(super) fn cursor(&self) -> Result<Option<String>, Problem> {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let allowed = "the next_cursor of the page before";
+        self.read_as("cursor", allowed, |text| {
+            let (place, sink) = text.split_once('-').unwrap_or((text, "0"));
+            (digits(place) && digits(sink)).then(|| text.to_owned())
+        })
+    }
+
     /// The parameter as `read` understands it; `allowed` tells what that is.
     pub(super) fn read_as<T>(
         &self,

@@ -93,7 +93,7 @@ async fn subjects(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<Sub
     let allowed = ["cursor", "limit", "subject", "open", "severity"];
     let params = Params::read(&uri, &allowed)?;
     let filter = SubjectFilter {
-        cursor: params.text("cursor"),
+        cursor: params.cursor()?,
         limit: params.limit()?,
         subject: params.subject()?,
     };
@@ -117,7 +117,7 @@ async fn subject(
         ))
     })?;
     let filter = EventFilter {
-        cursor: params.text("cursor"),
+        cursor: params.cursor()?,
         limit: params.limit()?,
         subject: Some(subject.clone()),
         ..EventFilter::default()

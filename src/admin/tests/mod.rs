@@ -211,6 +211,8 @@ async fn what_is_not_there_or_misspelt_is_told_apart_and_explained() {
         "/api/v1/events/two",
         "/api/v1/events/99/body",
         "/api/v1/events?cursor=x",
+        "/api/v1/events?event_id=none&cursor=",
+        "/api/v1/events?cursor=99999999999999999999",
         "/api/v1/events?limit=1000",
         "/api/v1/events?outcome=late",
         "/api/v1/deliveries?state=done",
