@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Dispatcher, Plan};
-use crate::inbox::{Desk, Lease, Settled, Settlement, body_bytes};
+use crate::inbox::{Desk, INTERRUPTED, Lease, Settled, Settlement, body_bytes};
 use crate::metrics::{DeliveryOutcome, PauseReason};
 use crate::sink::{Failure, SinkError, Taken};
 
@@ -202,7 +202,7 @@ impl Dispatcher {
                 seq = lease.seq.0,
                 "an attempt was interrupted and is not begun again; see `deliveries --state dead`"
             );
-            return Some(Settlement::Dead("interrupted".to_owned()));
+            return Some(Settlement::Dead(INTERRUPTED.to_owned()));
         }
         if lease.replay {
             return None;

@@ -93,7 +93,17 @@ impl Settled {
     pub(super) fn of(&self) -> (Seq, SinkId, i64) {
         (self.seq, self.sink, self.token)
     }
+
+    /// The number of the attempt whose end this tells: of an interrupted one, that of the lease before.
+    pub(super) fn attempt_ended(&self) -> u32 {
+        let found = matches!(&self.settlement, Settlement::Dead(reason) if reason == INTERRUPTED);
+        self.attempt.saturating_sub(u32::from(found)).max(1)
+    }
 }
+
+/// Why a delivery is dead whose earlier attempt has an end that is not known. Nothing is begun under the
+/// lease that finds this out.
+pub const INTERRUPTED: &str = "interrupted";
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -47,7 +47,7 @@ pub use self::complaint::Complaint;
 pub use self::follow::{Followed, Horizon, Stretch};
 pub use self::keeper::{Keeper, NotKept};
 pub use self::latest::Latest;
-pub use self::lease::{Claim, Lease, Rate, Report, Settled, Settlement};
+pub use self::lease::{Claim, INTERRUPTED, Lease, Rate, Report, Settled, Settlement};
 pub use self::lookout::{Held, HeldBy, Lookout, View};
 pub use self::prune::{Prune, PruneWhat, Pruned};
 use self::query::{

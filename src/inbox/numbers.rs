@@ -1,5 +1,6 @@
 //! The numbers that stand for words in the tables, the same in every backend.
 
+use super::INTERRUPTED;
 use super::query::DeliveryState;
 use crate::event::{Origin, Outcome};
 
@@ -61,12 +62,13 @@ pub(super) fn state_number(state: DeliveryState) -> i16 {
 }
 
 /// How many attempts were begun of those that leases counted: a lease under which a delivery turned
-/// out to be too old or needless began none.
+/// out to be too old, needless or interrupted began none.
 pub(super) fn begun(counted: u32, state: DeliveryState, reason: Option<&str>) -> u32 {
     let ended_unbegun = match state {
         DeliveryState::Expired => true,
         // What waits is superseded without a lease.
         DeliveryState::Superseded => reason != Some(A_LATER_ONE_WAITS),
+        DeliveryState::Dead => reason == Some(INTERRUPTED),
         _ => false,
     };
     counted.saturating_sub(u32::from(ended_unbegun))

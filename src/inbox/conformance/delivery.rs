@@ -277,3 +277,34 @@ pub(in crate::inbox) async fn a_lease_that_began_no_attempt_is_none(inbox: &dyn 
     ];
     assert_eq!(told, expected);
 }
+
+pub(in crate::inbox) async fn a_lease_that_finds_an_interrupted_attempt_is_none(inbox: &dyn Inbox) {
+    let sink = inbox.sink("s").await.unwrap();
+    let given = ["a", "b"].map(|id| event(id).alone().command().to(sink));
+    offer_all(inbox, given.into()).await;
+    // Both attempts may have begun, and nobody says how they ended.
+    drop(claim(inbox, sink, 5, at(0)).await);
+    let mut leases = claim(inbox, sink, 5, at(60)).await.leases;
+    leases.sort_by_key(|lease| lease.seq);
+    // The second was begun after all, and is known to have come to nothing.
+    let ends = [INTERRUPTED, "interrupted: no end within 10s"];
+    for (lease, end) in leases.into_iter().zip(ends) {
+        assert_eq!((lease.attempt, lease.interrupted), (2, true));
+        settle(inbox, lease, Settlement::Dead(end.to_owned()), at(61)).await;
+    }
+    for (seq, attempts) in [(1, 1), (2, 2)] {
+        let filter = DeliveryFilter {
+            seq: Some(Seq(seq)),
+            limit: 10,
+            ..DeliveryFilter::default()
+        };
+        let row = inbox.deliveries(filter).await.unwrap().items.remove(0);
+        let numbers: Vec<_> = row.history.iter().map(|attempt| attempt.n).collect();
+        assert_eq!((row.state, row.attempts), (DeliveryState::Dead, attempts));
+        assert_eq!(
+            numbers,
+            [attempts],
+            "the attempt that ended is kept as itself"
+        );
+    }
+}

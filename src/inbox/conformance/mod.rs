@@ -244,6 +244,7 @@ macro_rules! every_property {
             a_release_does_not_hide_that_an_earlier_attempt_may_have_begun,
             a_dead_delivery_no_longer_holds_back_its_subject,
             a_lease_that_began_no_attempt_is_none,
+            a_lease_that_finds_an_interrupted_attempt_is_none,
         }
         $crate::inbox::conformance::conformance! { $make, change:
             what_is_settled_waits_again_behind_what_waits_of_its_subject,

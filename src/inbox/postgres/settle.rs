@@ -187,7 +187,7 @@ fn described(settled: &Settled, now: Timestamp) -> Value {
         "due": due,
         "interrupted": settled.interrupted,
         "rated": settled.rated,
-        "attempt": settled.attempt,
+        "attempt": settled.attempt_ended(),
         "began": report.began.map(until),
         "status": report.status,
         "answer": report.answer.as_deref().map(text),

@@ -69,7 +69,7 @@ impl Work<'_> {
                 params![
                     settled.seq.0,
                     settled.sink.0,
-                    settled.attempt,
+                    settled.attempt_ended(),
                     report
                         .and_then(|report| report.began)
                         .map(jiff::Timestamp::as_microsecond),
