@@ -17,11 +17,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::params::{Params, refused};
-use super::status::{self, Numbers, RecoveryStatus, SinkStatus};
+use super::status::{self, Numbers, RecoveryStatus, ReplicaStatus, SinkStatus};
 use super::{Shared, changes, events, recovery, spilled, subjects, unreadable};
 use crate::event::{Outcome, Seq};
+use crate::inbox::InboxError;
 use crate::inbox::query::{Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventRow, Page};
-use crate::inbox::{InboxError, Replica};
 use crate::intake::problem::Problem;
 use crate::metrics::PushOutcome;
 
@@ -50,7 +50,7 @@ pub struct Status {
     /// Fetching from the sender's history.
     pub recovery: RecoveryStatus,
     /// This receiver, and those that share its store, by name.
-    pub replicas: Vec<Replica>,
+    pub replicas: Vec<ReplicaStatus>,
     /// What the inbox holds. This and what follows is absent while the store does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbox: Option<Counts>,

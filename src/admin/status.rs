@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -49,6 +49,18 @@ pub struct RecoveryStatus {
     /// The last look into it since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
+}
+
+/// A receiver of the store, and whether it still says that it is there.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaStatus {
+    /// Who it is.
+    #[serde(flatten)]
+    pub replica: Replica,
+    /// The last time it said so, where that is too long ago: it was killed, or does not reach the
+    /// database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Timestamp>,
 }
 
 /// What only the store knows.
@@ -180,14 +192,32 @@ pub(super) fn recovery(admin: &Admin, numbers: Option<&Numbers>) -> RecoveryStat
     }
 }
 
+/// Three signs of life are missing.
+const SILENT: SignedDuration = SignedDuration::from_secs(30);
+
 /// This receiver, and those that share its store.
-pub(super) fn replicas(admin: &Admin, numbers: Option<&Numbers>) -> Vec<Replica> {
-    let me = admin.hooks.replica();
-    let known = numbers.into_iter().flat_map(|numbers| &numbers.replicas);
-    let others = known.filter(|one| one.name != me.name).cloned();
-    let mut all: Vec<Replica> = others.collect();
-    all.push(me);
-    all.sort_by(|a, b| a.name.cmp(&b.name));
+pub(super) fn replicas(admin: &Admin, numbers: Option<&Numbers>) -> Vec<ReplicaStatus> {
+    let known = numbers.map(|numbers| numbers.replicas.as_slice());
+    told(known.unwrap_or_default(), admin.hooks.replica())
+}
+
+/// The times in the store are by its own clock, so the last sign of life there says how late it is:
+/// this receiver gives some as well.
+fn told(known: &[Replica], me: Replica) -> Vec<ReplicaStatus> {
+    let latest = known.iter().map(|one| one.seen_at).max();
+    let others = known.iter().filter(|one| one.name != me.name);
+    let others = others.map(|one| ReplicaStatus {
+        silent_since: latest
+            .filter(|latest| latest.duration_since(one.seen_at) > SILENT)
+            .map(|_| one.seen_at),
+        replica: one.clone(),
+    });
+    let mut all: Vec<ReplicaStatus> = others.collect();
+    all.push(ReplicaStatus {
+        replica: me,
+        silent_since: None,
+    });
+    all.sort_by(|a, b| a.replica.name.cmp(&b.replica.name));
     all
 }
 
@@ -197,6 +227,26 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_receiver_that_is_silent_is_shown_with_its_last_sign_of_life() {
+        let replica = |name: &str, seen| Replica {
+            name: name.to_owned(),
+            started_at: at(0),
+            seen_at: at(seen),
+            version: "1.2.3".to_owned(),
+        };
+        // By the clock of the database, which is behind that of this receiver.
+        let known = [replica("b", 100), replica("a", 70), replica("c", 69)];
+        let all = told(&known, replica("b", 500));
+        let shown: Vec<_> = all
+            .iter()
+            .map(|one| (&*one.replica.name, one.silent_since))
+            .collect();
+        assert_eq!(shown, [("a", None), ("b", None), ("c", Some(at(69)))]);
+        assert_eq!(all[1].replica.seen_at, at(500));
+        assert_eq!(told(&[], replica("b", 500)).len(), 1);
     }
 
     const WORKING: Found = Found {

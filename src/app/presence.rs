@@ -12,6 +12,8 @@ use crate::inbox::{Inbox, Replica};
 
 /// How often it says that it is there.
 const EVERY: Duration = Duration::from_secs(10);
+/// How long saying that it goes may take: nobody waits for that.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// Who this receiver is.
 pub(super) struct Presence {
@@ -49,18 +51,32 @@ impl Presence {
             tokio::time::sleep(EVERY).await;
         }
     }
+
+    /// Who is not heard is shown as silent.
+    async fn leave(&self, inbox: &dyn Inbox, now: Timestamp) {
+        let leaving = inbox.leave(self.replica(now));
+        match tokio::time::timeout(FAREWELL, leaving).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("others do not see that this receiver goes: {error}"),
+            Err(_) => tracing::debug!("others do not see that this receiver goes: no answer"),
+        }
+    }
 }
 
 impl Running {
-    /// Says now and then that this receiver is there, where others may share its store.
+    /// Says now and then that this receiver is there, where others may share its store, and at the end
+    /// that it goes.
     pub(super) fn be_seen(&self) {
         if !self.store.is_shared() {
             return;
         }
-        let beating = Arc::clone(&self.presence).beat(self.inbox(), Arc::clone(&self.clock));
+        let (presence, inbox) = (Arc::clone(&self.presence), self.inbox());
+        let clock = Arc::clone(&self.clock);
         let closing = self.lifecycle.closing_token();
         self.spawn_at_contact("the heartbeat", async move {
+            let beating = Arc::clone(&presence).beat(Arc::clone(&inbox), Arc::clone(&clock));
             closing.run_until_cancelled(beating).await;
+            presence.leave(&*inbox, clock.now()).await;
             Ok(())
         });
     }

@@ -249,6 +249,9 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     async fn beat(&self, me: Replica) -> Result<(), InboxError> {
         self.through(self.inner.beat(me)).await
     }
+    async fn leave(&self, me: Replica) -> Result<(), InboxError> {
+        self.through(self.inner.leave(me)).await
+    }
     async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
         self.through(self.inner.replicas()).await
     }

@@ -287,7 +287,11 @@ pub trait Inbox: Send + Sync {
     async fn beat(&self, _me: Replica) -> Result<(), InboxError> {
         Ok(())
     }
-    /// The receivers that told so within the last hour, the last to do so first.
+    /// Tells who shares the store that this receiver ends; one that took its place stays.
+    async fn leave(&self, _me: Replica) -> Result<(), InboxError> {
+        Ok(())
+    }
+    /// The receivers that told so within the last hour and have not left, the last to do so first.
     async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
         Ok(Vec::new())
     }

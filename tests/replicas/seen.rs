@@ -33,6 +33,12 @@ fn each_receiver_of_a_database_shows_itself_and_the_others() {
         let port = format!(":{}", fleet.address(replica).port());
         let names = seen[0].iter().filter(|name| name.ends_with(&port));
         assert_eq!(names.count(), 1, "{port} in {seen:?}");
-        fleet.stop(replica);
     }
+    let gone = format!(":{}", fleet.address(0).port());
+    fleet.stop(0);
+    // It said so before it ended.
+    let seen = fleet.each(shown);
+    assert_eq!(seen[0].len(), 1, "{seen:?}");
+    assert!(!seen[0][0].ends_with(&gone), "{seen:?}");
+    fleet.stop(1);
 }

@@ -197,6 +197,7 @@ fn what_is_told_beside_a_row_is_described_beside_its_fields() {
         ("SubjectShown", ["last_seq", "last_event_type"]),
         ("LastRun", ["by_hand", "records"]),
         ("RecoveryStatus", ["reached", "last_run"]),
+        ("ReplicaStatus", ["seen_at", "silent_since"]),
     ] {
         for field in fields {
             let told = &schema(name)["properties"][field];

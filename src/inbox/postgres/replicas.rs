@@ -43,6 +43,23 @@ pub(super) async fn beat(
     Ok(())
 }
 
+/// Forgets this receiver, unless its next process has begun already.
+pub(super) async fn leave(
+    client: &(impl GenericClient + Sync),
+    me: &Replica,
+) -> Result<(), Failure> {
+    sql::run(
+        client,
+        "DELETE FROM replicas WHERE name = $1 AND started <= $2",
+        &[
+            (&sql::text(&me.name), Type::TEXT),
+            (&me.started_at.as_microsecond(), Type::INT8),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn known(client: &(impl GenericClient + Sync)) -> Result<Vec<Replica>, Failure> {
     let found = sql::rows(
         client,

@@ -214,6 +214,10 @@ impl Inbox for PostgresInbox {
         ask!(self, session => replicas::beat(session.raw(), &me, given).await)
     }
 
+    async fn leave(&self, me: Replica) -> Result<(), InboxError> {
+        ask!(self, session => replicas::leave(session.raw(), &me).await)
+    }
+
     async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
         ask!(self, session => replicas::known(session.raw()).await)
     }

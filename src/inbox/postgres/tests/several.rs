@@ -201,7 +201,7 @@ async fn a_subject_that_another_receiver_makes_meanwhile_is_judged_by_its_mark()
 }
 
 #[tokio::test]
-async fn receivers_see_each_other_until_an_hour_after_the_last_sign_of_life() {
+async fn receivers_see_each_other_until_they_leave_or_an_hour_after_the_last_sign_of_life() {
     let (_database, all) = replicas(2, Clockwork::Caller).await;
     let replica = |name: &str, seen| Replica {
         name: name.to_owned(),
@@ -217,4 +217,13 @@ async fn receivers_see_each_other_until_an_hour_after_the_last_sign_of_life() {
     all[0].beat(replica("a:8080", 3_611)).await.unwrap();
     let seen = all[1].replicas().await.unwrap();
     assert_eq!(seen, [replica("a:8080", 3_611)]);
+    // The process before this one is late to go.
+    let before = Replica {
+        started_at: at(-6),
+        ..replica("a:8080", 3_612)
+    };
+    all[1].leave(before).await.unwrap();
+    assert_eq!(all[1].replicas().await.unwrap().len(), 1);
+    all[0].leave(replica("a:8080", 3_612)).await.unwrap();
+    assert_eq!(all[1].replicas().await.unwrap(), []);
 }
