@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use bytes::Bytes;
-use http::Uri;
+use http::{StatusCode, Uri};
 use ipnet::IpNet;
 
 use super::Shared;
@@ -21,6 +21,10 @@ use crate::inbox::query::{DeliveryFilter, EventFilter, EventRow};
 use crate::inbox::search::{self, Needle, Searched, Sift, TEXT};
 use crate::intake::problem::Problem;
 use crate::source::networks::parse_allow;
+
+/// Searches at once: each keeps a core busy, and a reader of the store, while it lasts. Pushes need
+/// some, too.
+pub(super) const SEARCHES: usize = 2;
 
 /// What a list may be asked for.
 const SELECTS: [&str; 11] = [
@@ -61,8 +65,19 @@ async fn events(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Searched> 
     let text = params.read_as("text", TEXT, Needle::new)?;
     let block = "an address such as 203.0.113.7, or a block such as 203.0.113.0/24";
     let source = params.read_as("source", block, network)?;
-    let page = search::page(&*shared.admin.inbox, Sift::new(filter, text, source)).await;
+    let sift = Sift::new(filter, text, source);
+    let _seat = match sift.searches() {
+        true => Some(shared.searches.try_acquire().map_err(|_full| busy())?),
+        false => None,
+    };
+    let page = search::page(&*shared.admin.inbox, sift).await;
     Ok(Json(page.map_err(|error| list_problem(error, &params))?))
+}
+
+fn busy() -> Problem {
+    let detail =
+        "as many searches by text or source go on as there may be at once; try again in a second";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
 async fn event(State(shared): State<Arc<Shared>>, Named(seq): Named) -> Shown<EventDetail> {

@@ -42,12 +42,13 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 
 use self::api::Reoffered;
 use self::exposition::Exposition;
@@ -136,6 +137,8 @@ struct Shared {
     /// Attempts to log in: ten a minute from one address.
     logins: Refusals,
     guesses: Guesses,
+    /// Searches that go on now have one each.
+    searches: Semaphore,
 }
 
 /// The whole admin listener.
@@ -146,6 +149,7 @@ pub fn router(admin: Admin) -> Router {
         exposition: Exposition::new(),
         logins: Refusals::new(10, 1000, Duration::from_secs(60)),
         guesses: Guesses::new(),
+        searches: Semaphore::new(events::SEARCHES),
         admin,
     });
     let guarded = Router::new()
@@ -159,7 +163,8 @@ pub fn router(admin: Admin) -> Router {
         )
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .layer(from_fn_with_state(Arc::clone(&shared), guard));
+        .layer(from_fn_with_state(Arc::clone(&shared), guard))
+        .layer(map_response(ask_again));
     Router::new()
         .route("/metrics", get(metrics))
         .merge(console::routes())
@@ -270,6 +275,15 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
         uri.path()
     );
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+/// Says of what cannot be had now when to ask for it again.
+async fn ask_again(mut response: Response) -> Response {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let second = HeaderValue::from_static("1");
+        response.headers_mut().entry(RETRY_AFTER).or_insert(second);
+    }
+    response
 }
 
 /// Gives every answer the headers that keep a browser from making more of it than it is.

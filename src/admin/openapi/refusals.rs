@@ -20,7 +20,7 @@ pub(super) fn refusals(schemas: &mut Schemas) -> Map<String, Value> {
         let header = match status {
             401 => Some("WWW-Authenticate"),
             405 => Some("Allow"),
-            429 => Some("Retry-After"),
+            429 | 503 => Some("Retry-After"),
             _ => None,
         };
         if let Some(header) = header {

@@ -1,6 +1,10 @@
 //! The list of events: what it shows of each, and what it can be asked for.
 
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
 use super::*;
+use crate::admin::events::SEARCHES;
 
 async fn page(query: &str) -> Value {
     let target = format!("/api/v1/events?{query}");
@@ -68,4 +72,43 @@ async fn a_search_for_nothing_or_from_nowhere_is_refused() {
         assert!(refused.starts_with("400 "), "{refused}");
         assert!(refused.contains(allowed), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn few_search_at_once_and_the_next_one_is_told_to_come_back() {
+    let gate = Arc::new(Semaphore::new(0));
+    let mut asked = Asked::default();
+    asked.inbox.gate = Some(Arc::clone(&gate));
+    let router = asked.router();
+    let ask = |query: &str| {
+        let request = request("GET", &format!("/api/v1/events?{query}"));
+        let request = request.body(Body::empty()).unwrap();
+        router.clone().oneshot(request)
+    };
+    let mut searching = JoinSet::new();
+    for query in ["text=full", "source=47.94.95.118"]
+        .iter()
+        .cycle()
+        .take(SEARCHES)
+    {
+        searching.spawn(ask(query));
+    }
+    // Until they wait for the store.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let refused = ask("text=full").await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(refused.headers()[CONTENT_TYPE], "application/problem+json");
+    assert_eq!(
+        ask("event_type=i_new").await.unwrap().status(),
+        200,
+        "a list"
+    );
+    gate.add_permits(100);
+    while let Some(found) = searching.join_next().await {
+        assert_eq!(found.unwrap().unwrap().status(), 200);
+    }
+    assert_eq!(ask("text=full").await.unwrap().status(), 200);
 }

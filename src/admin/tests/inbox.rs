@@ -31,6 +31,8 @@ pub(super) fn target(name: &str) -> Option<Target> {
 pub(super) struct FixedInbox {
     pub(super) events: i64,
     pub(super) failure: Option<InboxError>,
+    /// Whoever looks through the events takes one of these, where there are any to be taken.
+    pub(super) gate: Option<Arc<tokio::sync::Semaphore>>,
     /// The audit, oldest first.
     pub(super) written: Arc<Mutex<Vec<AuditRow>>>,
 }
@@ -134,6 +136,9 @@ impl Inbox for FixedInbox {
     }
 
     async fn sift(&self, sift: Sift) -> Result<Sifted, InboxError> {
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
+        }
         let wanted = EventFilter {
             limit: sift.rows,
             ..sift.filter.clone()

@@ -53,6 +53,7 @@ impl Default for Asked {
             inbox: FixedInbox {
                 events: 3,
                 failure: None,
+                gate: None,
                 written: Arc::default(),
             },
             listen: "127.0.0.1:9090",

@@ -42,7 +42,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, Semaphore, SemaphorePermit};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::commit::Setting;
@@ -115,6 +115,8 @@ impl PostgresOptions {
 pub struct PostgresInbox {
     options: PostgresOptions,
     pool: Pool,
+    /// Those who only look have half of the connections at most: pushes never wait for all of them.
+    lookers: Semaphore,
     routes: Routes,
     meter: Meter,
     /// Set once the gate is passed.
@@ -162,6 +164,7 @@ impl PostgresInbox {
             .map_err(|error| misconfigured(error.to_string()))?;
         let name = RandomState::new().hash_one(0);
         Ok(Self {
+            lookers: Semaphore::new((options.pool / 2).max(1)),
             options,
             pool,
             routes: Routes::default(),
@@ -187,6 +190,15 @@ impl PostgresInbox {
             Err(Refused::Away(error)) => Err(error.into()),
             // It let this receiver in before, and may do so again.
             Err(Refused::Denied(what) | Refused::Unfit(what)) => Err(InboxError::Away(what).into()),
+        }
+    }
+
+    /// Lets one in who only looks.
+    async fn looker(&self) -> Result<SemaphorePermit<'_>, InboxError> {
+        match tokio::time::timeout(self.options.patience, self.lookers.acquire()).await {
+            Ok(Ok(looker)) => Ok(looker),
+            Ok(Err(_closed)) => Err(InboxError::Closed),
+            Err(_elapsed) => Err(self.late()),
         }
     }
 

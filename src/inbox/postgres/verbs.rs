@@ -41,6 +41,14 @@ macro_rules! ask {
     };
 }
 
+/// As `ask`, for those who only look.
+macro_rules! look {
+    ($inbox:expr, $session:ident => $work:expr) => {{
+        let _looker = $inbox.looker().await?;
+        ask!($inbox, $session => $work)
+    }};
+}
+
 /// As `ask`, in a transaction.
 macro_rules! transact {
     ($inbox:expr, $session:ident => $work:expr) => {
@@ -106,7 +114,7 @@ impl Inbox for PostgresInbox {
     }
 
     async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError> {
-        ask!(self, session => audit::audited(session.raw(), &filter).await)
+        look!(self, session => audit::audited(session.raw(), &filter).await)
     }
 
     async fn recovery_mark(&self) -> Result<Option<Mark>, InboxError> {
@@ -153,20 +161,20 @@ impl Inbox for PostgresInbox {
     }
 
     async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
-        ask!(self, session => read::event(session.raw(), seq).await)
+        look!(self, session => read::event(session.raw(), seq).await)
     }
 
     async fn bodies(&self, seqs: Vec<Seq>) -> Result<Vec<(Seq, Bytes)>, InboxError> {
-        ask!(self, session => read::bodies(session.raw(), &seqs).await)
+        look!(self, session => read::bodies(session.raw(), &seqs).await)
     }
 
     async fn sift(&self, sift: Sift) -> Result<Sifted, InboxError> {
-        let found = ask!(self, session => read::sift(session.raw(), &sift).await)?;
+        let found = look!(self, session => read::sift(session.raw(), &sift).await)?;
         found.confirmed(sift).await
     }
 
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {
-        ask!(self, session => read::events(session.raw(), &filter).await)
+        look!(self, session => read::events(session.raw(), &filter).await)
     }
 
     async fn horizon(&self) -> Result<Horizon, InboxError> {
@@ -176,11 +184,11 @@ impl Inbox for PostgresInbox {
     }
 
     async fn follow(&self, stretch: Stretch, filter: EventFilter) -> Result<Followed, InboxError> {
-        ask!(self, session => read::follow(session.raw(), stretch, &filter).await)
+        look!(self, session => read::follow(session.raw(), stretch, &filter).await)
     }
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<DeliveryRow>, InboxError> {
-        ask!(self, session => read::deliveries(session.raw(), &filter).await)
+        look!(self, session => read::deliveries(session.raw(), &filter).await)
     }
 
     async fn candidates(
@@ -188,15 +196,15 @@ impl Inbox for PostgresInbox {
         filter: DeliveryFilter,
         create: bool,
     ) -> Result<Page<Candidate>, InboxError> {
-        ask!(self, session => read::candidates(session.raw(), &filter, create).await)
+        look!(self, session => read::candidates(session.raw(), &filter, create).await)
     }
 
     async fn subjects(&self, filter: SubjectFilter) -> Result<Page<SubjectRow>, InboxError> {
-        ask!(self, session => read::subjects(session.raw(), &filter).await)
+        look!(self, session => read::subjects(session.raw(), &filter).await)
     }
 
     async fn latest(&self, newest: Vec<Seq>) -> Result<Vec<Latest>, InboxError> {
-        ask!(self, session => read::latest(session.raw(), &newest).await)
+        look!(self, session => read::latest(session.raw(), &newest).await)
     }
 
     async fn exhausted(
@@ -206,7 +214,7 @@ impl Inbox for PostgresInbox {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, InboxError> {
         let given = self.given(now);
-        ask!(self, session => read::exhausted(session.raw(), sink, &rates, given).await)
+        look!(self, session => read::exhausted(session.raw(), sink, &rates, given).await)
     }
 
     async fn beat(&self, me: Replica) -> Result<(), InboxError> {
@@ -226,11 +234,11 @@ impl Inbox for PostgresInbox {
         &self,
         filter: UnreadableFilter,
     ) -> Result<Page<UnreadableRow>, InboxError> {
-        ask!(self, session => read::unreadables(session.raw(), &filter).await)
+        look!(self, session => read::unreadables(session.raw(), &filter).await)
     }
 
     async fn unreadable(&self, id: i64) -> Result<Option<(UnreadableRow, Bytes)>, InboxError> {
-        ask!(self, session => read::unreadable(session.raw(), id).await)
+        look!(self, session => read::unreadable(session.raw(), id).await)
     }
 
     async fn close(&self) -> Result<(), InboxError> {

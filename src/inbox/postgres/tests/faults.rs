@@ -66,6 +66,32 @@ async fn a_commit_that_nobody_waits_for_leaves_no_transaction_open() {
     assert_eq!(sql(&database, open), "0");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_look_there_is_a_connection_for_those_who_store() {
+    let database = database().await;
+    let inbox = Arc::new(opened(&database).await);
+    inbox.commit(one("a"), at(0)).await.unwrap();
+    let mut holding = inbox.session().await.unwrap();
+    holding.begin("BEGIN").await.unwrap();
+    let lock = "LOCK TABLE unreadable IN ACCESS EXCLUSIVE MODE";
+    holding.raw().batch_execute(lock).await.unwrap();
+    let mut looking = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let inbox = Arc::clone(&inbox);
+        looking.spawn(async move { inbox.unreadable(1).await });
+    }
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND wait_event_type = 'Lock'";
+    while number(&database, waits) == 0 {}
+    let committing = inbox.commit(one("b"), at(0));
+    let committed = tokio::time::timeout(Duration::from_secs(5), committing).await;
+    assert_eq!(committed.unwrap().unwrap().offered.len(), 1);
+    holding.end("COMMIT").await.unwrap();
+    while let Some(found) = looking.join_next().await {
+        assert!(found.unwrap().unwrap().is_none());
+    }
+}
+
 #[tokio::test]
 async fn a_database_that_is_not_there_is_away_and_its_password_is_not_said() {
     let target = "postgres://me:hunter2@127.0.0.1:1/inbox?sslmode=disable";
