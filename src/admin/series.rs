@@ -16,7 +16,7 @@ use super::Shared;
 use super::params::Params;
 use crate::intake::problem::Problem;
 use crate::metrics::PushOutcome;
-use crate::metrics::series::{Minute, Quantiles};
+use crate::metrics::series::{Done, Minute, Quantiles};
 
 /// `series`: what came in by the minute, oldest first. It is counted anew from each start.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +40,18 @@ pub struct Bucket {
     /// How long after its own time an event came, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_ms: Option<Shares>,
+    /// What the sinks did, by name; those that did nothing are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<String, SinkBucket>,
+}
+
+/// What a sink did in a minute.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SinkBucket {
+    /// Deliveries that it took.
+    pub delivered: u64,
+    /// Attempts that failed, be they tried again or not.
+    pub failed: u64,
 }
 
 /// What half of the numbers, 99 of 100 and all of them do not exceed; the first two are exact to an
@@ -65,7 +77,10 @@ async fn series(
     let minutes = shared.admin.metrics.series.last(Instant::now());
     let buckets = minutes.into_iter().map(|(ago, minute)| {
         let at = now.checked_sub(ago).unwrap_or(now);
-        bucket(at, &minute)
+        Bucket {
+            sinks: sinks(&shared.admin.metrics.sink_series.of(&minute)),
+            ..bucket(at, &minute)
+        }
     });
     Ok(Json(SeriesAnswer {
         bucket_seconds: 60,
@@ -84,7 +99,16 @@ fn bucket(at: Timestamp, minute: &Minute) -> Bucket {
         pushes: pushes.collect(),
         ack_ms: minute.acks.map(|shares| in_units_of(shares, 1000.0)),
         lag_ms: minute.lags.map(|shares| in_units_of(shares, 1.0)),
+        sinks: BTreeMap::new(),
     }
+}
+
+fn sinks(done: &BTreeMap<String, Done>) -> BTreeMap<String, SinkBucket> {
+    let told = done.iter().map(|(name, done)| {
+        let Done { delivered, failed } = *done;
+        (name.clone(), SinkBucket { delivered, failed })
+    });
+    told.collect()
 }
 
 fn in_units_of(quantiles: Quantiles, unit: f64) -> Shares {
@@ -98,7 +122,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::metrics::Metrics;
+    use crate::metrics::{DeliveryOutcome, Metrics};
 
     #[test]
     fn a_minute_is_told_with_what_occurred_in_it_and_in_milliseconds() {
@@ -114,6 +138,14 @@ mod tests {
         assert_eq!(told["pushes"], pushes);
         assert_eq!(told["ack_ms"]["max"], 700.0);
         assert_eq!(told["lag_ms"]["max"], 250.0);
+        let sink = metrics.sink(&Arc::from("log"));
+        sink.count(DeliveryOutcome::delivered, 3);
+        sink.count(DeliveryOutcome::retried, 1);
+        sink.count(DeliveryOutcome::dead, 1);
+        sink.count(DeliveryOutcome::superseded, 9);
+        let told = sinks(&metrics.sink_series.of(&minutes[0].1));
+        let wanted = serde_json::json!({"log": {"delivered": 3, "failed": 2}});
+        assert_eq!(serde_json::to_value(told).unwrap(), wanted);
         let quiet = metrics
             .series
             .last(Instant::now() + Duration::from_secs(60));

@@ -168,7 +168,11 @@ struct Found {
 impl Found {
     /// The first of the reasons that holds; one that is over by now is none.
     fn pause(self, now: Timestamp) -> Option<Pause> {
-        let pause = |reason, until| Pause { reason, until };
+        let pause = |reason, until| Pause {
+            reason,
+            since: None,
+            until,
+        };
         if !self.configured {
             return Some(pause(PauseReason::Parked, None));
         }
@@ -176,7 +180,7 @@ impl Found {
         let shown = self.shown.and_then(|shown| {
             let until = to_come(shown.until);
             let is_over = shown.reason == PauseReason::Held && until.is_none();
-            (!is_over).then_some(pause(shown.reason, until))
+            (!is_over).then_some(Pause { until, ..shown })
         });
         let held = to_come(self.held_until).map(|until| pause(PauseReason::Held, Some(until)));
         let exhausted = to_come(self.exhausted_until);
@@ -257,9 +261,13 @@ mod tests {
     };
 
     fn shown(reason: PauseReason, until: Option<i64>) -> Found {
-        let until = until.map(at);
+        let pause = Pause {
+            reason,
+            since: Some(at(5)),
+            until: until.map(at),
+        };
         Found {
-            shown: Some(Pause { reason, until }),
+            shown: Some(pause),
             ..WORKING
         }
     }
@@ -302,5 +310,7 @@ mod tests {
             let told = told.map(|pause| (pause.reason, pause.until));
             assert_eq!(told, wanted, "{found:?}");
         }
+        let failing = shown(Failing, None).pause(at(10));
+        assert_eq!(failing.and_then(|pause| pause.since), Some(at(5)));
     }
 }

@@ -156,8 +156,12 @@ impl Dispatcher {
 
     /// Shows that nothing is taken, and for how long if that is known.
     fn pause(&self, reason: PauseReason, long: Option<Duration>) {
-        let until = long.and_then(|long| self.clock.now().checked_add(long).ok());
-        self.metrics.pause(Pause { reason, until });
+        let now = self.clock.now();
+        self.metrics.pause(Pause {
+            reason,
+            since: Some(now),
+            until: long.and_then(|long| now.checked_add(long).ok()),
+        });
     }
 }
 

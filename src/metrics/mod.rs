@@ -4,6 +4,7 @@ mod optional;
 mod outcome;
 mod pause;
 pub mod series;
+mod sinks;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,13 +15,14 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Metric, Registry, Unit};
+use prometheus_client::registry::{Metric, Registry};
 
 pub use self::optional::OptionalGauge;
 pub use self::outcome::{DeliveryOutcome, PushOutcome, RecoveredOutcome};
-use self::pause::Pauses;
 pub use self::pause::{Pause, PauseReason};
-use self::series::Series;
+use self::series::{Series, SinkSeries};
+use self::sinks::SinkFamilies;
+pub use self::sinks::SinkMetrics;
 use crate::event::Outcome;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -38,17 +40,6 @@ struct WordLabels {
     outcome: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DeliveryLabels {
-    sink: Arc<str>,
-    outcome: DeliveryOutcome,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SinkLabels {
-    sink: Arc<str>,
-}
-
 /// Seconds; dense around the sender's budget of one second.
 const ACK_BUCKETS: [f64; 14] = [
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0, 2.0,
@@ -62,48 +53,6 @@ const COMMIT_BUCKETS: [f64; 11] = [
 const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 type FloatGauge = Gauge<f64, AtomicU64>;
-
-/// The metrics of one sink.
-#[derive(Debug, Clone)]
-pub struct SinkMetrics {
-    name: Arc<str>,
-    deliveries: Family<DeliveryLabels, Counter>,
-    pauses: Arc<Pauses>,
-    /// `flashduty_delivery_seconds`: one attempt, from its start to its end.
-    pub seconds: Histogram,
-    /// `flashduty_sink_pending_deliveries`.
-    pub pending: Gauge,
-    /// `flashduty_sink_oldest_pending_seconds`.
-    pub oldest_pending: FloatGauge,
-    /// `flashduty_sink_paused`: 1 while the sink takes nothing.
-    pub paused: Gauge,
-    /// `flashduty_filter_errors_total`: events its filter could not judge, which it does not get.
-    pub filter_errors: Counter,
-}
-
-impl SinkMetrics {
-    /// Counts `count` deliveries that ended, or went on, as `outcome`.
-    pub fn count(&self, outcome: DeliveryOutcome, count: u64) {
-        let labels = DeliveryLabels {
-            sink: Arc::clone(&self.name),
-            outcome,
-        };
-        self.deliveries.get_or_create(&labels).inc_by(count);
-    }
-
-    /// The sink takes nothing, for this reason.
-    pub fn pause(&self, pause: Pause) {
-        self.pauses.begin(&self.name, pause);
-        self.paused.set(1);
-    }
-
-    /// It takes something again.
-    pub fn resume(&self) {
-        if self.paused.set(0) != 0 {
-            self.pauses.end(&self.name);
-        }
-    }
-}
 
 /// The service's metrics and the registry that prints them.
 #[derive(Debug)]
@@ -120,6 +69,8 @@ pub struct Metrics {
     event_lag: Histogram,
     /// The last hour of pushes by the minute, which is not printed.
     pub series: Series,
+    /// The same of what sinks were given.
+    pub sink_series: Arc<SinkSeries>,
     /// `flashduty_last_push_timestamp_seconds`.
     pub last_push: FloatGauge,
     /// `flashduty_ready`: 1 while a push can be made durable.
@@ -154,6 +105,8 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix("flashduty");
         let mut add = Registrar(&mut registry);
+        let began = Instant::now();
+        let sink_series = Arc::new(SinkSeries::new(began));
         Self {
             pushes: add.pushes(),
             events: add.words(
@@ -167,7 +120,7 @@ impl Metrics {
                 ["applied", "refused"],
             ),
             recovered: add.recovered(),
-            sinks: SinkFamilies::new(&mut add),
+            sinks: SinkFamilies::new(&mut add, &sink_series),
             ack_seconds: add.histogram(
                 "ack_seconds",
                 "First byte to answer of a push",
@@ -178,7 +131,8 @@ impl Metrics {
                 "Received minus event time",
                 LAG_BUCKETS,
             ),
-            series: Series::new(Instant::now()),
+            series: Series::new(began),
+            sink_series,
             last_push: add.metric(
                 "last_push_timestamp_seconds",
                 "When the last trusted push came",
@@ -268,70 +222,12 @@ impl Metrics {
 
     /// Why the sink called `name` takes nothing, as far as its deliveries have shown.
     pub fn pause_of(&self, name: &str) -> Option<Pause> {
-        self.sinks.pauses.of(name)
+        self.sinks.pause_of(name)
     }
 
     /// The registry, for encoding.
     pub fn registry(&self) -> &Registry {
         &self.registry
-    }
-}
-
-/// What is measured of every sink.
-#[derive(Debug)]
-struct SinkFamilies {
-    deliveries: Family<DeliveryLabels, Counter>,
-    seconds: Family<SinkLabels, Histogram>,
-    pending: Family<SinkLabels, Gauge>,
-    oldest_pending: Family<SinkLabels, FloatGauge>,
-    paused: Family<SinkLabels, Gauge>,
-    pauses: Arc<Pauses>,
-    filter_errors: Family<SinkLabels, Counter>,
-}
-
-impl SinkFamilies {
-    fn new(add: &mut Registrar<'_>) -> Self {
-        let seconds: Family<SinkLabels, Histogram> =
-            Family::new_with_constructor(|| Histogram::new(ACK_BUCKETS));
-        add.0
-            .register_with_unit("delivery", "One attempt", Unit::Seconds, seconds.clone());
-        Self {
-            deliveries: add.metric("deliveries", "Deliveries by sink and outcome"),
-            seconds,
-            pending: add.metric("sink_pending_deliveries", "Deliveries not settled"),
-            oldest_pending: add.metric(
-                "sink_oldest_pending_seconds",
-                "Age of the oldest delivery not settled",
-            ),
-            paused: add.metric("sink_paused", "1 while the sink takes nothing"),
-            pauses: Arc::default(),
-            filter_errors: add.metric(
-                "filter_errors",
-                "Events that a sink's filter could not judge",
-            ),
-        }
-    }
-
-    fn of(&self, name: &Arc<str>) -> SinkMetrics {
-        let labels = SinkLabels {
-            sink: Arc::clone(name),
-        };
-        for outcome in DeliveryOutcome::ALL {
-            let _created = self.deliveries.get_or_create(&DeliveryLabels {
-                sink: Arc::clone(name),
-                outcome,
-            });
-        }
-        SinkMetrics {
-            name: Arc::clone(name),
-            deliveries: self.deliveries.clone(),
-            pauses: Arc::clone(&self.pauses),
-            seconds: self.seconds.get_or_create(&labels).clone(),
-            pending: self.pending.get_or_create(&labels).clone(),
-            oldest_pending: self.oldest_pending.get_or_create(&labels).clone(),
-            paused: self.paused.get_or_create(&labels).clone(),
-            filter_errors: self.filter_errors.get_or_create(&labels).clone(),
-        }
     }
 }
 

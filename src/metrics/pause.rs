@@ -30,6 +30,9 @@ pub enum PauseReason {
 pub struct Pause {
     /// Why.
     pub reason: PauseReason,
+    /// Since when; absent where nobody noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// When something is tried again; absent where nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -40,9 +43,14 @@ pub struct Pause {
 pub(super) struct Pauses(Mutex<BTreeMap<Arc<str>, Pause>>);
 
 impl Pauses {
+    /// One that goes on for the same reason has lasted since its beginning.
     pub(super) fn begin(&self, name: &Arc<str>, pause: Pause) {
         let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pauses.insert(Arc::clone(name), pause);
+        let before = pauses
+            .get(name)
+            .filter(|before| before.reason == pause.reason);
+        let since = before.and_then(|before| before.since).or(pause.since);
+        pauses.insert(Arc::clone(name), Pause { since, ..pause });
     }
 
     pub(super) fn end(&self, name: &str) {
@@ -53,5 +61,33 @@ impl Pauses {
     pub(super) fn of(&self, name: &str) -> Option<Pause> {
         let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pauses.get(name).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use PauseReason::{Failing, Held};
+
+    use super::*;
+
+    #[test]
+    fn a_pause_lasts_since_its_reason_first_held() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (pauses, name) = (Pauses::default(), Arc::from("chat"));
+        let begin = |reason, since| {
+            let pause = Pause {
+                reason,
+                since: Some(at(since)),
+                until: Some(at(since + 5)),
+            };
+            pauses.begin(&name, pause);
+            pauses.of(&name).unwrap()
+        };
+        assert_eq!(begin(Failing, 1).since, Some(at(1)));
+        let again = begin(Failing, 9);
+        assert_eq!((again.since, again.until), (Some(at(1)), Some(at(14))));
+        assert_eq!(begin(Held, 10).since, Some(at(10)));
+        pauses.end(&name);
+        assert_eq!(begin(Held, 20).since, Some(at(20)));
     }
 }

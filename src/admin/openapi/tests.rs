@@ -198,6 +198,8 @@ fn what_is_told_beside_a_row_is_described_beside_its_fields() {
         ("LastRun", ["by_hand", "records"]),
         ("RecoveryStatus", ["reached", "last_run"]),
         ("ReplicaStatus", ["seen_at", "silent_since"]),
+        ("Bucket", ["pushes", "sinks"]),
+        ("Pause", ["since", "until"]),
     ] {
         for field in fields {
             let told = &schema(name)["properties"][field];

@@ -38,7 +38,7 @@ impl Set {
     /// Why it is paused, and whether it is known until when.
     fn reason(&self) -> Option<(PauseReason, bool)> {
         let pause = self.metrics.pause_of("s");
-        pause.map(|Pause { reason, until }| (reason, until.is_some()))
+        pause.map(|Pause { reason, until, .. }| (reason, until.is_some()))
     }
 }
 

@@ -6,6 +6,7 @@
 //! minute. So no count is lost or seen twice; one that comes in that very moment may be seen in the
 //! minute beside its own.
 
+mod sinks;
 mod spread;
 
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use self::sinks::{Done, SinkSeries};
 pub use self::spread::Quantiles;
 use self::spread::{Counts, Spread};
 use super::PushOutcome;
@@ -124,7 +126,7 @@ impl Series {
     }
 
     fn number(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.began).as_secs() / MINUTE.as_secs()
+        number(self.began, now)
     }
 
     /// Begins a new minute if it is time to and nobody else is at it.
@@ -196,6 +198,11 @@ impl Minute {
     fn has_something(&self) -> bool {
         self.pushes.iter().any(|count| *count > 0) || self.acks.is_some() || self.lags.is_some()
     }
+}
+
+/// Which minute from the beginning `now` is in.
+fn number(began: Instant, now: Instant) -> u64 {
+    now.saturating_duration_since(began).as_secs() / MINUTE.as_secs()
 }
 
 fn saturated(value: u128) -> u32 {

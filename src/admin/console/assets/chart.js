@@ -135,6 +135,22 @@ export function lines({ title, buckets, series, summary, level, show }) {
   });
 }
 
+/** A small picture of what a sink did by the minute; the numbers stand beside it and in its label. */
+export function spark(minutes, said) {
+  const height = 20;
+  const step = 2;
+  const top = Math.max(1, ...minutes.map(({ delivered, failed }) => delivered + failed));
+  const tall = (count) => (count > 0 ? Math.max(1, (height * count) / top) : 0);
+  const stacks = minutes.map(({ delivered, failed }, at) => {
+    const [good, bad] = [tall(delivered), tall(failed)];
+    const bar = (style, y, length) => length > 0 && svg("rect", { class: style, x: at * step, y, width: step - 0.5, height: length });
+    return [bar("bar-accepted", height - good, good), bar("bar-refused", Math.max(0, height - good - bad), bad)];
+  });
+  const ground = svg("line", { class: "axis", x1: 0, x2: 60 * step, y1: height, y2: height });
+  return svg("svg", { class: "spark", viewBox: `0 0 ${60 * step} ${height}`, role: "img", "aria-label": said },
+    svg("title", {}, said), ground, stacks);
+}
+
 function picture({ width, height }, title, summary, ...parts) {
   return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}. ${summary}` }, parts);
 }

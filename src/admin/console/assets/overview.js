@@ -1,16 +1,15 @@
 // Whether it is well: readiness, warnings, pushes, latency, sinks, store, recovery, replicas.
 
 import * as api from "./api.js";
-import { bars, lines } from "./chart.js";
+import { bars, lines, spark } from "./chart.js";
 import { el, heading, morph, notice, pairs, table } from "./dom.js";
 import { age, bytes, duration, number, time } from "./format.js";
-import { Rates, read, single, sinks } from "./scrape.js";
+import { read, single, sinks } from "./scrape.js";
 import { t, word } from "./words.js";
 
 const EVERY = 5000;
 const BUDGET = 1000;
 const GOOD = ["accepted", "duplicate", "stale"];
-const rates = new Rates();
 
 export async function show(main, { signal }) {
   const page = el("div");
@@ -53,9 +52,7 @@ async function ask(signal) {
     optional(api.metrics(signal)),
   ]);
   const samples = exposition === null ? [] : read(exposition);
-  const totals = sinks(samples);
-  rates.add(totals);
-  return { status, series, samples, totals };
+  return { status, series, samples, totals: sinks(samples) };
 }
 
 function draw(seen) {
@@ -81,6 +78,7 @@ function verdict(status, series, samples) {
     spilled > 0 ? [t("overview.spilled"), number(spilled)] : null,
     [t("overview.up"), age(status.started_at)],
     [t("overview.version"), status.version],
+    [t("overview.as_of"), age(status.now)],
   ];
   return el("section", {},
     el("p", { class: "verdict" },
@@ -160,8 +158,34 @@ function acks(buckets) {
     lines({ title: t("overview.ack"), buckets, series, summary, level, show: duration }));
 }
 
-function sinkTable({ status, totals }) {
-  const per = (value) => (value === undefined ? "–" : t("overview.per_minute", { n: value < 10 ? Math.round(value * 10) / 10 : Math.round(value) }));
+/** What a sink did in each minute of the last hour; `undefined` where that is not told. */
+function hour(series, name) {
+  if (!series) return undefined;
+  const minutes = series.buckets.map((bucket) => ({ at: bucket.at, delivered: 0, failed: 0, ...bucket.sinks?.[name] }));
+  const sum = (of, list = minutes) => list.reduce((all, minute) => all + minute[of], 0);
+  // The present minute is not over yet, and would look like a slow one.
+  const recent = minutes.slice(0, -1).slice(-5);
+  return {
+    minutes,
+    delivered: sum("delivered"),
+    failed: sum("failed"),
+    rate: recent.length > 0 ? sum("delivered", recent) / recent.length : undefined,
+    last: minutes.findLast((minute) => minute.delivered > 0)?.at,
+  };
+}
+
+function perMinute(value) {
+  return value === undefined ? "–" : t("overview.per_minute", { n: value < 10 ? Math.round(value * 10) / 10 : Math.round(value) });
+}
+
+function course(done) {
+  if (done === undefined) return "–";
+  return spark(done.minutes, t("overview.hour.said", { delivered: done.delivered, failed: done.failed }));
+}
+
+function sinkTable({ status, series, totals }) {
+  const hours = new Map(status.sinks.map(({ sink }) => [sink, hour(series, sink)]));
+  const of = (show) => ({ sink }) => show(hours.get(sink));
   return table({
     caption: t("overview.sinks"),
     empty: t("overview.sinks.none"),
@@ -172,9 +196,11 @@ function sinkTable({ status, totals }) {
       { name: t("field.state"), cell: state },
       { name: t("overview.waiting"), cell: (sink) => told(sink.pending, number), kind: "num" },
       { name: t("overview.oldest"), cell: (sink) => age(sink.oldest_pending_at), kind: "near" },
-      { name: t("overview.rate"), cell: (sink) => per(rates.of(sink.sink, ["delivered"])), kind: "num" },
-      { name: t("overview.failures"), cell: (sink) => per(rates.of(sink.sink, ["retried", "dead", "expired"])), kind: "num" },
-      { name: t("overview.delivered"), cell: (sink) => number(totals.get(sink.sink)?.delivered), kind: "num" },
+      { name: t("overview.hour"), cell: of(course) },
+      { name: t("overview.rate"), cell: of((done) => perMinute(done?.rate)), kind: "num" },
+      { name: t("overview.last_delivered"), cell: of((done) => (done?.last === undefined ? "–" : age(done.last))), kind: "near" },
+      { name: t("overview.failures"), cell: of((done) => (done === undefined ? "–" : number(done.failed))), kind: "num" },
+      { name: t("overview.delivered"), cell: ({ sink }) => told(totals.get(sink)?.delivered, number), kind: "num" },
       { name: t("overview.dead"), cell: (sink) => told(sink.dead, (dead) => linked(`#/dead?sink=${encodeURIComponent(sink.sink)}`, dead)), kind: "num" },
     ],
   });
@@ -190,6 +216,7 @@ function state({ configured, paused }) {
   if (!paused) return el("span", { class: "badge is-ok" }, t("overview.working"));
   return [
     el("span", { class: "badge is-warning" }, t("overview.paused")), " ", word("pause", paused.reason),
+    paused.since ? [" ", t("overview.since"), " ", time(paused.since)] : null,
     paused.until ? [" ", t("overview.until"), " ", time(paused.until)] : null,
   ];
 }
@@ -241,8 +268,15 @@ function replicas(status) {
   return el("section", {}, table({
     caption: t("overview.replicas"),
     rows: status.replicas,
+    rowClass: (one) => (one.silent_since === undefined ? "" : "edge-warning"),
     columns: [
       { name: t("field.name"), cell: (one) => one.name, kind: "mono" },
+      {
+        name: t("field.state"),
+        cell: (one) => (one.silent_since === undefined
+          ? el("span", { class: "badge is-ok" }, t("overview.replicas.there"))
+          : el("span", { class: "badge is-warning" }, t("overview.replicas.silent"))),
+      },
       { name: t("overview.replicas.seen"), cell: (one) => age(one.seen_at), kind: "near" },
       { name: t("overview.up"), cell: (one) => age(one.started_at), kind: "near" },
       { name: t("overview.version"), cell: (one) => one.version },

@@ -1,7 +1,6 @@
-// What the metrics tell of each sink, and how fast it goes while the page is open.
+// What the metrics tell of each sink since the start.
 
 const LINE = /^([a-z_]+)(?:\{([^}]*)\})? (\S+)/;
-const KEPT = 5 * 60_000;
 
 function labels(text) {
   return Object.fromEntries([...(text ?? "").matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]));
@@ -29,24 +28,4 @@ export function sinks(samples) {
 /** A metric without labels. */
 export function single(samples, name) {
   return samples.find((sample) => sample.name === name)?.value;
-}
-
-/** Remembers totals for a few minutes and tells what came about a minute since. */
-export class Rates {
-  #seen = [];
-
-  add(totals, at = Date.now()) {
-    this.#seen.push({ totals, at });
-    this.#seen = this.#seen.filter((seen) => at - seen.at <= KEPT);
-  }
-
-  /** Per minute; `undefined` before there is something to compare. */
-  of(sink, outcomes) {
-    const first = this.#seen[0];
-    const last = this.#seen.at(-1);
-    if (!first || last.at - first.at < 3000) return undefined;
-    const sum = (seen) => outcomes.reduce((all, outcome) => all + (seen.totals.get(sink)?.[outcome] ?? 0), 0);
-    // Less than before means that the receiver was started anew.
-    return (Math.max(0, sum(last) - sum(first)) * 60_000) / (last.at - first.at);
-  }
 }
