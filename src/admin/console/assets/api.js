@@ -19,9 +19,9 @@ export function whenLocked(then) {
   onLocked = then;
 }
 
-/** `path` with those of `params` that say something. */
+/** `path` with those of `params` that are there; an empty text is one, such as the route `/`. */
 export function address(path, params) {
-  const given = Object.entries(params ?? {}).filter(([, value]) => value !== undefined && value !== "");
+  const given = Object.entries(params ?? {}).filter(([, value]) => value !== undefined && value !== null);
   const query = new URLSearchParams(given).toString();
   return query ? `${path}?${query}` : path;
 }

@@ -2,37 +2,30 @@
 
 import * as api from "./api.js";
 import { bodySection } from "./body.js";
-import { dialog } from "./change.js";
-import { button, el, field, filled, heading, input, notice, pairs, said, speak } from "./dom.js";
+import { change, dialog } from "./change.js";
+import { button, el, field, filled, heading, input, notice, pairs, said } from "./dom.js";
 import { age, bytes, route, time } from "./format.js";
 import { listing } from "./list.js";
 import { t, word } from "./words.js";
 
+const SELECTORS = ["reason", "source", "route", "since", "until"];
+
+/** The end of a URL as the receiver takes it: here it is shown behind a slash. */
+function plain(shown) {
+  return shown.replace(/^\//, "");
+}
+
 export async function list(main, { params, signal, go, refresh }) {
-  const find = (params.get("find") ?? "").toLowerCase();
-  const fits = (row) => [row.reason, row.source_ip, row.peer_ip, route(row)]
-    .some((value) => String(value ?? "").toLowerCase().includes(find));
-  let shown = [];
-  const all = button(t("unreadable.offer_all", { n: 0 }), () => offerAll(shown, refresh));
-  const form = el("form", { class: "filter", role: "search" },
-    field(t("unreadable.find"), input("find", params.get("find") ?? "", { type: "search", "data-search": true, size: "30" })),
-    el("button", { class: "first" }, t("search")),
-    el("a", { class: "button", href: "#/unreadable" }, t("reset")));
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    go("/unreadable", filled(form));
-  });
-  main.append(heading(t("unreadable.title"), el("p", {}, t("unreadable.means"))), form);
+  const given = Object.fromEntries(SELECTORS.map((name) => [name, params.get(name) || undefined]));
+  const selector = { ...given, route: given.route === undefined ? undefined : plain(given.route) };
+  const selects = Object.values(given).some((value) => value !== undefined);
+  const act = (action, text, kind) => button(text, () => change(action, selector, refresh), { class: kind });
+  main.append(heading(t("unreadable.title"), el("p", {}, t("unreadable.means"))), filter(given, go));
   const rows = await listing({
     path: "unreadable",
+    params: selector,
     caption: t("unreadable.caption"),
-    empty: t("unreadable.none"),
-    keep: find ? fits : undefined,
-    onRows: (loaded) => {
-      shown = loaded;
-      all.textContent = t("unreadable.offer_all", { n: loaded.length });
-      all.hidden = loaded.length === 0;
-    },
+    empty: t(selects ? "unreadable.none_such" : "unreadable.none"),
     columns: [
       { name: t("field.received"), kind: "near", cell: (row) => el("a", { href: `#/unreadable/${row.id}` }, age(row.received_at)) },
       { name: t("field.reason"), kind: "wide", cell: (row) => said(row.reason) },
@@ -42,41 +35,27 @@ export async function list(main, { params, signal, go, refresh }) {
     ],
     signal,
   });
-  main.append(el("section", {}, rows, el("div", { class: "row" }, all)));
+  main.append(el("section", {}, rows, rows.querySelector("tbody tr") && el("div", { class: "row" },
+    act("offer", t("unreadable.offer.selected"), "first"),
+    act("discard", t("unreadable.drop.selected"), "danger"),
+    el("span", { class: "muted" }, t("change.shows_first")))));
 }
 
-/** Offers each in turn, oldest first, after a confirmation that names the count. */
-function offerAll(rows, refresh) {
-  let tried = false;
-  const box = dialog(t("unreadable.offer"), () => tried && refresh());
-  const oldest = [...rows].sort((a, b) => a.id - b.id);
-  const act = button(t("unreadable.offer.do", { n: rows.length }), async () => {
-    tried = true;
-    const bar = el("progress", { max: oldest.length, value: "0", "aria-label": t("change.under_way") });
-    box.show(bar, el("div", { class: "row" }, box.close(t("change.stop"))));
-    let taken = 0;
-    let first;
-    for (const row of oldest) {
-      if (box.signal.aborted) return;
-      try {
-        await api.post(`unreadable/${row.id}/offer`, undefined, box.signal);
-        taken += 1;
-      } catch (error) {
-        if (api.gone(error)) return;
-        first ??= error.message;
-      }
-      bar.value += 1;
-    }
-    const text = t("unreadable.offered_all", { taken, left: oldest.length - taken });
-    speak(text);
-    box.show(
-      notice(first ? "warn" : "good", text),
-      first ? el("p", {}, `${t("unreadable.still")} `, said(first)) : null,
-      el("div", { class: "row" }, box.close(t("close"))),
-    );
-  }, { class: "first" });
-  box.show(el("p", {}, t("unreadable.offer.would", { n: rows.length })),
-    el("div", { class: "row" }, act, box.close(t("cancel"))));
+function filter(given, go) {
+  const text = (label, name, attributes) => field(label, input(name, given[name] ?? "", { size: "18", ...attributes }));
+  const form = el("form", { class: "filter", role: "search" },
+    text(t("unreadable.find"), "reason", { type: "search", "data-search": true, size: "30" }),
+    text(t("field.source"), "source", { placeholder: "203.0.113.7" }),
+    text(t("field.route"), "route", { placeholder: "/ops?team=a" }),
+    text(t("field.since"), "since", { placeholder: "2h" }),
+    text(t("field.until"), "until", { placeholder: "30m" }),
+    el("button", { class: "first" }, t("search")),
+    el("a", { class: "button", href: "#/unreadable" }, t("reset")));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    go("/unreadable", filled(form));
+  });
+  return form;
 }
 
 export async function one(main, { segments, signal, go }) {
@@ -119,6 +98,6 @@ function dropOne(id, done) {
     dropped = true;
     box.shown.close();
   }, { class: "danger" });
-  box.show(notice("bad", t("unreadable.drop.would")), field(t("change.reason.drop"), reason),
+  box.show(notice("bad", t("unreadable.drop.would", { n: 1 })), field(t("change.reason.drop"), reason),
     el("div", { class: "row" }, act, box.close(t("cancel"))));
 }
