@@ -4,6 +4,7 @@
 //! Read the modules in this order; each may use only those above it.
 
 pub mod clock;
+pub mod aside;
 pub mod event;
 pub mod metrics;
 pub mod stdout;

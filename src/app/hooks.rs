@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::StatusCode;
+use jiff::Timestamp;
 
 use super::presence::Presence;
 use super::{Live, spill};
@@ -12,6 +13,7 @@ use crate::admin::AdminHooks;
 use crate::admin::api::Reoffered;
 use crate::admin::spilled::SpillShown;
 use crate::admin::unreadable::Carried;
+use crate::aside::aside;
 use crate::clock::Clock;
 use crate::event::{Event, Id, Origin, Route};
 use crate::inbox::query::UnreadableRow;
@@ -19,8 +21,8 @@ use crate::inbox::spill::{Drained, SpillOptions, Spilled};
 use crate::inbox::{
     Audit, Committer, Inbox, InboxError, Offer, Rate, Refusal, Replica, Unreadable,
 };
-use crate::intake::Arrival;
 use crate::intake::problem::Problem;
+use crate::intake::{Arrival, Rules};
 use crate::lifecycle::Lifecycle;
 use crate::recover::{Ask, LastRun, NotBegun, Progress, Recovery};
 use crate::routing::Target;
@@ -72,7 +74,7 @@ impl AdminHooks for Hooks {
 
     async fn read_unreadable(&self, id: i64) -> Result<Carried, Problem> {
         let (row, body) = self.unreadable(id).await?;
-        let event = self.offer_of(row, body)?.event;
+        let event = self.offer_of(row, body).await?.event;
         Ok(Carried {
             event_id: event.event_id.as_ref().map(ToString::to_string),
             command: event.command,
@@ -170,7 +172,7 @@ impl Hooks {
     /// Offers one again, and leaves it in the box.
     async fn offer_one(&self, id: i64) -> Result<Reoffered, Problem> {
         let (row, body) = self.unreadable(id).await?;
-        let offer = self.offer_of(row, body)?;
+        let offer = self.offer_of(row, body).await?;
         let event_id = offer.event.event_id.as_ref().map(ToString::to_string);
         let command = offer.event.command;
         let offered = match self.committer.offer(offer).await {
@@ -208,28 +210,40 @@ impl Hooks {
         })
     }
 
-    fn offer_of(&self, row: UnreadableRow, body: bytes::Bytes) -> Result<Offer, Problem> {
+    async fn offer_of(&self, row: UnreadableRow, body: bytes::Bytes) -> Result<Offer, Problem> {
         let rules = self.live.rules().load_full();
-        let envelope = rules.envelope.read(&body).map_err(|error| {
-            Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                format!("it still cannot be used: {error}"),
-            )
-        })?;
-        let arrival = Arrival {
-            route: Route {
-                tag: row.tag.map(Into::into),
-                query: row.query.map(Into::into),
-            },
-            source_ip: row.source_ip,
-            peer_ip: row.peer_ip,
-            received_at: row.received_at,
-            origin: Origin::Replay,
-            trace_parent: None,
-            body,
-        };
-        Ok(rules.offer(envelope, arrival, self.clock.now()))
+        let now = self.clock.now();
+        let bytes = body.len() as u64;
+        aside(bytes, move || offer_of(&rules, row, body, now)).await
     }
+}
+
+/// What is offered for a push out of the box, as the rules are now.
+fn offer_of(
+    rules: &Rules,
+    row: UnreadableRow,
+    body: bytes::Bytes,
+    now: Timestamp,
+) -> Result<Offer, Problem> {
+    let envelope = rules.envelope.read(&body).map_err(|error| {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("it still cannot be used: {error}"),
+        )
+    })?;
+    let arrival = Arrival {
+        route: Route {
+            tag: row.tag.map(Into::into),
+            query: row.query.map(Into::into),
+        },
+        source_ip: row.source_ip,
+        peer_ip: row.peer_ip,
+        received_at: row.received_at,
+        origin: Origin::Replay,
+        trace_parent: None,
+        body,
+    };
+    Ok(rules.offer(envelope, arrival, now))
 }
 
 fn unavailable(error: &InboxError) -> Problem {

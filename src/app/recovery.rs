@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::Live;
 use super::unreadable::InBox;
+use crate::aside::aside;
 use crate::clock::Clock;
 use crate::config::{Loaded, Recover};
 use crate::event::{Event, Origin, Outcome, Route};
@@ -77,7 +78,10 @@ impl Admission for Admit {
         if let Some(why) = misrouted(&route, &*self.inbox) {
             return Ok(Verdict::Misrouted(why));
         }
-        let envelope = match rules.envelope.read(&body) {
+        let bytes = body.len() as u64;
+        let (reading, whole) = (Arc::clone(&rules), body.clone());
+        let read = aside(bytes, move || reading.envelope.read(&whole)).await;
+        let envelope = match read {
             Ok(envelope) => envelope,
             Err(error) => {
                 let parts = (route, body);
@@ -94,7 +98,8 @@ impl Admission for Admit {
             trace_parent: None,
             body,
         };
-        let mut offer = rules.offer(envelope, arrival, now);
+        let routing = Arc::clone(&rules);
+        let mut offer = aside(bytes, move || routing.offer(envelope, arrival, now)).await;
         let event = Arc::clone(&offer.event);
         if event.command && !self.live.settings().recover.commands {
             // Shown, and carried out only when a person replays it.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use super::query::EventRow;
 use super::{Inbox, InboxError};
+use crate::aside::aside;
 use crate::envelope::view::View;
 use crate::event::Seq;
 
@@ -15,8 +16,6 @@ use crate::event::Seq;
 const LONGEST_BODY: u64 = 256 << 10;
 /// Bytes of bodies in memory at a time.
 const AT_A_TIME: u64 = 4 << 20;
-/// What is shorter than this takes no time worth a change of threads.
-const SHORT: u64 = 64 << 10;
 /// Characters of a title in a list.
 const LONGEST_TITLE: usize = 1000;
 
@@ -42,7 +41,7 @@ pub async fn headlines(inbox: &dyn Inbox, rows: &mut [EventRow]) -> Result<(), I
             let read = bodies.map(|(seq, body)| (*seq, Headline::read(body)));
             read.collect::<HashMap<Seq, Headline>>()
         })
-        .await?;
+        .await;
         for row in rows {
             headlines.remove(&row.seq).unwrap_or_default().stand_in(row);
         }
@@ -63,18 +62,6 @@ pub(super) fn piece(rows: &[EventRow]) -> usize {
         bytes <= AT_A_TIME
     });
     fit.count().max(1)
-}
-
-/// Works on so many bytes where that holds up nobody.
-pub(super) async fn aside<T: Send + 'static>(
-    bytes: u64,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, InboxError> {
-    if bytes < SHORT {
-        return Ok(work());
-    }
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| InboxError::Refused(error.to_string()))
 }
 
 #[derive(Debug, Default)]

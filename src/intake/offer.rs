@@ -17,6 +17,7 @@ use super::body::Share;
 use super::receive::Push;
 use super::rules::Arrival;
 use super::{Intake, OnLate, answer};
+use crate::aside::aside;
 use crate::event::{Event, Id, Origin, Outcome};
 use crate::inbox::{Offer, Refusal, Taken, Unreadable};
 use crate::metrics::PushOutcome;
@@ -33,7 +34,10 @@ impl Push {
                 .keep(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail, body)
                 .await;
         }
-        let envelope = match self.rules.envelope.read(&body) {
+        let bytes = body.len() as u64;
+        let (rules, whole) = (Arc::clone(&self.rules), body.clone());
+        let read = aside(bytes, move || rules.envelope.read(&whole)).await;
+        let envelope = match read {
             Ok(envelope) => envelope,
             Err(error) => {
                 let status = match error {
@@ -66,7 +70,8 @@ impl Push {
             let lag = Duration::from_millis(u64::try_from(lag).unwrap_or_default());
             self.intake.metrics.lagged(lag);
         }
-        let offer = self.rules.offer(envelope, arrival, now);
+        let rules = Arc::clone(&self.rules);
+        let offer = aside(bytes, move || rules.offer(envelope, arrival, now)).await;
         self.offer(offer, share).await
     }
 

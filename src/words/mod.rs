@@ -6,12 +6,23 @@
 
 mod exact;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
+use crate::aside::aside;
 use crate::envelope::view::{Integer, Person, View};
 use crate::event::{Event, Id, Subject};
+
+/// The tree of an event's words, read where that holds up nobody.
+pub async fn read(event: &Arc<Event>, stale: bool, replay: bool) -> Map<String, Value> {
+    let event = Arc::clone(event);
+    let bytes = event.body.len() as u64;
+    aside(bytes, move || {
+        Words::new(&event).with(stale, replay).build()
+    })
+    .await
+}
 
 /// Every word there is.
 pub const WORDS: [&str; 18] = [

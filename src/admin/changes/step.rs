@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{Action, ChangeRequest, Step, StepItem};
 use crate::admin::api::{STATES, store_problem};
 use crate::admin::params::{MAX_LIMIT, MOMENT, moment};
+use crate::aside::aside;
 use crate::event::{Event, Id, Route, Seq, Subject};
 use crate::inbox::query::{Candidate, DeliveryFilter, DeliveryState, EventFilter, EventRow};
 use crate::inbox::{Audit, Change, Changed, Inbox, InboxError, What};
@@ -136,8 +137,10 @@ impl Hand<'_> {
         let Some((row, body)) = found.map_err(store_problem)? else {
             return Ok(false);
         };
+        let (target, stale) = (target.clone(), candidate.stale);
         let event = event(row, body);
-        Ok(target.wants(&Words::new(&event), candidate.stale))
+        let bytes = event.body.len() as u64;
+        Ok(aside(bytes, move || target.wants(&Words::new(&event), stale)).await)
     }
 
     async fn filter(

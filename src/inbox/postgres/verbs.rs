@@ -170,7 +170,7 @@ impl Inbox for PostgresInbox {
 
     async fn sift(&self, sift: Sift) -> Result<Sifted, InboxError> {
         let found = look!(self, session => read::sift(session.raw(), &sift).await)?;
-        found.confirmed(sift).await
+        Ok(found.confirmed(sift).await)
     }
 
     async fn events(&self, filter: EventFilter) -> Result<Page<EventRow>, InboxError> {

@@ -16,9 +16,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::needle::{Needle, TEXT};
-use super::headline::{aside, headlines, piece};
+use super::headline::{headlines, piece};
 use super::query::{EventFilter, EventRow, Page};
 use super::{Inbox, InboxError};
+use crate::aside::aside;
 use crate::event::Seq;
 
 /// Events looked at for one page.
@@ -202,7 +203,7 @@ async fn holding(
             };
             rows.into_iter().filter(is_in).collect::<Vec<_>>()
         });
-        kept.extend(found.await?);
+        kept.extend(found.await);
     }
     Ok(kept)
 }

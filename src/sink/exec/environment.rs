@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use super::ExecOptions;
 use crate::inbox::Lease;
-use crate::words::Words;
 
 /// The kernel takes no longer `NAME=value` than this, with the zero behind it (`MAX_ARG_STRLEN`).
 pub(super) const LONGEST: usize = 128 * 1024;
@@ -42,7 +41,7 @@ const PLAIN: [&str; 13] = [
 pub(super) fn environment(
     options: &ExecOptions,
     lease: &Lease,
-    words: &Words<'_>,
+    words: &Map<String, Value>,
     longest: usize,
 ) -> Vec<(String, String)> {
     let mut environment = fixed(&options.home);
@@ -51,9 +50,8 @@ pub(super) fn environment(
         let room = longest.saturating_sub(name.len() + 2);
         environment.push((name, passable(value, room)));
     };
-    let tree = words.tree();
     for word in PLAIN {
-        if let Some(value) = tree.get(word) {
+        if let Some(value) = words.get(word) {
             add(&word.to_ascii_uppercase(), text(value));
         }
     }
@@ -66,14 +64,14 @@ pub(super) fn environment(
     }
     add("ATTEMPT", lease.attempt.to_string());
     for word in ["labels", "person"] {
-        if let Some(Value::Object(members)) = tree.get(word) {
+        if let Some(Value::Object(members)) = words.get(word) {
             add(
                 &word.to_ascii_uppercase(),
                 object(members, longest.saturating_sub(SLACK)),
             );
         }
     }
-    if let Some(Value::Object(person)) = tree.get("person") {
+    if let Some(Value::Object(person)) = words.get("person") {
         for field in ["id", "name", "email"] {
             if let Some(value) = person.get(field) {
                 add(

@@ -29,6 +29,7 @@ use super::{Failure, Sink, SinkError, Taken};
 use crate::clock::Clock;
 use crate::event::{Event, Id, Subject};
 use crate::inbox::{Lease, Report};
+use crate::words;
 
 /// A comment that takes longer is given up.
 const COMMENT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,7 +66,8 @@ impl ExecSink {
 
     async fn run(&self, lease: &Lease) -> Result<Taken, SinkError> {
         let began = self.clock.now();
-        let result = match run::start(&self.options, lease) {
+        let words = words::read(&lease.event, lease.stale, lease.replay).await;
+        let result = match run::start(&self.options, lease, &words) {
             Ok(started) => {
                 let ran = started.finish(&self.options, &lease.event.body).await;
                 self.tell(lease, began, &ran);

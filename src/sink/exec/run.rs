@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use serde_json::{Map, Value};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -14,7 +15,6 @@ use super::group::Group;
 use super::pipes::{Input, Output, Pipes};
 use crate::inbox::Lease;
 use crate::sink::{Failure, SinkError};
-use crate::words::Words;
 
 /// What the leader left behind may still write for so long.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
@@ -38,19 +38,22 @@ pub(super) struct Ran {
 /// Starts the command.
 ///
 /// Values are shortened further when all of them together are more than the system takes.
-pub(super) fn start(options: &ExecOptions, lease: &Lease) -> Result<Started, SinkError> {
+pub(super) fn start(
+    options: &ExecOptions,
+    lease: &Lease,
+    words: &Map<String, Value>,
+) -> Result<Started, SinkError> {
     let Some((program, arguments)) = options.command.split_first() else {
         let reason = "there is no command; set `command`";
         return Err(SinkError::Refused(Failure::new(reason)));
     };
-    let words = Words::new(&lease.event).with(lease.stale, lease.replay);
     let mut longest = LONGEST;
     loop {
         let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()
-            .envs(environment(options, lease, &words, longest))
+            .envs(environment(options, lease, words, longest))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

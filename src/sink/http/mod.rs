@@ -30,6 +30,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::{Client, Url};
+use serde_json::Map;
 
 pub use self::answer::ANSWER_NAMES;
 pub use self::client::BadOptions;
@@ -42,6 +43,7 @@ use self::request::{Fixed, Made};
 use super::{Failure, Sink, SinkError, Taken};
 use crate::clock::Clock;
 use crate::inbox::{Lease, Report};
+use crate::words;
 
 /// Sends events to one URL.
 pub struct HttpSink {
@@ -77,8 +79,12 @@ impl HttpSink {
 
     async fn attempt(&self, lease: &Lease) -> Result<Taken, SinkError> {
         let began = self.clock.now();
+        let words = match self.fixed.reads_words {
+            true => words::read(&lease.event, lease.stale, lease.replay).await,
+            false => Map::new(),
+        };
         let made = self
-            .make(lease)
+            .make(lease, &words)
             .map_err(|why| SinkError::Refused(Failure::new(why)));
         let request = match made.map_err(|error| reported(error, Report::begun(began)))? {
             Made::Needless(reason) => {

@@ -18,7 +18,7 @@ use crate::filter::Scope;
 use crate::inbox::Lease;
 use crate::sign::{self, Robot};
 use crate::template::{Context, Kind, Template};
-use crate::words::{WORDS, Words};
+use crate::words::WORDS;
 
 /// Names a template may use besides the words.
 const MORE_WORDS: [&str; 4] = ["remembered", "attempt", "redelivered", "timezone"];
@@ -58,7 +58,7 @@ pub(super) struct Prepared {
 /// What is the same for every event, made once.
 pub(super) struct Fixed {
     /// Whether the body has to be read at all.
-    reads_words: bool,
+    pub(super) reads_words: bool,
     method: Option<Method>,
     url: Option<Url>,
     headers: HeaderMap,
@@ -154,22 +154,17 @@ fn usable_url(url: &str) -> Result<Url, String> {
 }
 
 impl HttpSink {
-    /// The request for `lease`, signed for this moment, or the reason why there will never be one.
-    pub(super) fn make(&self, lease: &Lease) -> Result<Made, String> {
+    /// The request for `lease`, whose event's words these are where they are read, signed for this
+    /// moment; or the reason why there will never be one.
+    pub(super) fn make(&self, lease: &Lease, words: &Map<String, Value>) -> Result<Made, String> {
         let options = &self.options;
-        let words = Words::new(&lease.event).with(lease.stale, lease.replay);
         let none = Map::new();
-        let tree = if self.fixed.reads_words {
-            words.tree()
-        } else {
-            &none
-        };
         let remembered = Value::Object(remembered(lease));
-        if let Some(needless) = self.needless(tree, &remembered) {
+        if let Some(needless) = self.needless(words, &remembered) {
             return Ok(Made::Needless(needless));
         }
         let context = Context {
-            words: tree,
+            words,
             remembered: remembered.as_object().unwrap_or(&none),
             attempt: lease.attempt,
             redelivered: lease.redelivered(),

@@ -11,12 +11,12 @@ use super::event_rows::{EVENT_COLUMNS, EVENT_WIDTH, event_row};
 use super::events::conditions;
 use super::selection::Selection;
 use super::{cursor, limit, next_below, timestamp};
-use crate::inbox::headline::aside;
+use crate::aside::aside;
+use crate::inbox::Seq;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::EventRow;
 use crate::inbox::search::{Needle, Sift, Sifted, below};
-use crate::inbox::{InboxError, Seq};
 
 /// Bytes of bodies that one look goes through, give or take one body.
 const BYTES: i64 = 4 << 20;
@@ -29,10 +29,7 @@ pub(in crate::inbox::postgres) struct Found {
 
 impl Found {
     /// What of it is meant.
-    pub(in crate::inbox::postgres) async fn confirmed(
-        mut self,
-        sift: Sift,
-    ) -> Result<Sifted, InboxError> {
+    pub(in crate::inbox::postgres) async fn confirmed(mut self, sift: Sift) -> Sifted {
         let bytes: u64 = self.rows.iter().map(|(_, body)| body.len() as u64).sum();
         let rows = self.rows;
         let items = aside(bytes, move || {
@@ -40,8 +37,8 @@ impl Found {
             let meant = rows.filter(|(row, body)| sift.selects(row) && sift.is_in(row, body));
             meant.map(|(row, _)| row).collect::<Vec<_>>()
         });
-        self.sifted.items = items.await?;
-        Ok(self.sifted)
+        self.sifted.items = items.await;
+        self.sifted
     }
 }
 
