@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::params::{Params, Sent, refused};
+use crate::aside::aside;
 use crate::event::{Event, Id, Key, Origin, Route, Subject};
 use crate::inbox::Unreadable;
 use crate::inbox::spill::{Contents, Drained, Spilled, SpilledRow};
@@ -186,15 +187,19 @@ async fn offer(
     State(shared): State<Arc<Shared>>,
     Sent(body): Sent,
 ) -> Result<Json<Drained>, Problem> {
-    let sent: SpilledPushes = serde_json::from_slice(&body).map_err(|error| {
+    let bytes = body.len() as u64;
+    let (events, unreadable) = aside(bytes, move || read(&body)).await?;
+    let offered = shared.admin.hooks.offer_spilled(events, unreadable);
+    offered.await.map(Json)
+}
+
+fn read(body: &[u8]) -> Result<(Vec<Spilled>, Vec<Unreadable>), Problem> {
+    let sent: SpilledPushes = serde_json::from_slice(body).map_err(|error| {
         refused(format!(
             "the body is no JSON object with events out of a spill: {error}"
         ))
     })?;
-    let events: Vec<Spilled> = decoded(sent.events)?;
-    let unreadable: Vec<Unreadable> = decoded(sent.unreadable)?;
-    let offered = shared.admin.hooks.offer_spilled(events, unreadable);
-    offered.await.map(Json)
+    Ok((decoded(sent.events)?, decoded(sent.unreadable)?))
 }
 
 fn decoded<S, T>(sent: Vec<S>) -> Result<Vec<T>, Problem>

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Shared;
 use super::api::{Shown, list_problem, missing, store_problem};
 use super::params::{MAX_LIMIT, Named, Params, refused};
+use crate::aside::aside;
 use crate::envelope::view::View;
 use crate::event::{Seq, Subject};
 use crate::inbox::headline::headlines;
@@ -260,7 +261,13 @@ async fn tell(
         }
         let newest = some.iter().map(|row| row.last_seq).collect();
         let latest = inbox.latest(newest).await?;
-        known.extend(latest.iter().map(|one| (one.newest, About::of(one))));
+        let bodies = latest.iter().filter_map(|one| one.body.as_ref());
+        let bytes: u64 = bodies.map(|body| body.len() as u64).sum();
+        let read = aside(bytes, move || {
+            let read = latest.iter().map(|one| (one.newest, About::of(one)));
+            read.collect::<Vec<_>>()
+        });
+        known.extend(read.await);
     }
     let shown = rows.into_iter().map(|row| SubjectShown {
         about: known.remove(&row.last_seq).unwrap_or_default(),

@@ -86,11 +86,15 @@ impl AdminHooks for Hooks {
         events: Vec<Spilled>,
         unreadable: Vec<Unreadable>,
     ) -> Result<Drained, Problem> {
-        let route = |event: &Event| spill::wanted(&self.live, event);
-        let offers: Vec<_> = events
-            .iter()
-            .map(|row| row.offer(route(&row.event)))
-            .collect();
+        let bytes: u64 = events.iter().map(|row| row.event.body.len() as u64).sum();
+        let live = Arc::clone(&self.live);
+        let (events, offers) = aside(bytes, move || {
+            let route = |event: &Event| spill::wanted(&live, event);
+            let offers = events.iter().map(|row| row.offer(route(&row.event)));
+            let offers: Vec<Offer> = offers.collect();
+            (events, offers)
+        })
+        .await;
         let offered: Vec<_> = offers
             .into_iter()
             .map(|offer| self.committer.offer(offer))

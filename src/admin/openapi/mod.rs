@@ -25,6 +25,7 @@ use self::refusals::refusals;
 use self::schemas::Schemas;
 use super::Shared;
 use super::params::Params;
+use crate::aside::aside;
 use crate::intake::problem::Problem;
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
@@ -39,7 +40,9 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 async fn openapi(uri: Uri) -> Result<Response, Problem> {
     Params::read(&uri, &[])?;
     let json = [(CONTENT_TYPE, "application/json")];
-    Ok((json, DOCUMENT.clone()).into_response())
+    // Who asks first has it made, which takes a while.
+    let document = aside(u64::MAX, || DOCUMENT.clone()).await;
+    Ok((json, document).into_response())
 }
 
 fn document() -> Value {

@@ -36,6 +36,12 @@ async fn ask(method: &str, target: &str) -> (http::response::Parts, Value) {
     (parts, serde_json::from_slice(&body).unwrap_or_default())
 }
 
+/// The paths that a source routes.
+fn paths_in(text: &str) -> impl Iterator<Item = &str> {
+    let routes = text.split(".route(").skip(1);
+    routes.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+}
+
 /// What is routed below `/api/v1` by the sources.
 fn routed(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -47,10 +53,7 @@ fn routed(folder: &Path, found: &mut BTreeSet<String>) {
             }
         } else if name != "tests.rs" {
             let text = fs::read_to_string(&path).unwrap();
-            let routes = text.split(".route(").skip(1);
-            let paths =
-                routes.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
-            found.extend(paths.map(|path| format!("/api/v1{path}")));
+            found.extend(paths_in(&text).map(|path| format!("/api/v1{path}")));
         }
     }
 }
@@ -63,6 +66,16 @@ fn every_path_of_the_api_is_described() {
     wanted.remove("/api/v1/metrics");
     let told = operations().into_iter().map(|(path, ..)| path);
     let told: BTreeSet<_> = told.filter(|path| path.starts_with("/api/")).collect();
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn the_way_in_and_out_is_described_and_the_files_of_the_console_are_not() {
+    let mut wanted: BTreeSet<_> = paths_in(include_str!("../console/mod.rs")).collect();
+    assert!(wanted.remove("/") && wanted.remove("/console/{name}"));
+    let operations = operations();
+    let told = operations.iter().map(|(path, ..)| path.as_str());
+    let told: BTreeSet<_> = told.filter(|path| !path.starts_with("/api/")).collect();
     assert_eq!(told, wanted);
 }
 

@@ -16,8 +16,9 @@ use crate::lifecycle::Lifecycle;
 
 /// Events of one piece.
 pub(super) const PAGE: usize = 200;
-/// A sign of life, when nothing else is said.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A sign of life, when nothing else is said. A client that is gone is noticed by what is written to it,
+/// at the second time at the latest: a connection that its client has shut may still want its answer.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(7);
 /// How long something may be held up before that is said.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When a store that did not answer is asked again.
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_stream_shows_every_fifteen_seconds_that_it_lives_and_where_it_is() {
+    async fn a_silent_stream_shows_every_few_seconds_that_it_lives_and_where_it_is() {
         let (mut flow, _seeing, lifecycle) = flow(At::Behind(Seq(7)));
         let begun = Instant::now();
         assert_eq!(flow.next().await.unwrap(), "first");

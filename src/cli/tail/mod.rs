@@ -43,7 +43,7 @@ Examples:
 
 /// What was there before, when nothing is said about it.
 const LINES: usize = 10;
-/// A receiver says every 15 s that it lives.
+/// A receiver says every 7 s that it lives; one of an earlier version every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
 /// Before the first attempt to follow again; doubled up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
