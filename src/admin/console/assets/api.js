@@ -2,6 +2,7 @@
 // asks for the token.
 
 import { setClock } from "./format.js";
+import { t } from "./words.js";
 
 /** Why a request was not answered as asked. */
 export class Problem extends Error {
@@ -27,7 +28,10 @@ export function address(path, params) {
 }
 
 async function ask(path, options) {
-  const answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
+  const answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options }).catch((error) => {
+    // What a browser says of it helps nobody, and is in its own language.
+    throw gone(error) ? error : new Error(t("unreachable"), { cause: error });
+  });
   setClock(answer.headers.get("date"));
   if (answer.ok) return answer;
   const document = await answer.json().catch(() => null);

@@ -25,7 +25,7 @@ export async function show(main, { params, signal, go, refresh }) {
     { class: action === "drop" ? "danger" : "first" });
   main.append(
     heading(t("dead.title"), el("p", {}, t("dead.means"))),
-    filter(selector, (status.inbox?.sinks ?? []).map((sink) => sink.sink), go));
+    filter(selector, status.sinks.map((sink) => sink.sink), go));
   const list = await listing({
     path: "deliveries",
     params: selector,

@@ -136,7 +136,9 @@ function deliveries(event, status, refresh) {
 /** A delivery to a sink that has none of it. */
 function elsewhere(event, status, refresh) {
   const has = new Set(event.deliveries.map((one) => one.sink));
-  const others = (status?.inbox?.sinks ?? []).map((one) => one.sink).filter((name) => !has.has(name));
+  // Nothing is delivered to one that is not configured now.
+  const there = (status?.sinks ?? []).filter((one) => one.configured);
+  const others = there.map((one) => one.sink).filter((name) => !has.has(name));
   if (others.length === 0) return null;
   const form = el("form", { class: "filter" },
     field(t("replay.other"), choice("sink", others.map((name) => [name, name]))),

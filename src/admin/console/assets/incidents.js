@@ -119,7 +119,7 @@ function draw(rows) {
       { name: t("field.channel"), cell: (row) => (row.about.channel ? said(row.about.channel) : "–") },
       { name: t("field.responders"), cell: (row) => (row.about.responders?.length ? said(row.about.responders.join(", ")) : "–") },
       { name: t("incidents.since"), kind: "near", cell: (row) => age(row.about.started) },
-      { name: t("incidents.last"), kind: "near", cell: (row) => el("a", { href: `#/events/${row.last_seq}` }, age(row.last_received_at)) },
+      { name: t("incidents.last"), kind: "near", cell: last },
       { name: t("field.route"), kind: "mono", cell: (row) => said(route(row)) },
     ],
   });
@@ -128,6 +128,14 @@ function draw(rows) {
 function name(row) {
   const href = `#/incidents/${encodeURIComponent(row.subject)}`;
   return [el("a", { href }, said(row.about.title ?? row.subject)), " ", el("span", { class: "muted mono" }, said(row.subject))];
+}
+
+function last(row) {
+  const type = row.last_event_type;
+  return [
+    el("a", { href: `#/events/${row.last_seq}` }, age(row.last_received_at)), " ",
+    type === undefined ? null : el("span", { class: "muted" }, said(word("type", type))),
+  ];
 }
 
 /** What the row that changed last says of its subject, where the receiver tells. */
@@ -142,7 +150,10 @@ export async function course(main, { segments, signal }) {
   const path = `subjects/${encodeURIComponent(subject)}`;
   const [detail, deliveries] = await Promise.all([
     api.get(path, { limit: 100 }, signal),
-    api.get("deliveries", { subject, limit: 500 }, signal).catch(() => ({ items: [] })),
+    api.get("deliveries", { subject, limit: 500 }, signal).catch((error) => {
+      if (api.gone(error)) throw error;
+      return { items: [], trouble: error.message };
+    }),
   ]);
   const newest = Math.max(...detail.events.items.map((row) => row.seq), ...detail.routes.map((row) => row.last_seq));
   const about = { ...await factsOf(newest, signal).catch(() => ({})), ...told(detail.routes) };
@@ -160,7 +171,9 @@ export async function course(main, { segments, signal }) {
       [t("field.link"), about.url ? outside(about.url) : null],
       [t("field.route"), el("code", {}, said(detail.routes.map(route).join(", ")))],
     )),
-    el("section", {}, timeline(detail.events.items, sinks), further(subject, path, detail, sinks, signal)));
+    el("section", {},
+      deliveries.trouble ? notice("bad", t("incidents.sinks.unknown", { why: deliveries.trouble })) : null,
+      timeline(detail.events.items, sinks), further(subject, path, detail, sinks, signal)));
 }
 
 function timeline(rows, sinks) {

@@ -13,13 +13,15 @@ const GOOD = ["accepted", "duplicate", "stale"];
 
 export async function show(main, { signal }) {
   const page = el("div");
-  main.append(heading(t("overview.title"), el("p", {}, t("overview.every"))), page);
+  const asOf = el("p");
+  main.append(heading(t("overview.title"), el("p", {}, t("overview.every")), asOf), page);
   let waiting;
   const look = async () => {
     if (!document.hidden) {
       try {
         const seen = await ask(signal);
         morph(page, el("div", {}, draw(seen)));
+        morph(asOf, el("p", {}, t("overview.as_of"), " ", age(seen.status.now)));
       } catch (error) {
         if (api.gone(error)) return;
         morph(page, el("div", {}, notice("bad", t("overview.unreachable", { why: error.message })), [...page.childNodes].slice(1)));
@@ -59,7 +61,7 @@ function draw(seen) {
   const { status, series, samples } = seen;
   return [
     verdict(status, series, samples),
-    series && el("div", { class: "grid" }, pushes(series.buckets), acks(series.buckets)),
+    series ? el("div", { class: "grid" }, pushes(series.buckets), acks(series.buckets)) : notice("warn", t("overview.no_series")),
     el("section", {}, sinkTable(seen)),
     el("div", { class: "grid" }, store(status, samples), recovered(status), replicas(status)),
   ];
@@ -78,7 +80,6 @@ function verdict(status, series, samples) {
     spilled > 0 ? [t("overview.spilled"), number(spilled)] : null,
     [t("overview.up"), age(status.started_at)],
     [t("overview.version"), status.version],
-    [t("overview.as_of"), age(status.now)],
   ];
   return el("section", {},
     el("p", { class: "verdict" },
@@ -151,7 +152,8 @@ function acks(buckets) {
   }));
   const over = buckets.filter((bucket) => (bucket.ack_ms?.max ?? 0) >= BUDGET).length;
   const worst = Math.max(0, ...buckets.map((bucket) => bucket.ack_ms?.max ?? 0));
-  const summary = t(over > 0 ? "overview.ack.over" : "overview.ack.within", { worst: duration(worst), over });
+  const said = worst === 0 ? "overview.ack.none" : over > 0 ? "overview.ack.over" : "overview.ack.within";
+  const summary = t(said, { worst: duration(worst), over });
   const level = { value: BUDGET, name: t("overview.ack.budget") };
   return el("section", {},
     el("h2", {}, t("overview.ack")),
@@ -253,12 +255,17 @@ function recovered(status) {
     !ran ? el("p", { class: "muted" }, t("overview.recovery.none")) : pairs(
       [t("field.state"), t(run.running ? "overview.recovery.running" : run.error ? "overview.recovery.failed" : "overview.recovery.done")],
       [t("overview.recovery.began"), age(run.began)],
+      [t("overview.recovery.ended"), run.ended ? age(run.ended) : null],
+      [t("overview.recovery.by"), t(run.by_hand ? "overview.recovery.by_hand" : "overview.recovery.by_itself")],
       [t("overview.recovery.span"), [time(run.since), " – ", time(run.until)]],
       run.running && run.at ? [t("overview.recovery.at"), time(run.at)] : null,
       [t("overview.recovery.records"), number(run.records)],
       [t("overview.recovery.found"), number(run.found)],
       [word("outcome", "duplicate"), number(run.duplicate)],
       run.unreadable > 0 ? [t("overview.unreadable"), number(run.unreadable)] : null,
+      run.missing > 0 ? [t("overview.recovery.missing"), number(run.missing)] : null,
+      run.misrouted > 0 ? [t("overview.recovery.misrouted"), number(run.misrouted)] : null,
+      run.elsewhere > 0 ? [t("overview.recovery.elsewhere"), number(run.elsewhere)] : null,
       run.dry_run ? [t("change.dry"), t("yes")] : null,
       run.error ? [t("field.error"), run.error] : null,
     ));

@@ -45,7 +45,7 @@ function filter(given, go) {
   const text = (label, name, attributes) => field(label, input(name, given[name] ?? "", { size: "18", ...attributes }));
   const form = el("form", { class: "filter", role: "search" },
     text(t("unreadable.find"), "reason", { type: "search", "data-search": true, size: "30" }),
-    text(t("field.source"), "source", { placeholder: "203.0.113.7" }),
+    text(t("field.source"), "source", { placeholder: `203.0.113.7` }),
     text(t("field.route"), "route", { placeholder: "/ops?team=a" }),
     text(t("field.since"), "since", { placeholder: "2h" }),
     text(t("field.until"), "until", { placeholder: "30m" }),

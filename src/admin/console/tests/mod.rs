@@ -346,7 +346,39 @@ fn every_word_of_the_api_has_a_text() {
         let word = serde_json::to_value(reason).unwrap();
         format!("pause.{}", word.as_str().unwrap())
     });
-    for key in outcomes.into_iter().chain(states).chain(pauses) {
+    let attempts = ["delivered", "retried", "dead", "superseded", "expired"];
+    let attempts = attempts.map(|word| format!("attempt.{word}"));
+    let results = [
+        "replayed",
+        "created",
+        "dropped",
+        "waiting",
+        "running",
+        "settled",
+        "gone",
+        "parked",
+        "unwanted",
+        "readable",
+        "accepted",
+        "duplicate",
+        "stale",
+        "unusable",
+        "differs",
+    ];
+    let results = results.map(|word| format!("result.{word}"));
+    // What is asked for with a part of the key behind it.
+    let begun = [
+        "change.replay",
+        "change.drop",
+        "unreadable.offer",
+        "unreadable.drop",
+    ];
+    let asked = begun.iter().flat_map(|texts| {
+        let parts = ["would", "do", "done", "selected"];
+        parts.map(|part| format!("{texts}.{part}"))
+    });
+    let all = outcomes.into_iter().chain(states).chain(pauses);
+    for key in all.chain(attempts).chain(results).chain(asked) {
         assert!(words.contains_key(&key), "{key}");
     }
 }
