@@ -43,7 +43,7 @@ impl SinkSeries {
         let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = minutes.entry(Arc::clone(sink)).or_default();
         // Another thread may have begun a later minute by now: then it counts there.
-        if !kept.back().is_some_and(|(last, _)| *last >= number) {
+        if kept.back().is_none_or(|(last, _)| *last < number) {
             kept.push_back((number, Done::default()));
         }
         if let Some((_, counted)) = kept.back_mut() {
