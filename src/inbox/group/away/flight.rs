@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::spell::{Flight, LAST_FEW, SECOND, Spell};
 use super::{LONG, MAX_BYTES, PATIENCE};
+use crate::aside::aside;
 use crate::inbox::committer::CommitterOptions;
 use crate::inbox::group::Group;
 use crate::inbox::spill::{InForce, SpillOptions, Spilled};
@@ -137,7 +138,9 @@ impl Drain {
             if place % STRETCH == STRETCH - 1 {
                 tokio::task::yield_now().await;
             }
-            let wanted = self.spill.in_force.wanted(&row.event);
+            let (in_force, event) = (Arc::clone(&self.spill.in_force), Arc::clone(&row.event));
+            let bytes = event.body.len() as u64;
+            let wanted = aside(bytes, move || in_force.wanted(&event)).await;
             batch.offers.push(row.offer(wanted));
         }
         let batch = Arc::new(batch);
