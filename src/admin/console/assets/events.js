@@ -11,6 +11,8 @@ const PAGE = 100;
 /** A database may show a commit later than one with a higher position: the list is read this far back. */
 const LOOK_BACK = 15_000;
 const PAGES_MISSED = 5;
+/** A search that finds no room is asked for so often, once a second. */
+const TRIES = 5;
 const TIMES = ["", "15m", "1h", "6h", "24h", "7d"];
 const OUTCOMES = ["accepted", "stale"];
 
@@ -124,8 +126,17 @@ class List {
     this.trouble.replaceChildren(notice("", text));
   }
 
-  page(cursor) {
-    return api.get("events", { ...this.filter, limit: PAGE, cursor }, this.signal);
+  async page(cursor) {
+    const searches = this.filter.text !== undefined || this.filter.source !== undefined;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await api.get("events", { ...this.filter, limit: PAGE, cursor }, this.signal);
+      } catch (error) {
+        // Others search as well: one of them ends in a moment.
+        if (error.status !== 503 || !searches || tries === TRIES) throw error;
+        await new Promise((resolve) => { setTimeout(resolve, 1000); });
+      }
+    }
   }
 
   async begin() {
