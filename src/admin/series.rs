@@ -78,7 +78,7 @@ async fn series(
     let buckets = minutes.into_iter().map(|(ago, minute)| {
         let at = now.checked_sub(ago).unwrap_or(now);
         Bucket {
-            sinks: sinks(&shared.admin.metrics.sink_series.of(&minute)),
+            sinks: sinks(&shared.admin.metrics.sink_series().of(&minute)),
             ..bucket(at, &minute)
         }
     });
@@ -143,7 +143,7 @@ mod tests {
         sink.count(DeliveryOutcome::retried, 1);
         sink.count(DeliveryOutcome::dead, 1);
         sink.count(DeliveryOutcome::superseded, 9);
-        let told = sinks(&metrics.sink_series.of(&minutes[0].1));
+        let told = sinks(&metrics.sink_series().of(&minutes[0].1));
         let wanted = serde_json::json!({"log": {"delivered": 3, "failed": 2}});
         assert_eq!(serde_json::to_value(told).unwrap(), wanted);
         let quiet = metrics

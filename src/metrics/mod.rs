@@ -69,8 +69,6 @@ pub struct Metrics {
     event_lag: Histogram,
     /// The last hour of pushes by the minute, which is not printed.
     pub series: Series,
-    /// The same of what sinks were given.
-    pub sink_series: Arc<SinkSeries>,
     /// `flashduty_last_push_timestamp_seconds`.
     pub last_push: FloatGauge,
     /// `flashduty_ready`: 1 while a push can be made durable.
@@ -103,10 +101,8 @@ pub struct Metrics {
 impl Metrics {
     /// Registers everything, with every known label value at zero.
     pub fn new() -> Arc<Self> {
-        let mut registry = Registry::with_prefix("flashduty");
+        let (began, mut registry) = (Instant::now(), Registry::with_prefix("flashduty"));
         let mut add = Registrar(&mut registry);
-        let began = Instant::now();
-        let sink_series = Arc::new(SinkSeries::new(began));
         Self {
             pushes: add.pushes(),
             events: add.words(
@@ -120,7 +116,7 @@ impl Metrics {
                 ["applied", "refused"],
             ),
             recovered: add.recovered(),
-            sinks: SinkFamilies::new(&mut add, &sink_series),
+            sinks: SinkFamilies::new(&mut add, began),
             ack_seconds: add.histogram(
                 "ack_seconds",
                 "First byte to answer of a push",
@@ -132,7 +128,6 @@ impl Metrics {
                 LAG_BUCKETS,
             ),
             series: Series::new(began),
-            sink_series,
             last_push: add.metric(
                 "last_push_timestamp_seconds",
                 "When the last trusted push came",
@@ -223,6 +218,11 @@ impl Metrics {
     /// Why the sink called `name` takes nothing, as far as its deliveries have shown.
     pub fn pause_of(&self, name: &str) -> Option<Pause> {
         self.sinks.pause_of(name)
+    }
+
+    /// The last hour of what sinks took, by the minutes of [`Metrics::series`].
+    pub fn sink_series(&self) -> &SinkSeries {
+        self.sinks.series()
     }
 
     /// The registry, for encoding.

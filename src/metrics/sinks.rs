@@ -94,7 +94,7 @@ pub(super) struct SinkFamilies {
 }
 
 impl SinkFamilies {
-    pub(super) fn new(add: &mut Registrar<'_>, series: &Arc<SinkSeries>) -> Self {
+    pub(super) fn new(add: &mut Registrar<'_>, began: Instant) -> Self {
         let seconds: Family<SinkLabels, Histogram> =
             Family::new_with_constructor(|| Histogram::new(ACK_BUCKETS));
         add.0
@@ -109,7 +109,7 @@ impl SinkFamilies {
             ),
             paused: add.metric("sink_paused", "1 while the sink takes nothing"),
             pauses: Arc::default(),
-            series: Arc::clone(series),
+            series: Arc::new(SinkSeries::new(began)),
             filter_errors: add.metric(
                 "filter_errors",
                 "Events that a sink's filter could not judge",
@@ -138,6 +138,10 @@ impl SinkFamilies {
             paused: self.paused.get_or_create(&labels).clone(),
             filter_errors: self.filter_errors.get_or_create(&labels).clone(),
         }
+    }
+
+    pub(super) fn series(&self) -> &SinkSeries {
+        &self.series
     }
 
     /// Why the sink takes nothing, as far as its deliveries have shown.
