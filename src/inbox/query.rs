@@ -73,6 +73,15 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
+    /// Whether `row` is meant, by all that is asked for.
+    pub fn selects(&self, row: &EventRow) -> bool {
+        let same = |wanted: Option<&str>, is: Option<&str>| wanted.is_none() || wanted == is;
+        let subject = self.subject.as_ref().map(ToString::to_string);
+        self.matches(row)
+            && same(self.event_id.as_deref(), row.event_id.as_deref())
+            && same(subject.as_deref(), row.subject.as_deref())
+    }
+
     /// Whether `row` is meant by its time, type, outcome and route.
     pub(super) fn matches(&self, row: &EventRow) -> bool {
         self.since.is_none_or(|since| row.received_at >= since)

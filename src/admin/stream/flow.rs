@@ -1,5 +1,5 @@
-//! One stream, piece by piece: it reads the store only when its client has taken what there was, and
-//! holds a page of events at most.
+//! One stream, piece by piece: it reads only when its client has taken what there was, and holds a page
+//! of events at most.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::feed::Feed;
 use super::message::{self, Gap, Waiting};
 use crate::event::Seq;
 use crate::inbox::headline::headlines;
 use crate::inbox::query::EventFilter;
-use crate::inbox::{Followed, Held, HeldBy, Inbox, InboxError, Stretch, View};
+use crate::inbox::{Held, HeldBy, Inbox, InboxError, Stretch, View};
 use crate::lifecycle::Lifecycle;
 
 /// Events of one piece.
@@ -37,6 +38,7 @@ pub(super) enum At {
 /// What a stream is made of.
 pub(super) struct Beginning {
     pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) feed: Arc<Feed>,
     pub(super) filter: EventFilter,
     pub(super) view: watch::Receiver<View>,
     pub(super) lifecycle: Lifecycle,
@@ -51,6 +53,8 @@ pub(super) struct Beginning {
 /// A stream under way.
 pub(super) struct Flow {
     inbox: Arc<dyn Inbox>,
+    /// What it reads together with others, as long as it keeps up.
+    feed: Arc<Feed>,
     filter: EventFilter,
     view: watch::Receiver<View>,
     lifecycle: Lifecycle,
@@ -69,6 +73,16 @@ pub(super) struct Flow {
     beat_at: Instant,
 }
 
+/// What there is of a stretch, written out.
+pub(super) struct Piece {
+    /// A message for each event that is wanted; may be empty.
+    pub(super) text: String,
+    /// Up to here it was looked at.
+    pub(super) upto: Seq,
+    /// The last position whose event was removed.
+    pub(super) pruned: Seq,
+}
+
 /// What came of a look at the store.
 enum Step {
     Say(String),
@@ -83,6 +97,7 @@ impl Flow {
         let now = Instant::now();
         Self {
             inbox: beginning.inbox,
+            feed: beginning.feed,
             filter: beginning.filter,
             view: beginning.view,
             lifecycle: beginning.lifecycle,
@@ -140,8 +155,12 @@ impl Flow {
     }
 
     async fn read(&mut self, stretch: Stretch) -> Step {
-        let followed = match follow(&*self.inbox, stretch, self.filter.clone()).await {
-            Ok(followed) => followed,
+        let read = match Feed::reaches(stretch) {
+            true => self.feed.read(&*self.inbox, stretch, &self.filter).await,
+            false => alone(&*self.inbox, stretch, self.filter.clone()).await,
+        };
+        let piece = match read {
+            Ok(piece) => piece,
             Err(error) => {
                 let now = Instant::now();
                 let since = self.trouble.as_ref().map_or(now, |held| held.since);
@@ -153,8 +172,10 @@ impl Flow {
         };
         self.trouble = None;
         let mut text = String::new();
-        let pruned = followed.pruned;
-        let known = self.gone.replace(pruned).unwrap_or(pruned);
+        let pruned = piece.pruned;
+        let known = self.gone.unwrap_or(pruned);
+        // What others read may have been read before what this stream has seen last.
+        self.gone = Some(known.max(pruned));
         if pruned > known.max(stretch.after) {
             let gap = Gap {
                 after: stretch.after,
@@ -163,10 +184,8 @@ impl Flow {
             };
             message::gap(&mut text, &gap);
         }
-        for row in &followed.items {
-            message::event(&mut text, row);
-        }
-        self.at = At::Behind(followed.upto);
+        text.push_str(&piece.text);
+        self.at = At::Behind(piece.upto);
         match text.is_empty() {
             true => Step::On,
             false => Step::Say(text),
@@ -217,15 +236,23 @@ impl Flow {
     }
 }
 
-/// A stretch of the events, as the list shows them.
-async fn follow(
+/// A stretch of the events that is nobody else's, as the list shows them.
+async fn alone(
     inbox: &dyn Inbox,
     stretch: Stretch,
     filter: EventFilter,
-) -> Result<Followed, InboxError> {
+) -> Result<Piece, InboxError> {
     let mut followed = inbox.follow(stretch, filter).await?;
     headlines(inbox, &mut followed.items).await?;
-    Ok(followed)
+    let mut text = String::new();
+    for row in &followed.items {
+        message::event(&mut text, row);
+    }
+    Ok(Piece {
+        text,
+        upto: followed.upto,
+        pruned: followed.pruned,
+    })
 }
 
 #[cfg(test)]
@@ -249,6 +276,7 @@ mod tests {
         let lifecycle = Lifecycle::default();
         let flow = Flow::new(Beginning {
             inbox: Arc::new(inbox.unwrap()),
+            feed: Arc::default(),
             filter: EventFilter {
                 limit: PAGE,
                 ..EventFilter::default()

@@ -1,9 +1,11 @@
 //! `stream`: each stored event as it comes, in order, without a gap and without a repetition.
 //!
 //! A client that went away goes on behind the last event it got. Few may follow at once, none holds
-//! more than a page of events in memory, and one that takes nothing costs its own connection only: it
-//! is the listener that cuts it off. All end when the receiver drains.
+//! more than a page of events in memory, and those that keep up share what is read for them. One that
+//! takes nothing costs its own connection only: it is the listener that cuts it off. All end when the
+//! receiver drains.
 
+mod feed;
 mod flow;
 pub mod message;
 
@@ -20,6 +22,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use tokio::sync::Semaphore;
 
+use self::feed::Feed;
 use self::flow::{At, Beginning, Flow, PAGE};
 use self::message::Gap;
 use super::Shared;
@@ -48,6 +51,7 @@ pub struct Streams {
     lookout: Arc<Lookout>,
     lifecycle: Lifecycle,
     seats: Arc<Semaphore>,
+    feed: Arc<Feed>,
 }
 
 impl Streams {
@@ -57,6 +61,7 @@ impl Streams {
             lookout,
             lifecycle,
             seats: Arc::new(Semaphore::new(most)),
+            feed: Arc::default(),
         }
     }
 }
@@ -127,6 +132,7 @@ async fn begin(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Result<Flow, 
     let (at, first) = opening(start, horizon);
     Ok(Flow::new(Beginning {
         inbox,
+        feed: Arc::clone(&streams.feed),
         filter,
         view,
         lifecycle: streams.lifecycle.clone(),

@@ -60,12 +60,7 @@ impl Sift {
 
     /// Whether everything but the text matches.
     pub(super) fn selects(&self, row: &EventRow) -> bool {
-        let filter = &self.filter;
-        let same = |wanted: Option<&str>, is: Option<&str>| wanted.is_none() || wanted == is;
-        let subject = filter.subject.as_ref().map(ToString::to_string);
-        filter.matches(row)
-            && same(filter.event_id.as_deref(), row.event_id.as_deref())
-            && same(subject.as_deref(), row.subject.as_deref())
+        self.filter.selects(row)
             && self.source.is_none_or(|block| {
                 let ip = row.source_ip.map(|ip| ip.to_canonical());
                 ip.is_some_and(|ip| block.contains(&ip))
