@@ -288,7 +288,7 @@ async fn ask_again(mut response: Response) -> Response {
 
 /// Gives every answer the headers that keep a browser from making more of it than it is.
 async fn harden(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    const HEADERS: [(HeaderName, HeaderValue); 6] = [
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (
             CONTENT_SECURITY_POLICY,
@@ -297,6 +297,11 @@ async fn harden(mut response: Response) -> Response {
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (
             HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
+        // Whoever opens the console in a window of its own gets no hold of it.
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
             HeaderValue::from_static("same-origin"),
         ),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{ORIGIN, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -18,10 +18,6 @@ use crate::admin::params::Sent;
 use crate::admin::{Shared, session};
 use crate::intake::problem::Problem;
 use crate::source::Peer;
-
-/// The admin listener has no TLS. Whether a proxy before it has cannot be told from a request that
-/// anybody may have written, and a cookie that is `Secure` would be lost on plain HTTP.
-const OVER_TLS: bool = false;
 
 /// Seconds in which an address may try so often: see `Shared::logins`.
 const AGAIN_AFTER: &str = "60";
@@ -72,7 +68,8 @@ pub(super) async fn login(
         peer_ip = peer.map(tracing::field::display),
         "somebody logged in to the console"
     );
-    done(&session::begin(wanted, shared.admin.clock.now(), OVER_TLS))
+    let now = shared.admin.clock.now();
+    done(&session::begin(wanted, now, came_over_tls(&headers)))
 }
 
 /// Ends the session in the browser. One that was copied elsewhere lasts until its time is over or
@@ -81,7 +78,18 @@ pub(super) async fn logout(headers: HeaderMap) -> Response {
     if access::from_another_site(&headers) {
         return Refusal::CrossSite.into_response();
     }
-    done(&session::end(OVER_TLS))
+    done(&session::end(came_over_tls(&headers)))
+}
+
+/// Whether the browser's page came over TLS, which a proxy before this listener ends. The browser says
+/// so itself, wherever it sends something; a proxy's word would have to be trusted first. A cookie that
+/// is `Secure` would be lost on plain HTTP, so none is without that.
+fn came_over_tls(headers: &HeaderMap) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    origins.any(|origin| {
+        let scheme = origin.as_bytes().split_at_checked("https://".len());
+        scheme.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(b"https://"))
+    })
 }
 
 fn done(cookie: &str) -> Response {

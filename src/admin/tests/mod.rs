@@ -364,6 +364,7 @@ async fn every_answer_carries_the_headers_that_disarm_a_browser() {
             ),
             ("referrer-policy", "no-referrer"),
             ("cross-origin-resource-policy", "same-origin"),
+            ("cross-origin-opener-policy", "same-origin"),
             ("cache-control", "no-store"),
         ] {
             assert_eq!(parts.headers[name], value, "{name} of {target}");

@@ -215,6 +215,30 @@ async fn the_browser_forgets_a_session_that_is_ended() {
     );
 }
 
+#[tokio::test]
+async fn a_cookie_is_kept_to_tls_where_the_browser_says_that_it_came_over_it() {
+    let body = r#"{"token":"s3cret"}"#;
+    for (origin, secure) in [
+        (Some("https://console.example"), true),
+        (Some("http://console.example"), false),
+        (None, false),
+    ] {
+        for target in ["/login", "/logout"] {
+            let request = Request::builder().method("POST").uri(target);
+            let mut request = request.header("host", "console.example");
+            if let Some(origin) = origin {
+                request = request.header("origin", origin);
+            }
+            let answer = ask(&guarded(), request, body).await;
+            assert_eq!(answer.status, 204, "{target} from {origin:?}");
+            let set = answer.headers[SET_COOKIE].to_str().unwrap();
+            assert!(set.contains("; HttpOnly; SameSite=Strict"), "{set}");
+            let ends = set.ends_with("; Secure");
+            assert_eq!(ends, secure, "{target} from {origin:?}: {set}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_address_may_try_ten_times_a_minute_and_others_are_not_held_up() {
     let router = guarded();
