@@ -41,6 +41,7 @@ mod exec;
 mod explain;
 mod files;
 mod gate;
+mod guard;
 mod held;
 mod hostile;
 mod killed;
