@@ -32,10 +32,13 @@ mod setup;
 #[path = "../../benches/throughput/stored.rs"]
 mod stored;
 
+mod pairs;
+
 mod others;
 mod output;
 mod restart;
 mod slow;
+mod watchers;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -4,12 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::fake::{FakeServer, Reply};
 use crate::load::{Load, Plan, body};
+use crate::pairs::{BEARABLE, by_turns, median, times_as_long};
 use crate::receiver::{PATIENCE, Receiver, count, soak_line};
 
-/// How much worse the median pair may be.
-const BEARABLE: f64 = 1.25;
-/// With few pairs of a few seconds each, one sync of a neighbour's is no finding.
-const BEARABLE_AT_LEAST: Duration = Duration::from_millis(100);
 /// Connections that push as fast as they can.
 const PUSHERS: usize = 8;
 /// What the sink that works takes for an answer, so that it is what limits its own throughput.
@@ -72,41 +69,32 @@ fn wait_for(fine: &FakeServer, requests: usize) {
     }
 }
 
-fn median(mut ratios: Vec<f64>) -> f64 {
-    ratios.sort_unstable_by(f64::total_cmp);
-    ratios[ratios.len() / 2]
-}
-
 #[test]
 fn a_dead_sink_and_a_hanging_one_slow_neither_pushes_nor_another_sink() {
     let _alone = crate::alone();
     let dead = FakeServer::scripted(vec![Reply::Close]);
     let hanging = FakeServer::scripted(vec![Reply::Hang]);
     let trouble = format!("{}{}", dead.sink("dead", ""), hanging.sink("hanging", ""));
-    let (mut later, mut fewer) = (Vec::new(), Vec::new());
-    let mut shown = Vec::new();
     let pairs = count(3, 5);
-    for pair in 0..pairs {
-        // Neither of the two always comes first.
-        let (with, without) = if pair % 2 == 0 {
-            let with = reach(&trouble);
-            (with, reach(""))
-        } else {
-            let without = reach("");
-            (reach(&trouble), without)
-        };
-        let least = match count(0, 1) {
-            0 => BEARABLE_AT_LEAST,
-            _ => Duration::ZERO,
-        };
-        later.push(with.p99.max(least).as_secs_f64() / without.p99.max(least).as_secs_f64());
-        fewer.push(without.throughput / with.throughput);
-        shown.push(format!(
-            "p99 {:.1?} and {:.1?}, {:.0}/s and {:.0}/s",
-            with.p99, without.p99, with.throughput, without.throughput
-        ));
-    }
-    let (later, fewer) = (median(later), median(fewer));
+    let reached = by_turns(pairs, |troubled| {
+        reach(if troubled { &trouble } else { "" })
+    });
+    let later = times_as_long(
+        reached
+            .iter()
+            .map(|(with, without)| (with.p99, without.p99)),
+    );
+    let throughputs = reached.iter();
+    let fewer = median(throughputs.map(|(with, without)| without.throughput / with.throughput));
+    let shown: Vec<String> = reached
+        .iter()
+        .map(|(with, without)| {
+            format!(
+                "p99 {:.1?} and {:.1?}, {:.0}/s and {:.0}/s",
+                with.p99, without.p99, with.throughput, without.throughput
+            )
+        })
+        .collect();
     assert!(
         later <= BEARABLE,
         "pushes are {later:.2} times as slow: {shown:?}"

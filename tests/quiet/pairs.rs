@@ -1,0 +1,43 @@
+//! What something costs the pushes: measured with it and without it, by turns.
+//!
+//! Each of a pair is a receiver of its own, on the same machine within the same minute; the median pair
+//! counts, so that a neighbour who makes one of them slow is no finding.
+
+use std::time::Duration;
+
+use crate::receiver::count;
+
+/// How much worse the median pair may be.
+pub(crate) const BEARABLE: f64 = 1.25;
+/// With few pairs of a few seconds each, one sync of a neighbour's is no finding.
+const BEARABLE_AT_LEAST: Duration = Duration::from_millis(100);
+
+/// What `reach` gives with it and without it, in so many pairs. Neither of the two always comes first.
+pub(crate) fn by_turns<T>(pairs: usize, reach: impl Fn(bool) -> T) -> Vec<(T, T)> {
+    let one = |pair: usize| {
+        if pair % 2 == 0 {
+            let with = reach(true);
+            (with, reach(false))
+        } else {
+            let without = reach(false);
+            (reach(true), without)
+        }
+    };
+    (0..pairs).map(one).collect()
+}
+
+/// How many times as long the first of the median pair takes.
+pub(crate) fn times_as_long(pairs: impl Iterator<Item = (Duration, Duration)>) -> f64 {
+    let least = match count(0, 1) {
+        0 => BEARABLE_AT_LEAST,
+        _ => Duration::ZERO,
+    };
+    let seconds = |took: Duration| took.max(least).as_secs_f64();
+    median(pairs.map(|(with, without)| seconds(with) / seconds(without)))
+}
+
+pub(crate) fn median(ratios: impl Iterator<Item = f64>) -> f64 {
+    let mut ratios: Vec<f64> = ratios.collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    ratios[ratios.len() / 2]
+}
