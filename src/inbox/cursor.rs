@@ -1,8 +1,6 @@
 //! Where a page ends and the next one begins, for every backend.
 
-use std::cmp::Reverse;
-
-use super::query::{EventRow, Page, SubjectRow};
+use super::query::{Page, SubjectRow};
 use crate::event::Seq;
 
 /// Where a page goes on: behind the delivery to this sink of the event at this position. Several
@@ -69,13 +67,21 @@ pub(super) fn page<T>(items: Vec<T>, next: i64) -> Page<T> {
     }
 }
 
-/// A page of what was found of several chains of events, up to `limit` of each.
-pub(super) fn newest_first(mut found: Vec<EventRow>, limit: usize) -> Page<EventRow> {
-    found.sort_by_key(|row| Reverse(row.seq));
-    found.truncate(limit);
-    let next = match found.last() {
-        Some(row) if found.len() == limit => row.seq.0 - 1,
-        _ => 0,
-    };
-    page(found, next)
+/// Where a list of a subject's events goes on: at these events, one of each of its chains that has
+/// more. A position alone would be found in a chain only by a walk from its newest event, each time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Heads(pub(super) Vec<i64>);
+
+impl Heads {
+    /// `None` for what no page ever gave out.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let heads = text.split('~').map(|seq| seq.parse().ok());
+        heads.collect::<Option<Vec<i64>>>().map(Self)
+    }
+
+    /// `None` where all chains are at their end.
+    pub(super) fn to_cursor(&self) -> Option<String> {
+        let heads: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        (!heads.is_empty()).then(|| heads.join("~"))
+    }
 }

@@ -296,6 +296,7 @@ macro_rules! every_property {
             each_subject_is_listed_once_by_its_newest_event,
             a_subject_is_told_by_its_newest_event_that_is_not_stale,
             of_a_body_too_long_for_a_list_only_the_type_is_told,
+            a_subjects_events_go_on_where_they_ended_on_each_route,
         }
         $crate::inbox::conformance::conformance! { $make, unreadable:
             unreadable_pushes_are_found_by_time_source_reason_and_route,

@@ -80,3 +80,49 @@ pub(in crate::inbox) async fn of_a_body_too_long_for_a_list_only_the_type_is_tol
     assert_eq!(told[1].body, None);
     assert_eq!(told[1].event_type, "i_ack");
 }
+
+pub(in crate::inbox) async fn a_subjects_events_go_on_where_they_ended_on_each_route(
+    inbox: &dyn Inbox,
+) {
+    const IDS: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    for (number, id) in IDS.into_iter().enumerate() {
+        let mut offer = event(id).of("incident:1").offer();
+        if number % 3 == 1 {
+            let mut elsewhere = (*offer.event).clone();
+            elsewhere.route.tag = Some("b".into());
+            offer.event = Arc::new(elsewhere);
+        }
+        let batch = Batch {
+            offers: vec![offer, event("of another").of("incident:2").offer()],
+            ..Batch::default()
+        };
+        inbox.commit(Arc::new(batch), at(0)).await.unwrap();
+    }
+    for limit in 1..=IDS.len() + 1 {
+        let mut filter = EventFilter {
+            limit,
+            subject: Subject::parse("incident:1"),
+            ..EventFilter::default()
+        };
+        let mut seen = Vec::new();
+        loop {
+            let page = inbox.events(filter.clone()).await.unwrap();
+            assert!(page.items.len() <= limit);
+            seen.extend(page.items.into_iter().filter_map(|row| row.event_id));
+            assert!(seen.len() <= IDS.len(), "pages of {limit}: {seen:?}");
+            match page.next_cursor {
+                Some(next) => filter.cursor = Some(next),
+                None => break,
+            }
+        }
+        seen.reverse();
+        assert_eq!(seen, IDS, "pages of {limit}");
+    }
+    let wrong = EventFilter {
+        limit: 1,
+        cursor: Some("1.5".to_owned()),
+        subject: Subject::parse("incident:1"),
+        ..EventFilter::default()
+    };
+    assert!(inbox.events(wrong).await.is_err());
+}

@@ -135,15 +135,16 @@ pub(super) async fn search(
     let next_cursor = loop {
         sift.filter.limit = limit - items.len();
         sift.rows = rows.min(STEP);
-        let look = if sift.filter.event_id.is_some() || sift.filter.subject.is_some() {
+        let (look, next) = if sift.filter.event_id.is_some() || sift.filter.subject.is_some() {
             along(inbox, &sift).await?
         } else {
-            inbox.sift(sift.clone()).await?
+            let look = inbox.sift(sift.clone()).await?;
+            let next = look.next.map(|seq| seq.to_string());
+            (look, next)
         };
         rows = rows.saturating_sub(look.looked_at.max(1));
         searched_to = look.searched_to.or(searched_to);
         items.extend(look.items);
-        let next = look.next.map(|seq| seq.to_string());
         let done = items.len() >= limit || rows == 0 || began.elapsed() >= time;
         if done || next.is_none() {
             break next;
@@ -156,10 +157,10 @@ pub(super) async fn search(
     })
 }
 
-/// A look at the few events that an index leads to.
-async fn along(inbox: &dyn Inbox, sift: &Sift) -> Result<Sifted, InboxError> {
+/// A look at the few events that an index leads to, and where the next one begins.
+async fn along(inbox: &dyn Inbox, sift: &Sift) -> Result<(Sifted, Option<String>), InboxError> {
     let page = inbox.events(sift.filter.clone()).await?;
-    let next = page.next_cursor.and_then(|cursor| cursor.parse().ok());
+    let next = page.next_cursor;
     let looked_at = page.items.len();
     let searched_to = page.items.last().map(|row| row.received_at);
     let mut items = page.items;
@@ -167,12 +168,13 @@ async fn along(inbox: &dyn Inbox, sift: &Sift) -> Result<Sifted, InboxError> {
     if let Some(text) = &sift.text {
         items = holding(inbox, text, items).await?;
     }
-    Ok(Sifted {
+    let look = Sifted {
         items,
         looked_at,
         searched_to,
-        next: next.map(Seq),
-    })
+        next: None,
+    };
+    Ok((look, next))
 }
 
 /// Those of `rows` that the text is in.

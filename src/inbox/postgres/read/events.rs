@@ -4,20 +4,17 @@ use bytes::Bytes;
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
+use super::chains::by_subject;
 use super::event_rows::{EVENT_COLUMNS, EVENT_WIDTH, event_row};
 use super::selection::Selection;
-use super::subjects::subject_rows;
 use super::{LOOKED_AT, cursor, limit, next_below, seqs_of_id};
 use crate::event::Route;
 use crate::inbox::Seq;
-use crate::inbox::cursor::{newest_first, page};
+use crate::inbox::cursor::page;
 use crate::inbox::numbers::outcome_number;
 use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql;
 use crate::inbox::query::{EventFilter, EventRow, Page};
-
-/// Events of a subject followed at a time, from the newest back.
-const FOLLOWED: i64 = 200;
 
 pub(in crate::inbox::postgres) async fn event(
     client: &(impl GenericClient + Sync),
@@ -144,56 +141,4 @@ async fn by_event_id(
     let mut items = found.iter().map(event_row).collect::<Result<Vec<_>, _>>()?;
     items.retain(|row| row.event_id.as_deref() == Some(event_id) && filter.matches(row));
     Ok(page(items, 0))
-}
-
-/// Follows the chain from a subject's newest event to the ones before it, on every route.
-async fn by_subject(
-    client: &(impl GenericClient + Sync),
-    filter: &EventFilter,
-) -> Result<Page<EventRow>, Failure> {
-    let below = cursor(filter.cursor.as_deref())?.unwrap_or(i64::MAX);
-    let subject = filter.subject.as_ref().map(ToString::to_string);
-    let mut found = Vec::new();
-    for subject in subject_rows(client, &subject.unwrap_or_default()).await? {
-        let mut at = Some(subject.last_seq.0);
-        let mut taken = 0;
-        while let Some(seq) = at.filter(|_| taken < filter.limit) {
-            let (rows, previous) = follow(client, seq).await?;
-            at = previous;
-            for row in rows {
-                if row.seq.0 <= below && taken < filter.limit && filter.matches(&row) {
-                    taken += 1;
-                    found.push(row);
-                }
-            }
-        }
-    }
-    Ok(newest_first(found, filter.limit))
-}
-
-/// A stretch of a chain from `seq` back, and where it goes on.
-async fn follow(
-    client: &(impl GenericClient + Sync),
-    seq: i64,
-) -> Result<(Vec<EventRow>, Option<i64>), Failure> {
-    let found = sql::rows(
-        client,
-        &format!(
-            "WITH RECURSIVE chain (seq, previous, n) AS (\
-             SELECT seq, previous, 1::bigint FROM events WHERE seq = $1 UNION ALL \
-             SELECT e.seq, e.previous, chain.n + 1 FROM chain \
-             JOIN events e ON e.seq = chain.previous WHERE chain.n < $2) \
-             SELECT {EVENT_COLUMNS}, e.previous FROM chain JOIN events e ON e.seq = chain.seq \
-             LEFT JOIN routes r ON r.id = e.route ORDER BY chain.n"
-        ),
-        &[(&seq, Type::INT8), (&FOLLOWED, Type::INT8)],
-    )
-    .await?;
-    let rows = found.iter().map(event_row).collect::<Result<Vec<_>, _>>()?;
-    let whole = i64::try_from(rows.len()) == Ok(FOLLOWED);
-    let previous = match found.last() {
-        Some(row) if whole => row.try_get(EVENT_WIDTH)?,
-        _ => None,
-    };
-    Ok((rows, previous))
 }

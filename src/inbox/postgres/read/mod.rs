@@ -5,6 +5,7 @@
 //! the first event too old, but where a whole stretch holds none that is young enough.
 
 mod candidates;
+mod chains;
 mod counts;
 mod deliveries;
 mod events;

@@ -3,6 +3,7 @@
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::subjects::subject_rows;
 use super::{LOOKED_AT, no_such_place, seqs_of_id};
 use crate::inbox::cursor::Place;
 use crate::inbox::numbers::state_number;
@@ -161,12 +162,18 @@ pub(super) async fn last_looked_at(
     Ok(end.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// The newest event's position, or `upto` when that is before it.
+/// The position of the newest event that may be meant, or `upto` when that is before it.
 pub(super) async fn newest(
     client: &(impl GenericClient + Sync),
     filter: &DeliveryFilter,
 ) -> Result<i64, Failure> {
     let last = sql::row(client, "SELECT coalesce(max(seq), 0) FROM events", &[]).await?;
-    let last: i64 = last.map_or(Ok(0), |row| row.try_get(0))?;
+    let mut last: i64 = last.map_or(Ok(0), |row| row.try_get(0))?;
+    if let Some(subject) = &filter.subject {
+        // A page looks only so far: let it not be in vain for a subject that was quiet for long.
+        let rows = subject_rows(client, &subject.to_string()).await?;
+        let newest = rows.iter().map(|row| row.last_seq.0).max();
+        last = newest.map_or(last, |newest| newest.min(last));
+    }
     Ok(filter.upto.map_or(last, |upto| last.min(upto.0)))
 }

@@ -1,6 +1,7 @@
 //! What people ask of the store: lists and single rows, never more than a bounded look at a time.
 
 mod candidates;
+mod chains;
 mod deliveries;
 mod follow;
 mod latest;
@@ -13,12 +14,12 @@ mod unreadable;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use self::subjects::subject_rows;
+use self::chains::by_subject;
 use super::rows::{EVENT_COLUMNS, Parsed, event_row};
 use super::transaction::timestamp;
 use crate::envelope;
 use crate::inbox::Seq;
-use crate::inbox::cursor::{newest_first, page};
+use crate::inbox::cursor::page;
 use crate::inbox::numbers::{STATE_DEAD, outcome_number};
 use crate::inbox::query::{Counts, EventFilter, EventRow, Page, SinkCounts};
 use crate::inbox::subject::subject_id;
@@ -121,38 +122,6 @@ fn by_event_id(
     Ok(page(items, 0))
 }
 
-/// Follows the chain from a subject's newest event to the ones before it, on every route.
-fn by_subject(sql: &Connection, filter: &EventFilter) -> rusqlite::Result<Page<EventRow>> {
-    let below = cursor(filter.cursor.as_deref())?.unwrap_or(i64::MAX);
-    let mut statement = sql.prepare_cached(&format!(
-        "SELECT {EVENT_COLUMNS}, e.previous FROM events e JOIN routes r ON r.id = e.route WHERE e.seq = ?1"
-    ))?;
-    let mut found = Vec::new();
-    for subject in subject_rows(
-        sql,
-        filter.subject.as_ref().map(ToString::to_string).as_deref(),
-    )? {
-        let mut at = Some(subject.last_seq.0);
-        let mut taken = 0;
-        while let Some(seq) = at.filter(|_| taken < filter.limit) {
-            let Some((row, previous)) = statement
-                .query_row([seq], |row| {
-                    Ok((event_row(row)?, row.get::<_, Option<i64>>(14)?))
-                })
-                .optional()?
-            else {
-                break;
-            };
-            at = previous;
-            if seq <= below && filter.matches(&row) {
-                taken += 1;
-                found.push(row);
-            }
-        }
-    }
-    Ok(newest_first(found, filter.limit))
-}
-
 pub(super) fn counts(sql: &Connection) -> rusqlite::Result<Counts> {
     let mut counts = Counts {
         events: sql
@@ -199,7 +168,11 @@ pub(super) fn counts(sql: &Connection) -> rusqlite::Result<Counts> {
 fn cursor(text: Option<&str>) -> rusqlite::Result<Option<i64>> {
     text.map(str::parse)
         .transpose()
-        .map_err(|_not_ours| rusqlite::Error::ToSqlConversionFailure("no page ends there".into()))
+        .map_err(|_not_ours| no_such_place())
+}
+
+fn no_such_place() -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure("no page ends there".into())
 }
 
 fn limit(count: usize) -> i64 {

@@ -3,7 +3,8 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{LOOKED_AT, keys_of};
+use super::subjects::subject_rows;
+use super::{LOOKED_AT, keys_of, no_such_place};
 use crate::inbox::cursor::Place;
 use crate::inbox::numbers::{STATE_DEAD, state_number};
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
@@ -77,8 +78,7 @@ pub(super) fn is_narrow(filter: &DeliveryFilter) -> bool {
 
 /// Where a page begins that `text` asks for; fails for what no page ever gave out.
 pub(super) fn place(text: &str) -> rusqlite::Result<Place> {
-    Place::parse(text)
-        .ok_or_else(|| rusqlite::Error::ToSqlConversionFailure("no page ends there".into()))
+    Place::parse(text).ok_or_else(no_such_place)
 }
 
 /// Which way a page goes.
@@ -118,10 +118,16 @@ pub(super) fn last_looked_at(
     .optional()
 }
 
-/// The newest event's position, or `upto` when that is before it.
+/// The position of the newest event that may be meant, or `upto` when that is before it.
 pub(super) fn newest(sql: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<i64> {
-    let last: i64 = sql.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
+    let mut last: i64 = sql.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
         row.get(0)
     })?;
+    if let Some(subject) = &filter.subject {
+        // A page looks only so far: let it not be in vain for a subject that was quiet for long.
+        let rows = subject_rows(sql, Some(&subject.to_string()))?;
+        let newest = rows.iter().map(|row| row.last_seq.0).max();
+        last = newest.map_or(last, |newest| newest.min(last));
+    }
     Ok(filter.upto.map_or(last, |upto| last.min(upto.0)))
 }
