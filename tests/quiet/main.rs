@@ -32,8 +32,10 @@ mod setup;
 #[path = "../../benches/throughput/stored.rs"]
 mod stored;
 
+mod pages;
 mod pairs;
 
+mod million;
 mod others;
 mod output;
 mod restart;

@@ -25,6 +25,8 @@ mod launcher;
 mod lines;
 #[path = "../it/load.rs"]
 mod load;
+#[path = "../quiet/pages.rs"]
+mod pages;
 #[path = "../it/proxy.rs"]
 mod proxy;
 #[path = "../it/receiver.rs"]
@@ -43,6 +45,7 @@ mod cut;
 mod durable;
 mod failover;
 mod follow;
+mod million;
 mod once;
 mod order;
 mod outage;
