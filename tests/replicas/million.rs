@@ -35,6 +35,8 @@ fn with_a_million_events_in_postgresql_every_request_of_the_console_is_answered_
     let setup = Setup::of(server.address());
     let stored = count(2_000, 1_000_000);
     filled(&setup, stored);
+    // As the server does by itself where events come one by one.
+    server.rows("VACUUM (ANALYZE)");
     let fleet = Fleet::start(1, &setup);
     let answered = fleet.ask(0, Answered::by);
     soak_line(
