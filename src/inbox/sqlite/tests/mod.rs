@@ -1,5 +1,6 @@
 //! The conformance suite on a file and in memory, and what only the embedded store must do.
 
+mod lists;
 mod rates;
 mod rights;
 
