@@ -20,7 +20,7 @@ use crate::inbox::{Inbox, InboxError, Stretch};
 /// Positions behind the newest one within which a stream is at the tip.
 const TIP: i64 = 800;
 /// Stretches that are kept, each a page at most.
-const KEPT: usize = 8;
+const KEPT: usize = 4;
 /// For how long: whoever was told of the same event asks within that. Not for longer, because another
 /// copy of a database that takes over may give out the same positions again.
 const FRESH: Duration = Duration::from_secs(1);
