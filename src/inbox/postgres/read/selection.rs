@@ -11,6 +11,9 @@ use crate::inbox::postgres::error::Failure;
 use crate::inbox::postgres::sql::{self, Value};
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
 
+/// Dead letters looked at for one page: fewer, because the event of each has to be looked up apart.
+const DEAD_LOOKED_AT: i64 = 5_000;
+
 /// Conditions joined by AND, with the values they name by number.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
@@ -144,19 +147,20 @@ pub(super) async fn last_looked_at(
     let from = given.bind_number(from);
     // An index leads straight to dead letters, however old they are.
     let dead = filter.state == Some(DeliveryState::Dead);
-    let among = match filter.sink.as_ref().filter(|_| dead) {
+    let (among, looked_at) = match filter.sink.as_ref().filter(|_| dead) {
         Some(sink) => {
             let sink = given.bind_text(sink);
-            format!(
+            let among = format!(
                 "deliveries WHERE sink = (SELECT id FROM sinks WHERE name = {sink}) \
                  AND dead AND"
-            )
+            );
+            (among, DEAD_LOOKED_AT)
         }
-        None => "events WHERE".to_owned(),
+        None => ("events WHERE".to_owned(), LOOKED_AT),
     };
     let statement = format!(
         "SELECT seq FROM {among} seq {side} {from} ORDER BY seq {order} LIMIT 1 OFFSET {}",
-        LOOKED_AT - 1
+        looked_at - 1
     );
     let end = sql::row(client, &statement, &given.values()).await?;
     Ok(end.map(|row| row.try_get(0)).transpose()?)

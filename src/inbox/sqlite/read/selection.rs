@@ -9,6 +9,9 @@ use crate::inbox::cursor::Place;
 use crate::inbox::numbers::{STATE_DEAD, state_number};
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
 
+/// Dead letters looked at for one page: fewer, because the event of each has to be looked up apart.
+const DEAD_LOOKED_AT: i64 = 5_000;
+
 /// Conditions joined by AND, with a value for each `?` in them.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
@@ -114,7 +117,7 @@ pub(super) fn last_looked_at(
         "SELECT seq FROM deliveries WHERE sink = (SELECT id FROM sinks WHERE name = ?1) \
          AND state = {STATE_DEAD} AND seq {side} ?2 ORDER BY seq {order} LIMIT 1 OFFSET ?3"
     ))?
-    .query_row(params![sink, from, LOOKED_AT - 1], |row| row.get(0))
+    .query_row(params![sink, from, DEAD_LOOKED_AT - 1], |row| row.get(0))
     .optional()
 }
 
