@@ -232,7 +232,7 @@ impl Run<'_> {
                 printer.object(item)?;
             } else if self.request.dry_run {
                 let (seq, sink, kind) = (item.seq, &item.sink, &item.event_type);
-                printer.line(&format!("{seq} to {sink}: {kind}, {}", item.result))?;
+                printer.one_line(&format!("{seq} to {sink}: {kind}, {}", item.result))?;
             }
         }
         if step.next_cursor.is_some() {

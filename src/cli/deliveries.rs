@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::access::AccessArgs;
 use super::filter::Selector;
-use super::printer::{Printer, counted};
+use super::printer::{Column, Paint, Printer, counted};
 use super::reader::{Reader, state_word};
 use super::{Exit, finish};
 use crate::event::Seq;
@@ -95,22 +95,35 @@ async fn list(
         }
         return Ok(Exit::Done);
     }
-    let cells: Vec<_> = rows.iter().map(cells).collect();
-    let headings = [
-        "SEQ",
-        "SINK",
-        "STATE",
-        "ATTEMPTS",
-        "DUE OR SETTLED",
-        "TYPE",
-        "SUBJECT",
-        "LAST ERROR",
-    ];
-    printer.table(headings, &cells)?;
+    let cells: Vec<_> = rows.iter().map(|row| cells(row, printer)).collect();
+    printer.table(&COLUMNS, &cells)?;
+    printer.hint_of_more(rows.len(), limit)?;
     Ok(Exit::Done)
 }
 
-fn cells(row: &DeliveryRow) -> [String; 8] {
+const COLUMNS: [Column; 9] = [
+    Column::new("SEQ"),
+    Column::new("SINK"),
+    Column::new("STATE").painted(of_state),
+    Column::new("ATTEMPTS").spare(3),
+    Column::new("DUE OR SETTLED").spare(4),
+    Column::new("WHEN").aside(),
+    Column::new("TYPE").spare(1),
+    Column::new("SUBJECT").spare(2),
+    Column::new("LAST ERROR").least(40),
+];
+
+/// Red is what waits for a person.
+fn of_state(state: &str) -> Paint {
+    match state {
+        "dead" => Paint::Red,
+        "pending" | "leased" => Paint::Yellow,
+        "delivered" => Paint::Green,
+        _ => Paint::Faint,
+    }
+}
+
+fn cells(row: &DeliveryRow, printer: &Printer) -> [String; 9] {
     let when = row.settled_at.or(row.due_at);
     [
         row.seq.to_string(),
@@ -118,6 +131,7 @@ fn cells(row: &DeliveryRow) -> [String; 8] {
         state_word(row.state).to_owned(),
         row.attempts.to_string(),
         when.map(|at| format!("{at:.3}")).unwrap_or_default(),
+        when.map(|at| printer.age(at)).unwrap_or_default(),
         row.event_type.clone(),
         row.subject.clone().unwrap_or_default(),
         row.last_error.clone().unwrap_or_default(),
@@ -142,11 +156,12 @@ async fn show(
     } else {
         let event = &detail.event;
         let about = event.subject.as_deref().unwrap_or("no incident or alert");
-        printer.line(&format!(
-            "{} about {about}, event id {}, received {:.3}, {}",
+        printer.one_line(&format!(
+            "{} about {about}, event id {}, received {:.3}{}, {}",
             event.event_type,
             event.event_id.as_deref().unwrap_or("none"),
             event.received_at,
+            printer.aside(event.received_at),
             counted(event.body_bytes, "byte", "bytes"),
         ))?;
         print_with_attempts(&rows, printer)?;
@@ -160,12 +175,12 @@ pub fn print_with_attempts(rows: &[DeliveryRow], printer: &mut Printer) -> anyho
         printer.line("no sink wanted it")?;
     }
     for row in rows {
-        printer.line(&in_words(row))?;
+        printer.one_line(&in_words(row, printer))?;
         for attempt in &row.history {
             let began = attempt.began.map(|at| format!(", begun {at:.3}"));
             let status = attempt.status.map(|status| format!(", status {status}"));
             let error = attempt.error.as_ref().map(|error| format!(": {error}"));
-            printer.line(&format!(
+            printer.one_line(&format!(
                 "  attempt {}{}, ended {:.3}: {}{}{}",
                 attempt.n,
                 began.unwrap_or_default(),
@@ -175,14 +190,14 @@ pub fn print_with_attempts(rows: &[DeliveryRow], printer: &mut Printer) -> anyho
                 error.unwrap_or_default(),
             ))?;
             for line in attempt.answer.iter().flat_map(|answer| answer.lines()) {
-                printer.line(&format!("    | {line}"))?;
+                printer.one_line(&format!("    | {line}"))?;
             }
         }
     }
     Ok(())
 }
 
-fn in_words(row: &DeliveryRow) -> String {
+fn in_words(row: &DeliveryRow, printer: &Printer) -> String {
     let mut text = format!("{}: {}", row.sink, state_word(row.state));
     text.push_str(&match (row.attempts, row.state) {
         (0, _) => ", not attempted".to_owned(),
@@ -193,9 +208,9 @@ fn in_words(row: &DeliveryRow) -> String {
         text.push_str(", asked for again by a person");
     }
     if let Some(at) = row.settled_at {
-        text.push_str(&format!(", settled {at:.3}"));
+        text.push_str(&format!(", settled {at:.3}{}", printer.aside(at)));
     } else if let Some(at) = row.due_at {
-        text.push_str(&format!(", due {at:.3}"));
+        text.push_str(&format!(", due {at:.3}{}", printer.aside(at)));
     }
     if let Some(error) = &row.last_error {
         text.push_str(&format!("; last error: {error}"));
@@ -206,36 +221,61 @@ fn in_words(row: &DeliveryRow) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::printer::tests::{captured, on_terminal};
+
+    fn row(state: DeliveryState, attempts: u32) -> DeliveryRow {
+        DeliveryRow {
+            seq: Seq(42),
+            sink: "tickets".to_owned(),
+            state,
+            attempts,
+            due_at: None,
+            last_error: None,
+            replay: false,
+            settled_at: None,
+            event_id: None,
+            event_type: "i_ack".to_owned(),
+            subject: None,
+            history: Vec::new(),
+        }
+    }
 
     #[test]
     fn what_was_not_attempted_is_not_said_to_have_been() {
+        let (printer, ..) = captured(false);
         let told = [
             (DeliveryState::Expired, 0),
             (DeliveryState::Expired, 1),
             (DeliveryState::Leased, 1),
             (DeliveryState::Dead, 2),
         ]
-        .map(|(state, attempts)| {
-            in_words(&DeliveryRow {
-                seq: Seq(42),
-                sink: "tickets".to_owned(),
-                state,
-                attempts,
-                due_at: None,
-                last_error: None,
-                replay: false,
-                settled_at: None,
-                event_id: None,
-                event_type: "i_ack".to_owned(),
-                subject: None,
-                history: Vec::new(),
-            })
-        });
+        .map(|(state, attempts)| in_words(&row(state, attempts), &printer));
         insta::assert_snapshot!(told.join("\n"), @r"
         tickets: expired, not attempted
         tickets: expired after 1 attempt
         tickets: leased for attempt 1
         tickets: dead after 2 attempts
+        ");
+    }
+
+    #[test]
+    fn on_a_terminal_each_time_says_how_long_ago_it_was_and_an_error_is_one_line() {
+        let (mut printer, out, _) = on_terminal(80, false);
+        let mut dead = row(DeliveryState::Dead, 2);
+        dead.settled_at = "2026-05-04T10:00:00Z".parse().ok();
+        dead.last_error = Some("no\nlog: delivered".to_owned());
+        print_with_attempts(std::slice::from_ref(&dead), &mut printer).unwrap();
+        assert_eq!(
+            out.text(),
+            "tickets: dead after 2 attempts, settled 2026-05-04T10:00:00.000Z (5m ago); \
+             last error: no\\nlog: delivered\n"
+        );
+        let (mut printer, out, _) = on_terminal(80, false);
+        let cells = [cells(&dead, &printer)];
+        printer.table(&COLUMNS, &cells).unwrap();
+        insta::assert_snapshot!(out.text(), @r"
+        SEQ  SINK     STATE  ATTEMPTS  WHEN  TYPE   SUBJECT  LAST ERROR
+        42   tickets  dead   2         5m    i_ack  -        no\nlog: delivered
         ");
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::access::AccessArgs;
 use super::deliveries;
 use super::filter::{self, StoredOutcome};
-use super::printer::{Printer, counted};
+use super::printer::{Column, Paint, Printer, counted};
 use super::reader::{PAGE, Reader};
 use super::{Exit, finish};
 use crate::admin::api::EventDetail;
@@ -219,13 +219,44 @@ async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow:
         }
         return Ok(Exit::Done);
     }
-    let cells: Vec<_> = rows.iter().map(cells).collect();
-    let headings = [
-        "SEQ", "RECEIVED", "TYPE", "OUTCOME", "SEVERITY", "SUBJECT", "ROUTE", "FROM", "BYTES",
-        "EVENT ID", "TITLE",
-    ];
-    printer.table(headings, &cells)?;
+    let cells: Vec<_> = rows.iter().map(|row| cells(row, printer)).collect();
+    printer.table(&COLUMNS, &cells)?;
+    printer.hint_of_more(rows.len(), args.limit)?;
     Ok(Exit::Done)
+}
+
+const COLUMNS: [Column; 12] = [
+    Column::new("SEQ"),
+    Column::new("RECEIVED").spare(3),
+    Column::new("AGE").aside(),
+    Column::new("TYPE"),
+    Column::new("OUTCOME").painted(of_outcome),
+    Column::new("SEVERITY").painted(of_severity),
+    Column::new("SUBJECT").spare(1),
+    Column::new("ROUTE").spare(2),
+    Column::new("FROM").spare(5),
+    Column::new("BYTES").spare(6),
+    Column::new("EVENT ID").spare(4),
+    Column::new("TITLE").least(24),
+];
+
+/// What sinks get stands out.
+pub fn of_outcome(outcome: &str) -> Paint {
+    match outcome {
+        "accepted" => Paint::Plain,
+        _ => Paint::Faint,
+    }
+}
+
+/// The sender's own words.
+pub fn of_severity(severity: &str) -> Paint {
+    match severity {
+        "Critical" => Paint::Red,
+        "Warning" => Paint::Yellow,
+        "Info" => Paint::Blue,
+        "Ok" => Paint::Green,
+        _ => Paint::Plain,
+    }
 }
 
 /// The newest `limit` that match. A search is many pages, most of them empty, and goes on over all.
@@ -256,10 +287,11 @@ async fn found(
     Ok(rows)
 }
 
-fn cells(row: &EventRow) -> [String; 11] {
+fn cells(row: &EventRow, printer: &Printer) -> [String; 12] {
     [
         row.seq.to_string(),
         format!("{:.3}", row.received_at),
+        printer.age(row.received_at),
         row.event_type.clone(),
         row.outcome.as_str().to_owned(),
         row.severity.clone().unwrap_or_default(),
@@ -310,7 +342,7 @@ async fn show_body(which: &str, reader: &Reader, printer: &mut Printer) -> anyho
     let Some(body) = reader.event_body(event.event.seq).await? else {
         bail!("the event was pruned just now");
     };
-    printer.bytes(&body)?;
+    printer.exact(&body)?;
     Ok(Exit::Done)
 }
 
@@ -323,11 +355,6 @@ async fn show(which: &str, reader: &Reader, printer: &mut Printer) -> anyhow::Re
         }
     }
     Ok(Exit::Done)
-}
-
-/// Without the line ends that a line would obey.
-fn in_a_line(text: &str) -> String {
-    text.replace(['\n', '\t'], " ")
 }
 
 fn print(detail: &EventDetail, printer: &mut Printer) -> anyhow::Result<()> {
@@ -343,24 +370,28 @@ fn print(detail: &EventDetail, printer: &mut Printer) -> anyhow::Result<()> {
         ("event type", event.event_type.clone()),
         ("event time", or_none(time)),
         ("subject", or_none(event.subject.clone())),
-        (
-            "severity",
-            or_none(event.severity.as_deref().map(in_a_line)),
-        ),
-        ("title", or_none(event.title.as_deref().map(in_a_line))),
+        ("severity", or_none(event.severity.clone())),
+        ("title", or_none(event.title.clone())),
         ("outcome", event.outcome.as_str().to_owned()),
         (
             "command",
             if event.command { "yes" } else { "no" }.to_owned(),
         ),
         ("route", route(event.tag.as_deref(), event.query.as_deref())),
-        ("received", format!("{:.6}", event.received_at)),
+        (
+            "received",
+            format!(
+                "{:.6}{}",
+                event.received_at,
+                printer.aside(event.received_at)
+            ),
+        ),
         ("client", or_none(event.source_ip.map(|ip| ip.to_string()))),
         ("peer", or_none(event.peer_ip.map(|ip| ip.to_string()))),
         ("origin", event.origin.as_str().to_owned()),
         ("body", counted(event.body_bytes, "byte", "bytes")),
     ] {
-        printer.line(format!("{name:<12}{value}").trim_end())?;
+        printer.one_line(format!("{name:<12}{value}").trim_end())?;
     }
     printer.line("")?;
     deliveries::print_with_attempts(&detail.deliveries, printer)

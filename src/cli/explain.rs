@@ -100,7 +100,7 @@ fn print(sentences: &[String], printer: &mut Printer) -> anyhow::Result<()> {
         return Ok(());
     }
     for (number, sentence) in sentences.iter().enumerate() {
-        printer.line(&format!("{:>3}. {sentence}", number + 1))?;
+        printer.one_line(&format!("{:>3}. {sentence}", number + 1))?;
     }
     Ok(())
 }

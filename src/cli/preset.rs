@@ -55,7 +55,7 @@ pub fn run(args: &PresetArgs, printer: &mut Printer) -> anyhow::Result<Exit> {
             ))?;
             return Ok(Exit::Usage);
         };
-        printer.bytes(text.as_bytes())?;
+        printer.line(text.trim_end())?;
         return Ok(Exit::Done);
     }
     for name in preset::NAMES {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::access::AccessArgs;
 use super::filter;
-use super::printer::Printer;
+use super::printer::{Column, Printer};
 use super::reader::Reader;
 use super::{Exit, finish};
 use crate::admin::recovery::RecoverRequest;
@@ -145,7 +145,8 @@ fn tell(done: &Progress, printer: &mut Printer) -> anyhow::Result<Exit> {
         ];
         let rows =
             rows.map(|(what, count, means)| [what.to_owned(), count.to_string(), means.to_owned()]);
-        printer.table(["OUTCOME", "PUSHES", "MEANING"], &rows)?;
+        let columns = ["OUTCOME", "PUSHES", "MEANING"].map(Column::new);
+        printer.table(&columns, &rows)?;
         if let Some(late) = done.most_late_seconds {
             printer.line(&format!("the latest came {late:.0} s after its event"))?;
         }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::access::AccessArgs;
 use super::api::Api;
-use super::printer::Printer;
+use super::printer::{Column, Printer};
 use super::reader::{Reader, found};
 use super::{Exit, finish, settings};
 use crate::admin::spilled::{SpilledEvent, SpilledPushes, UnreadablePush};
@@ -97,6 +97,16 @@ pub async fn run(
     }
 }
 
+const LIST: [Column; 7] = [
+    Column::new("FILE"),
+    Column::new("EVENTS"),
+    Column::new("SET ASIDE"),
+    Column::new("UNREADABLE"),
+    Column::new("BYTES").spare(1),
+    Column::new("OLDEST"),
+    Column::new("NEWEST").spare(2),
+];
+
 /// A row of the list.
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -131,16 +141,7 @@ fn list(
         time(contents.oldest),
         time(contents.newest),
     ];
-    let headings = [
-        "FILE",
-        "EVENTS",
-        "SET ASIDE",
-        "UNREADABLE",
-        "BYTES",
-        "OLDEST",
-        "NEWEST",
-    ];
-    printer.table(headings, &[row])?;
+    printer.table(&LIST, &[row])?;
     Ok(Exit::Done)
 }
 
@@ -310,6 +311,7 @@ fn tell(drained: &Drained, printer: &mut Printer) -> anyhow::Result<Exit> {
     ];
     let rows =
         rows.map(|(what, count, means)| [what.to_owned(), count.to_string(), means.to_owned()]);
-    printer.table(["OUTCOME", "EVENTS", "MEANING"], &rows)?;
+    let columns = ["OUTCOME", "EVENTS", "MEANING"].map(Column::new);
+    printer.table(&columns, &rows)?;
     Ok(Exit::Done)
 }

@@ -1,24 +1,28 @@
 //! One event in one line, for people.
 
-use crate::cli::events::{route, title};
+use crate::cli::events::{of_outcome, of_severity, route, title};
 use crate::cli::printer::{Paint, Word};
-use crate::event::Outcome;
 use crate::inbox::query::EventRow;
 
 /// The line's words.
 pub(super) fn words(row: &EventRow) -> Vec<Word> {
     let severity = row.severity.as_deref().unwrap_or_default();
+    let outcome = row.outcome.as_str();
     let word = |text: &str, width, paint| Word {
         text: text.to_owned(),
         width,
+        least: None,
         paint,
     };
     vec![
         word(&format!("{:.3}", row.received_at), 24, Paint::Faint),
-        word(row.outcome.as_str(), 8, of_outcome(row.outcome)),
+        word(outcome, 8, of_outcome(outcome)),
         word(&row.event_type, 8, Paint::Plain),
         word(severity, 8, of_severity(severity)),
-        word(&title(row), 0, Paint::Plain),
+        Word {
+            least: Some(24),
+            ..word(&title(row), 0, Paint::Plain)
+        },
         word(row.subject.as_deref().unwrap_or_default(), 0, Paint::Faint),
         word(
             &route(row.tag.as_deref(), row.query.as_deref()),
@@ -26,24 +30,6 @@ pub(super) fn words(row: &EventRow) -> Vec<Word> {
             Paint::Faint,
         ),
     ]
-}
-
-fn of_outcome(outcome: Outcome) -> Paint {
-    match outcome {
-        Outcome::Accepted => Paint::Plain,
-        Outcome::Duplicate | Outcome::Stale => Paint::Faint,
-    }
-}
-
-/// The sender's own words.
-fn of_severity(severity: &str) -> Paint {
-    match severity {
-        "Critical" => Paint::Red,
-        "Warning" => Paint::Yellow,
-        "Info" => Paint::Blue,
-        "Ok" => Paint::Green,
-        _ => Paint::Plain,
-    }
 }
 
 #[cfg(test)]

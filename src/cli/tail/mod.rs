@@ -265,7 +265,7 @@ impl<'p> Tail<'p> {
     fn show(&mut self, row: &EventRow, json: Option<&str>) -> Result<(), PrintError> {
         match json {
             _ if !self.printer.json() => self.printer.words(&line::words(row)),
-            Some(json) => self.printer.bytes(format!("{json}\n").as_bytes()),
+            Some(json) => self.printer.object_text(json),
             None => self.printer.object(row),
         }
     }

@@ -77,7 +77,7 @@ impl Run<'_> {
             } else if self.request.dry_run || item.detail.is_some() {
                 let detail = item.detail.as_ref().map(|detail| format!(": {detail}"));
                 let detail = detail.unwrap_or_default();
-                printer.line(&format!("{} {}{detail}", item.id, item.result))?;
+                printer.one_line(&format!("{} {}{detail}", item.id, item.result))?;
             }
         }
         if step.next_cursor.is_some() {

@@ -13,7 +13,7 @@ use self::all::Run;
 use super::access::AccessArgs;
 use super::events::route;
 use super::filter;
-use super::printer::{Printer, counted};
+use super::printer::{Column, Printer, counted};
 use super::reader::{Emptying, Reader, route_end};
 use super::{Exit, finish};
 use crate::admin::unreadable::{BoxRequest, Select};
@@ -187,18 +187,27 @@ async fn list(
         }
         return Ok(Exit::Done);
     }
-    let cells: Vec<_> = rows.iter().map(cells).collect();
-    printer.table(
-        ["ID", "RECEIVED", "ROUTE", "FROM", "BYTES", "REASON"],
-        &cells,
-    )?;
+    let cells: Vec<_> = rows.iter().map(|row| cells(row, printer)).collect();
+    printer.table(&COLUMNS, &cells)?;
+    printer.hint_of_more(rows.len(), limit)?;
     Ok(Exit::Done)
 }
 
-fn cells(row: &UnreadableRow) -> [String; 6] {
+const COLUMNS: [Column; 7] = [
+    Column::new("ID"),
+    Column::new("RECEIVED").spare(3),
+    Column::new("AGE").aside(),
+    Column::new("ROUTE").spare(1),
+    Column::new("FROM").spare(2),
+    Column::new("BYTES").spare(4),
+    Column::new("REASON").least(40),
+];
+
+fn cells(row: &UnreadableRow, printer: &Printer) -> [String; 7] {
     [
         row.id.to_string(),
         format!("{:.3}", row.received_at),
+        printer.age(row.received_at),
         route(row.tag.as_deref(), row.query.as_deref()),
         row.source_ip.map(|ip| ip.to_string()).unwrap_or_default(),
         row.body_bytes.to_string(),
@@ -209,7 +218,7 @@ fn cells(row: &UnreadableRow) -> [String; 6] {
 async fn show(id: i64, body: bool, reader: &Reader, printer: &mut Printer) -> anyhow::Result<Exit> {
     if body {
         match reader.unreadable_body(id).await? {
-            Some(bytes) => printer.bytes(&bytes)?,
+            Some(bytes) => printer.exact(&bytes)?,
             None => bail!(missing(id)),
         }
         return Ok(Exit::Done);
@@ -225,13 +234,16 @@ async fn show(id: i64, body: bool, reader: &Reader, printer: &mut Printer) -> an
     for (name, value) in [
         ("id", row.id.to_string()),
         ("reason", row.reason),
-        ("received", format!("{:.6}", row.received_at)),
+        (
+            "received",
+            format!("{:.6}{}", row.received_at, printer.aside(row.received_at)),
+        ),
         ("route", route(row.tag.as_deref(), row.query.as_deref())),
         ("client", ip(row.source_ip)),
         ("peer", ip(row.peer_ip)),
         ("body", counted(row.body_bytes, "byte", "bytes")),
     ] {
-        printer.line(format!("{name:<12}{value}").trim_end())?;
+        printer.one_line(format!("{name:<12}{value}").trim_end())?;
     }
     Ok(Exit::Done)
 }
