@@ -14,6 +14,7 @@ pub mod explain;
 pub mod filter;
 pub mod health;
 pub mod hypothesis;
+pub mod interrupt;
 pub mod preset;
 pub mod printer;
 pub mod push;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::access::AccessArgs;
 use super::filter;
+use super::interrupt::Interrupt;
 use super::printer::{Column, Printer};
 use super::reader::Reader;
 use super::{Exit, finish};
@@ -64,19 +65,27 @@ pub async fn run(
         dry_run: args.dry_run,
         all: args.all,
     };
-    let done = follow(&request, &reader, printer).await;
+    let done = follow(&request, &reader, Interrupt::listen(), printer).await;
     finish(reader, done).await
 }
 
 async fn follow(
     request: &RecoverRequest,
     reader: &Reader,
+    mut interrupt: Interrupt,
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
     let mut now = reader.recover(request).await?;
     while now.running {
         printer.progress(&bar(&now))?;
-        tokio::time::sleep(LOOK).await;
+        interrupt.or_after(LOOK).await;
+        if interrupt.came() {
+            printer.note(&format!(
+                "{}; interrupted: the receiver goes on without this command",
+                bar(&now)
+            ))?;
+            return Ok(Exit::Failed);
+        }
         now = reader.recovered().await?;
     }
     printer.progress(&bar(&now))?;
@@ -171,6 +180,7 @@ fn tell(done: &Progress, printer: &mut Printer) -> anyhow::Result<Exit> {
 #[cfg(test)]
 mod tests {
     use super::super::printer::tests::captured;
+    use super::super::tests::fake::Fake;
     use super::*;
 
     fn done() -> Progress {
@@ -196,6 +206,35 @@ mod tests {
         insta::assert_snapshot!(bar(&now), @"[#####...............] 25%  14 looked at, 7 new");
         insta::assert_snapshot!(bar(&done()), @"[####################] 100%  14 looked at, 7 new");
         insta::assert_snapshot!(bar(&Progress::default()), @"waiting for the look that is under way");
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_wait_learns_how_far_it_is_and_that_it_goes_on() {
+        let (fake, reader) = Fake::start().await;
+        let (mut printer, out, err) = captured(false);
+        let running = Progress {
+            running: true,
+            ..done()
+        };
+        let running = serde_json::to_string(&running).unwrap();
+        let request = RecoverRequest {
+            since: "2026-05-04T10:00:00Z".to_owned(),
+            dry_run: false,
+            all: false,
+        };
+        let interrupt = Interrupt::when(std::future::ready(()));
+        let answers = [running.as_str()];
+        let (exit, _) = tokio::join!(
+            follow(&request, &reader, interrupt, &mut printer),
+            fake.answer("/api/v1/recover", &answers)
+        );
+        assert_eq!(exit.unwrap(), Exit::Failed);
+        assert_eq!(out.text(), "");
+        assert_eq!(
+            err.text(),
+            "[#####...............] 25%  14 looked at, 7 new; interrupted: the receiver goes on \
+             without this command\n"
+        );
     }
 
     #[test]

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::access::AccessArgs;
 use super::api::Api;
-use super::printer::{Column, Printer};
+use super::interrupt::Interrupt;
+use super::printer::{Column, PrintError, Printer};
 use super::reader::{Reader, found};
 use super::{Exit, finish, settings};
 use crate::admin::spilled::{SpilledEvent, SpilledPushes, UnreadablePush};
@@ -79,12 +80,15 @@ pub async fn run(
         None => list(None, config, printer),
         Some(Action::List { file }) => list(file, config, printer),
         Some(Action::Drain { file }) => {
-            let spill = SqliteSpill::open(existing(&file)?, Duration::ZERO)
+            let whole = look(existing(&file)?)?;
+            let spill = SqliteSpill::open(&file, Duration::ZERO)
                 .context("a receiver that runs drains its spill by itself")?;
             let drained = match args.access.open(config).await {
                 Ok(reader) => {
-                    let done = drain(&spill, &reader, config).await;
-                    let done = done.and_then(|drained| tell(&drained, printer));
+                    let done = match Taker::new(&reader, config).await {
+                        Ok(taker) => Draining::new(&spill, taker, &whole).run(printer).await,
+                        Err(error) => Err(error),
+                    };
                     finish(reader, done).await
                 }
                 Err(error) => Err(error),
@@ -171,24 +175,60 @@ fn existing(file: &Path) -> anyhow::Result<&Path> {
     Ok(file)
 }
 
-async fn drain(
-    spill: &SqliteSpill,
-    reader: &Reader,
-    config: Option<&Path>,
-) -> anyhow::Result<Drained> {
-    let taker = match reader {
-        Reader::Api(api) => Taker::Receiver(api),
-        Reader::Store(inbox, routing) => {
-            Taker::Store(Direct::new(&**inbox, routing, config).await?)
+/// A spill on its way into an inbox.
+struct Draining<'a> {
+    spill: &'a SqliteSpill,
+    taker: Taker<'a>,
+    /// How much there was at first.
+    whole: u64,
+    drained: Drained,
+    interrupt: Interrupt,
+}
+
+impl<'a> Draining<'a> {
+    fn new(spill: &'a SqliteSpill, taker: Taker<'a>, contents: &Contents) -> Self {
+        Self {
+            spill,
+            taker,
+            whole: contents.events + contents.unreadable,
+            drained: Drained::default(),
+            interrupt: Interrupt::listen(),
         }
-    };
-    let mut total = Drained::default();
-    loop {
-        let rows = spill.oldest(STEP, STEP_BYTES).await?;
+    }
+
+    /// Until nothing is left, or it is interrupted.
+    async fn run(mut self, printer: &mut Printer) -> anyhow::Result<Exit> {
+        let mut moved = 0;
+        loop {
+            let step = match self.events().await? {
+                0 => self.unreadable().await?,
+                events => events,
+            };
+            if step == 0 {
+                tell(&self.drained, printer)?;
+                return Ok(Exit::Done);
+            }
+            moved += step as u64;
+            printer.progress(&format!("{moved} of {} drained", self.whole))?;
+            if moved < self.whole && self.interrupt.came() {
+                tell(&self.drained, printer)?;
+                printer.note(&format!(
+                    "interrupted: {moved} of {} are drained, the rest is still in the spill; the same \
+                     again goes on",
+                    self.whole
+                ))?;
+                return Ok(Exit::Failed);
+            }
+        }
+    }
+
+    /// The oldest events; how many.
+    async fn events(&mut self) -> anyhow::Result<usize> {
+        let rows = self.spill.oldest(STEP, STEP_BYTES).await?;
         let Some(last) = rows.last().map(|row| row.id) else {
-            break;
+            return Ok(0);
         };
-        let drained = match &taker {
+        let drained = match &self.taker {
             Taker::Store(direct) => direct.admit(&rows).await?,
             Taker::Receiver(api) => {
                 let pushes = SpilledPushes {
@@ -198,15 +238,19 @@ async fn drain(
                 send(api, &pushes).await?
             }
         };
-        spill.remove(last).await?;
-        total.add(&drained);
+        self.spill.remove(last).await?;
+        self.drained.add(&drained);
+        Ok(rows.len())
     }
-    loop {
-        let rows = spill.oldest_unreadable(STEP, STEP_BYTES).await?;
+
+    /// The oldest pushes that could not be used; how many.
+    async fn unreadable(&mut self) -> anyhow::Result<usize> {
+        let rows = self.spill.oldest_unreadable(STEP, STEP_BYTES).await?;
         let Some(last) = rows.last().map(|row| row.id) else {
-            return Ok(total);
+            return Ok(0);
         };
-        let drained = match &taker {
+        let count = rows.len();
+        let drained = match &self.taker {
             Taker::Store(direct) => {
                 let pushes = rows.into_iter().map(|row| row.push).collect();
                 direct.keep(pushes).await?
@@ -220,8 +264,9 @@ async fn drain(
                 send(api, &pushes).await?
             }
         };
-        spill.remove_unreadable(last).await?;
-        total.add(&drained);
+        self.spill.remove_unreadable(last).await?;
+        self.drained.add(&drained);
+        Ok(count)
     }
 }
 
@@ -233,6 +278,17 @@ async fn send(api: &Api, pushes: &SpilledPushes) -> anyhow::Result<Drained> {
 enum Taker<'a> {
     Receiver(&'a Api),
     Store(Direct<'a>),
+}
+
+impl<'a> Taker<'a> {
+    async fn new(reader: &'a Reader, config: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(match reader {
+            Reader::Api(api) => Self::Receiver(api),
+            Reader::Store(inbox, routing) => {
+                Self::Store(Direct::new(&**inbox, routing, config).await?)
+            }
+        })
+    }
 }
 
 /// The way into a store that no receiver holds.
@@ -286,10 +342,9 @@ impl<'a> Direct<'a> {
     }
 }
 
-fn tell(drained: &Drained, printer: &mut Printer) -> anyhow::Result<Exit> {
+fn tell(drained: &Drained, printer: &mut Printer) -> Result<(), PrintError> {
     if printer.json() {
-        printer.object(drained)?;
-        return Ok(Exit::Done);
+        return printer.object(drained);
     }
     let rows = [
         (
@@ -312,6 +367,5 @@ fn tell(drained: &Drained, printer: &mut Printer) -> anyhow::Result<Exit> {
     let rows =
         rows.map(|(what, count, means)| [what.to_owned(), count.to_string(), means.to_owned()]);
     let columns = ["OUTCOME", "EVENTS", "MEANING"].map(Column::new);
-    printer.table(&columns, &rows)?;
-    Ok(Exit::Done)
+    printer.table(&columns, &rows)
 }

@@ -1,5 +1,6 @@
 //! The command line as its users see it.
 
+pub(crate) mod fake;
 mod receiver;
 mod spill;
 mod store;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::admin::unreadable::{BoxRequest, BoxStep};
 use crate::cli::Exit;
+use crate::cli::interrupt::Interrupt;
 use crate::cli::printer::{Printer, counted};
 use crate::cli::reader::{Emptying, Reader};
 
@@ -13,6 +14,16 @@ pub(super) struct Run<'a> {
     pub(super) reader: &'a Reader,
     pub(super) what: Emptying,
     pub(super) request: BoxRequest,
+    pub(super) interrupt: Interrupt,
+}
+
+/// What for all that is selected is gone through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// To know how much it is.
+    Count,
+    /// To change it, or to show it: so many, where that is known.
+    Show(Option<u64>),
 }
 
 /// What all steps together did.
@@ -22,6 +33,8 @@ struct Total {
     commands: u64,
     skipped: BTreeMap<String, u64>,
     upto: Option<i64>,
+    /// Steps are left, and none is taken any more.
+    interrupted: bool,
 }
 
 impl Total {
@@ -37,40 +50,60 @@ impl Total {
 
 impl Run<'_> {
     pub(super) async fn run(&mut self, yes: bool, printer: &mut Printer) -> anyhow::Result<Exit> {
-        if !yes && !self.request.dry_run {
-            self.request.dry_run = true;
-            let ahead = self.all_steps(None).await;
-            self.request.dry_run = false;
-            let ahead = ahead?;
-            // What was counted is what is changed, whatever comes in meanwhile.
-            self.request.upto = ahead.upto;
-            if ahead.changed > 0
-                && let Some(exit) = self.agreed(&ahead, printer)?
-            {
-                return Ok(exit);
-            }
+        if yes || self.request.dry_run {
+            return self.carry_out(None, printer).await;
         }
-        let total = self.all_steps(Some(printer)).await?;
+        self.request.dry_run = true;
+        let ahead = self.all_steps(Pass::Count, printer).await;
+        self.request.dry_run = false;
+        let ahead = ahead?;
+        if ahead.interrupted {
+            printer.note("interrupted: nothing was changed")?;
+            return Ok(Exit::Failed);
+        }
+        // What was counted is what is changed, whatever comes in meanwhile.
+        self.request.upto = ahead.upto;
+        if ahead.changed > 0
+            && let Some(exit) = self.agreed(&ahead, printer)?
+        {
+            return Ok(exit);
+        }
+        self.carry_out(Some(ahead.changed), printer).await
+    }
+
+    async fn carry_out(&mut self, of: Option<u64>, printer: &mut Printer) -> anyhow::Result<Exit> {
+        let total = self.all_steps(Pass::Show(of), printer).await?;
         self.tell(&total, printer)
     }
 
-    async fn all_steps(&self, mut printer: Option<&mut Printer>) -> anyhow::Result<Total> {
+    /// Takes every step, until it is interrupted.
+    async fn all_steps(&mut self, pass: Pass, printer: &mut Printer) -> anyhow::Result<Total> {
         let mut request = self.request.clone();
         let mut total = Total::default();
         loop {
-            let step = self.reader.empty(self.what, &request).await?;
+            let step = match self.reader.empty(self.what, &request).await {
+                Ok(step) => step,
+                Err(error) if total.changed == 0 || request.dry_run => return Err(error),
+                Err(error) => return Err(error.context(self.done(&total) + " before this")),
+            };
             total.add(&step);
-            if let Some(printer) = printer.as_deref_mut() {
-                self.show(&step, &total, printer)?;
-            }
+            self.show(&step, pass, printer)?;
             request.cursor = step.next_cursor;
             if request.cursor.is_none() {
+                return Ok(total);
+            }
+            printer.progress(&self.so_far(&total, pass))?;
+            if self.interrupt.came() {
+                total.interrupted = true;
                 return Ok(total);
             }
         }
     }
 
-    fn show(&self, step: &BoxStep, total: &Total, printer: &mut Printer) -> anyhow::Result<()> {
+    fn show(&self, step: &BoxStep, pass: Pass, printer: &mut Printer) -> anyhow::Result<()> {
+        if pass == Pass::Count {
+            return Ok(());
+        }
         for item in &step.items {
             if printer.json() {
                 printer.object(item)?;
@@ -80,20 +113,29 @@ impl Run<'_> {
                 printer.one_line(&format!("{} {}{detail}", item.id, item.result))?;
             }
         }
-        if step.next_cursor.is_some() {
-            printer.progress(&format!("{} so far", total.changed))?;
-        }
         Ok(())
     }
 
-    fn tell(&self, total: &Total, printer: &mut Printer) -> anyhow::Result<Exit> {
+    fn so_far(&self, total: &Total, pass: Pass) -> String {
+        match pass {
+            Pass::Count => format!("counting: {} so far", total.changed),
+            Pass::Show(Some(of)) => format!("{} of {of}", self.done(total)),
+            Pass::Show(None) => format!("{} so far", self.done(total)),
+        }
+    }
+
+    fn done(&self, total: &Total) -> String {
         let changed = total.changed;
-        let mut text = match (self.request.dry_run, self.what) {
+        match (self.request.dry_run, self.what) {
             (true, Emptying::Offer) => format!("{changed} would be taken"),
             (true, Emptying::Drop) => format!("{changed} would be dropped"),
             (false, Emptying::Offer) => format!("{changed} taken"),
             (false, Emptying::Drop) => format!("{changed} dropped"),
-        };
+        }
+    }
+
+    fn tell(&self, total: &Total, printer: &mut Printer) -> anyhow::Result<Exit> {
+        let mut text = self.done(total);
         if total.commands > 0 {
             let commands = counted(total.commands, "command", "commands");
             text.push_str(&format!(", {commands} among them"));
@@ -103,12 +145,21 @@ impl Run<'_> {
             let left: Vec<_> = left.map(|(why, count)| format!("{count} {why}")).collect();
             text.push_str(&format!("; left alone: {}", left.join(", ")));
         }
+        if total.interrupted {
+            text.push_str("; interrupted: the rest is as it was");
+            if !self.request.dry_run {
+                text.push_str("; the same again goes on");
+            }
+        }
         if printer.json() {
             printer.note(&text)?;
         } else {
             printer.line(&text)?;
         }
-        Ok(Exit::Done)
+        Ok(match total.interrupted {
+            true => Exit::Failed,
+            false => Exit::Done,
+        })
     }
 
     /// How the command ends now, unless a person agrees that it goes on.
@@ -135,5 +186,60 @@ impl Run<'_> {
                 Ok(Some(Exit::Usage))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::printer::tests::{captured, on_terminal};
+    use crate::cli::tests::fake::Fake;
+
+    const FIRST: &str =
+        r#"{"changed":300,"skipped":{},"commands":0,"items":[],"upto":400,"next_cursor":"301"}"#;
+    const LAST: &str =
+        r#"{"changed":9,"skipped":{"unusable":1},"commands":0,"items":[],"upto":400}"#;
+
+    fn offer(reader: &Reader, interrupt: Interrupt) -> Run<'_> {
+        Run {
+            reader,
+            what: Emptying::Offer,
+            request: BoxRequest {
+                all: true,
+                ..BoxRequest::default()
+            },
+            interrupt,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_offer_of_many_shows_how_far_it_is() {
+        let (fake, reader) = Fake::start().await;
+        let (mut printer, out, err) = on_terminal(80, false);
+        let mut run = offer(&reader, Interrupt::when(std::future::pending()));
+        let (exit, _) = tokio::join!(
+            run.run(true, &mut printer),
+            fake.answer("/api/v1/unreadable/offer", &[FIRST, LAST])
+        );
+        assert_eq!(exit.unwrap(), Exit::Done);
+        assert_eq!(out.text(), "309 taken; left alone: 1 unusable\n");
+        assert_eq!(err.text(), "\r300 taken so far\u{1b}[K\r\u{1b}[K");
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_offer_of_many_says_how_far_it_came() {
+        let (fake, reader) = Fake::start().await;
+        let (mut printer, out, err) = captured(false);
+        let mut run = offer(&reader, Interrupt::when(std::future::ready(())));
+        let (exit, _) = tokio::join!(
+            run.run(true, &mut printer),
+            fake.answer("/api/v1/unreadable/offer", &[FIRST])
+        );
+        assert_eq!(exit.unwrap(), Exit::Failed);
+        assert_eq!(
+            out.text(),
+            "300 taken; interrupted: the rest is as it was; the same again goes on\n"
+        );
+        assert_eq!(err.text(), "");
     }
 }

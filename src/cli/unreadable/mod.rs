@@ -13,6 +13,7 @@ use self::all::Run;
 use super::access::AccessArgs;
 use super::events::route;
 use super::filter;
+use super::interrupt::Interrupt;
 use super::printer::{Column, Printer, counted};
 use super::reader::{Emptying, Reader, route_end};
 use super::{Exit, finish};
@@ -296,6 +297,7 @@ async fn all(
         reader,
         what,
         request,
+        interrupt: Interrupt::listen(),
     };
     run.run(these.yes, printer).await
 }

@@ -1,5 +1,8 @@
 //! `replay` and `drop`: deliveries changed by hand, step by step.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -8,12 +11,14 @@ use clap::Args;
 
 use super::access::AccessArgs;
 use super::filter::{self, Selector};
+use super::interrupt::Interrupt;
 use super::printer::{Printer, counted};
 use super::reader::Reader;
 use super::{Exit, finish};
 use crate::admin::changes::{Action, ChangeRequest, Step};
 use crate::event::Seq;
 use crate::inbox::Rate;
+use crate::inbox::query::DeliveryState;
 
 /// Rows of a step at most.
 const STEP: usize = 500;
@@ -130,6 +135,7 @@ pub async fn replay(
         action: Action::Replay,
         request,
         rate: args.rate,
+        interrupt: Interrupt::listen(),
     };
     let done = run.replay(args.yes, printer).await;
     finish(reader, done).await
@@ -145,16 +151,14 @@ pub async fn drop(
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
     let reader = args.access.open(config).await?;
-    let run = Run {
+    let mut run = Run {
         reader: &reader,
         action: Action::Drop,
         request: args.selection.request(Some(args.reason)),
         rate: None,
+        interrupt: Interrupt::listen(),
     };
-    let done = match run.all_steps(Some(printer)).await {
-        Ok(total) => run.tell(&total, printer),
-        Err(error) => Err(error),
-    };
+    let done = run.carry_out(None, printer).await;
     finish(reader, done).await
 }
 
@@ -164,6 +168,16 @@ struct Run<'a> {
     action: Action,
     request: ChangeRequest,
     rate: Option<Rate>,
+    interrupt: Interrupt,
+}
+
+/// What for all that is selected is gone through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// To know how much it is.
+    Count,
+    /// To change it, or to show it: so many, where that is known.
+    Show(Option<u64>),
 }
 
 /// What all steps together did.
@@ -173,6 +187,8 @@ struct Total {
     commands: u64,
     skipped: BTreeMap<String, u64>,
     upto: Option<Seq>,
+    /// Steps are left, and none is taken any more.
+    interrupted: bool,
 }
 
 impl Total {
@@ -188,45 +204,64 @@ impl Total {
 
 impl Run<'_> {
     async fn replay(&mut self, yes: bool, printer: &mut Printer) -> anyhow::Result<Exit> {
-        if !yes && !self.request.dry_run {
-            self.request.dry_run = true;
-            let ahead = self.all_steps(None).await;
-            self.request.dry_run = false;
-            let ahead = ahead?;
-            // What was counted is what is changed, whatever comes in meanwhile.
-            self.request.upto = ahead.upto;
-            if let Some(exit) = agreed(&ahead, printer)? {
-                return Ok(exit);
-            }
+        if yes || self.request.dry_run {
+            return self.carry_out(None, printer).await;
         }
-        let total = self.all_steps(Some(printer)).await?;
+        self.request.dry_run = true;
+        let ahead = self.all_steps(Pass::Count, printer).await;
+        self.request.dry_run = false;
+        let ahead = ahead?;
+        if ahead.interrupted {
+            printer.note("interrupted: nothing was replayed")?;
+            return Ok(Exit::Failed);
+        }
+        // What was counted is what is changed, whatever comes in meanwhile.
+        self.request.upto = ahead.upto;
+        if let Some(exit) = agreed(&ahead, printer)? {
+            return Ok(exit);
+        }
+        self.carry_out(Some(ahead.changed), printer).await
+    }
+
+    async fn carry_out(&mut self, of: Option<u64>, printer: &mut Printer) -> anyhow::Result<Exit> {
+        let total = self.all_steps(Pass::Show(of), printer).await?;
         self.tell(&total, printer)
     }
 
-    /// Takes every step, at the rate if there is one, and prints what each did.
-    async fn all_steps(&self, mut printer: Option<&mut Printer>) -> anyhow::Result<Total> {
+    /// Takes every step, at the rate if there is one, until it is interrupted.
+    async fn all_steps(&mut self, pass: Pass, printer: &mut Printer) -> anyhow::Result<Total> {
         let mut request = self.request.clone();
         let rate = self.rate.filter(|_| !request.dry_run);
         let most = rate.and_then(|rate| usize::try_from(rate.count).ok());
         request.limit = Some(most.unwrap_or(STEP).min(STEP));
         let mut total = Total::default();
         loop {
-            let step = self.reader.change(self.action, &request).await?;
+            let step = match self.reader.change(self.action, &request).await {
+                Ok(step) => step,
+                Err(error) if total.changed == 0 || request.dry_run => return Err(error),
+                Err(error) => return Err(error.context(self.done(&total) + " before this")),
+            };
             total.add(&step);
-            if let Some(printer) = printer.as_deref_mut() {
-                self.show(&step, &total, printer)?;
-            }
+            self.show(&step, pass, printer)?;
             request.cursor = step.next_cursor;
             if request.cursor.is_none() {
                 return Ok(total);
             }
+            printer.progress(&self.so_far(&total, pass))?;
             if let Some(rate) = rate {
-                tokio::time::sleep(pause(rate, step.changed)).await;
+                self.interrupt.or_after(pause(rate, step.changed)).await;
+            }
+            if self.interrupt.came() {
+                total.interrupted = true;
+                return Ok(total);
             }
         }
     }
 
-    fn show(&self, step: &Step, total: &Total, printer: &mut Printer) -> anyhow::Result<()> {
+    fn show(&self, step: &Step, pass: Pass, printer: &mut Printer) -> anyhow::Result<()> {
+        if pass == Pass::Count {
+            return Ok(());
+        }
         for item in &step.items {
             if printer.json() {
                 printer.object(item)?;
@@ -235,21 +270,30 @@ impl Run<'_> {
                 printer.one_line(&format!("{seq} to {sink}: {kind}, {}", item.result))?;
             }
         }
-        if step.next_cursor.is_some() {
-            printer.progress(&format!("{} so far", total.changed))?;
-        }
         Ok(())
     }
 
-    fn tell(&self, total: &Total, printer: &mut Printer) -> anyhow::Result<Exit> {
+    fn so_far(&self, total: &Total, pass: Pass) -> String {
+        match pass {
+            Pass::Count => format!("counting: {} so far", total.changed),
+            Pass::Show(Some(of)) => format!("{} of {of}", self.done(total)),
+            Pass::Show(None) => format!("{} so far", self.done(total)),
+        }
+    }
+
+    fn done(&self, total: &Total) -> String {
         let (action, changed) = (self.action.as_str(), total.changed);
-        let mut text = match (self.request.dry_run, self.action) {
+        match (self.request.dry_run, self.action) {
             (true, _) => format!("{changed} would be changed by this {action}"),
             (false, Action::Replay) => format!("{changed} replayed"),
             (false, Action::Drop) => format!("{changed} dropped"),
-        };
+        }
+    }
+
+    fn tell(&self, total: &Total, printer: &mut Printer) -> anyhow::Result<Exit> {
+        let mut text = self.done(total);
         if self.action == Action::Replay {
-            match (changed, total.commands) {
+            match (total.changed, total.commands) {
                 (_, 0) => {}
                 (1, _) => text.push_str(", a command"),
                 (_, 1) => text.push_str(", 1 of them a command"),
@@ -261,12 +305,30 @@ impl Run<'_> {
             let left: Vec<_> = left.map(|(why, count)| format!("{count} {why}")).collect();
             text.push_str(&format!("; left alone: {}", left.join(", ")));
         }
+        if total.interrupted {
+            text.push_str("; interrupted: the rest is as it was");
+            text.push_str(self.how_to_go_on());
+        }
         if printer.json() {
             printer.note(&text)?;
         } else {
             printer.line(&text)?;
         }
-        Ok(Exit::Done)
+        Ok(match total.interrupted {
+            true => Exit::Failed,
+            false => Exit::Done,
+        })
+    }
+
+    fn how_to_go_on(&self) -> &'static str {
+        match (self.request.dry_run, self.action, self.request.state) {
+            (true, ..) => "",
+            // What was delivered by this replay is selected again.
+            (false, Action::Replay, None | Some(DeliveryState::Delivered)) => {
+                "; the same again would also repeat what was replayed now"
+            }
+            (false, ..) => "; the same again goes on",
+        }
     }
 }
 
@@ -307,36 +369,4 @@ fn again(ahead: &Total) -> String {
 fn pause(rate: Rate, changed: u64) -> Duration {
     let changed = u32::try_from(changed).unwrap_or(u32::MAX);
     rate.window.saturating_mul(changed) / rate.count.max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_keeps_the_rate_and_what_changes_nothing_costs_none() {
-        let rate = |count, seconds| Rate {
-            count,
-            window: Duration::from_secs(seconds),
-        };
-        assert_eq!(pause(rate(20, 1), 20), Duration::from_secs(1));
-        assert_eq!(pause(rate(2000, 1), 500), Duration::from_millis(250));
-        assert_eq!(pause(rate(20, 60), 0), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_person_is_asked_about_one_delivery_as_about_one_and_about_many_as_about_many() {
-        let told = [(1, 1), (5, 1), (5, 2)].map(|(changed, commands)| {
-            again(&Total {
-                changed,
-                commands,
-                ..Total::default()
-            })
-        });
-        insta::assert_snapshot!(told.join("\n"), @r"
-        1 delivery is replayed, and it is a command: what it asks for is done again
-        5 deliveries are replayed, and 1 of them is a command: what it asks for is done again
-        5 deliveries are replayed, and 2 of them are commands: what they ask for is done again
-        ");
-    }
 }

@@ -1,24 +1,26 @@
 //! `events`: what is stored.
 
+mod find;
+
 use std::path::Path;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+pub use self::find::{Waiting, find};
 use super::access::AccessArgs;
 use super::deliveries;
 use super::filter::{self, StoredOutcome};
+use super::interrupt::Interrupt;
 use super::printer::{Column, Paint, Printer, counted};
 use super::reader::{PAGE, Reader};
 use super::{Exit, finish};
 use crate::admin::api::EventDetail;
-use crate::admin::spilled::SpillShown;
-use crate::event::{Seq, Subject};
+use crate::event::Subject;
 use crate::inbox::query::{EventFilter, EventRow};
 use crate::inbox::search::{Needle, Sift};
-use crate::inbox::spill::SpilledRow;
 
 /// Which events, and what of them.
 #[derive(Debug, Args)]
@@ -111,97 +113,6 @@ pub async fn run(
     finish(reader, done).await
 }
 
-/// An event that is in the receiver's spill, and not in the store.
-#[derive(Debug, thiserror::Error)]
-#[error("the event {which} is not in the store yet: it {}", .sentences.join("; it "))]
-pub struct Waiting {
-    which: String,
-    /// What is known of it, a sentence for each time it came.
-    pub sentences: Vec<String>,
-}
-
-impl Waiting {
-    fn new(which: &str, spill: SpillShown) -> Self {
-        let events = spill.contents.events;
-        let sentence = |row: SpilledRow| {
-            let route = route_in_words(row.tag.as_deref(), row.query.as_deref());
-            let fate = match row.set_aside {
-                true => {
-                    "is set aside in the spill of this receiver: the store took it neither as an \
-                         event nor as an unreadable push"
-                        .to_owned()
-                }
-                false => format!(
-                    "waits in the spill of this receiver, which holds {events} events that the store \
-                     has not got yet: once it has, it is judged and delivered"
-                ),
-            };
-            let (at, kind) = (row.received_at, row.event_type);
-            format!("came to {route}, at {at:.3}, carried {kind}, and {fate}")
-        };
-        Self {
-            which: which.to_owned(),
-            sentences: spill.found.into_iter().map(sentence).collect(),
-        }
-    }
-}
-
-/// The events an id or a position stands for; several when one event came to several routes.
-///
-/// # Errors
-/// A [`Waiting`] when they are in the receiver's spill only; else when there are none.
-pub async fn find(which: &str, reader: &Reader) -> anyhow::Result<Vec<EventDetail>> {
-    let failure = match stored(which, reader).await {
-        Ok(found) if !found.is_empty() => return Ok(found),
-        Ok(_none) => None,
-        Err(error) => Some(error),
-    };
-    let spill = match reader.spilled(which).await {
-        Ok(spill) => spill,
-        // What went wrong first says more.
-        Err(second) => return Err(failure.unwrap_or(second)),
-    };
-    if !spill.found.is_empty() {
-        return Err(Waiting::new(which, spill).into());
-    }
-    let elsewhere = match spill.contents.events {
-        0 => None,
-        events => Some(format!(
-            "the spill of this receiver holds {events} events that the store has not got yet, none \
-             of them with this id; other receivers have spills of their own"
-        )),
-    };
-    let never = || {
-        anyhow!(
-            "no stored event has the id or position {which}: it was refused (then the log has a \
-             line with target flashduty::push), never arrived, or is older than store.retention"
-        )
-    };
-    let error = failure.unwrap_or_else(never);
-    Err(match elsewhere {
-        Some(elsewhere) => error.context(elsewhere),
-        None => error,
-    })
-}
-
-async fn stored(which: &str, reader: &Reader) -> anyhow::Result<Vec<EventDetail>> {
-    if let Ok(seq) = which.parse()
-        && let Some(event) = reader.event(Seq(seq)).await?
-    {
-        return Ok(vec![event]);
-    }
-    let filter = EventFilter {
-        event_id: Some(which.to_owned()),
-        ..EventFilter::default()
-    };
-    let mut found = Vec::new();
-    for row in reader.events(filter, 100).await? {
-        // Pruned between the two questions when it is not there.
-        found.extend(reader.event(row.seq).await?);
-    }
-    Ok(found)
-}
-
 async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow::Result<Exit> {
     let filter = EventFilter {
         event_type: args.event_type,
@@ -212,17 +123,20 @@ async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow:
         ..EventFilter::default()
     };
     let sift = Sift::new(filter, args.text, args.source);
-    let rows = found(sift, args.limit, reader, printer).await?;
+    let mut interrupt = Interrupt::listen();
+    let watch = (&mut *printer, &mut interrupt);
+    let (rows, whole) = found(sift, args.limit, reader, watch).await?;
+    let exit = if whole { Exit::Done } else { Exit::Failed };
     if printer.json() {
         for row in &rows {
             printer.object(row)?;
         }
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let cells: Vec<_> = rows.iter().map(|row| cells(row, printer)).collect();
     printer.table(&COLUMNS, &cells)?;
     printer.hint_of_more(rows.len(), args.limit)?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 const COLUMNS: [Column; 12] = [
@@ -259,15 +173,15 @@ pub fn of_severity(severity: &str) -> Paint {
     }
 }
 
-/// The newest `limit` that match. A search is many pages, most of them empty, and goes on over all.
+/// The newest `limit` that match, and whether it came to the end of them. A search is many pages, most of
+/// them empty, and goes on over all, unless it is interrupted.
 async fn found(
     mut sift: Sift,
     limit: usize,
     reader: &Reader,
-    printer: &mut Printer,
-) -> anyhow::Result<Vec<EventRow>> {
+    (printer, interrupt): (&mut Printer, &mut Interrupt),
+) -> anyhow::Result<(Vec<EventRow>, bool)> {
     let mut rows = Vec::new();
-    let mut told = false;
     while rows.len() < limit {
         sift.filter.limit = (limit - rows.len()).min(PAGE);
         let answer = reader.page(&sift).await?;
@@ -277,14 +191,16 @@ async fn found(
         };
         sift.filter.cursor = Some(next);
         if let Some(to) = answer.searched_to {
-            told = true;
             printer.progress(&format!("{} found, searched back to {to:.0}", rows.len()))?;
+            if interrupt.came() {
+                printer.note(&format!(
+                    "interrupted: searched back to {to}; --until {to} goes on from there"
+                ))?;
+                return Ok((rows, false));
+            }
         }
     }
-    if told {
-        printer.progress_ends()?;
-    }
-    Ok(rows)
+    Ok((rows, true))
 }
 
 fn cells(row: &EventRow, printer: &Printer) -> [String; 12] {
