@@ -7,6 +7,7 @@ pub mod access;
 pub mod api;
 pub mod change;
 pub mod check;
+pub mod completions;
 pub mod deliveries;
 pub mod demo;
 pub mod events;
@@ -103,7 +104,7 @@ pub enum Command {
     /// List deliveries to sinks, or show those of one event
     #[command(after_help = deliveries::EXAMPLES)]
     Deliveries(deliveries::DeliveriesArgs),
-    /// Deliver again what a selection names: what was given up, or all a new sink has missed
+    /// Deliver again what a selection names: what was given up, or all a new sink missed
     #[command(after_help = change::REPLAY_EXAMPLES)]
     Replay(change::ReplayArgs),
     /// Give up deliveries that wait or are dead, for a reason that is kept
@@ -124,6 +125,9 @@ pub enum Command {
     /// Print the configuration's JSON Schema
     #[command(after_help = check::SCHEMA_EXAMPLES)]
     Schema,
+    /// Print completions for a shell: bash, zsh or fish
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::CompletionsArgs),
     /// Ask a running receiver whether it can take a push, for container health checks
     #[command(after_help = health::EXAMPLES)]
     Health(health::HealthArgs),
@@ -204,6 +208,7 @@ fn dispatch(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit> {
         Command::Demo => serve::demo(printer),
         Command::Check => check::check(config, printer),
         Command::Schema => check::schema(printer),
+        Command::Completions(args) => completions::run(&args, printer),
         Command::Push(args) => one_thread()?.block_on(push::run(*args, printer)),
         Command::Explain(args) => one_thread()?.block_on(explain::run(args, config, printer)),
         Command::Events(args) => one_thread()?.block_on(events::run(args, config, printer)),

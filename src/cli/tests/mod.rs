@@ -42,6 +42,7 @@ fn each_command_has_a_help_with_examples() {
         "health",
         "check",
         "schema",
+        "completions",
     ] {
         insta::assert_snapshot!(command, help(&[command]));
     }
