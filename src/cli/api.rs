@@ -27,12 +27,21 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API at `base`, such as `http://127.0.0.1:9090`.
+    /// The API at `base`, such as `http://127.0.0.1:9090`, or without its scheme.
     ///
     /// # Errors
     /// When `base` is no such URL, or the token cannot stand in a header.
     pub fn new(base: &str, token: Option<&SecretString>) -> anyhow::Result<Self> {
-        let target = Target::parse(base, "/")?;
+        if base.starts_with("https://") {
+            bail!(
+                "{base}: https is not spoken here; name the admin listener itself, such as \
+                 http://127.0.0.1:9090, from afar through a tunnel (ssh -L, kubectl port-forward)"
+            );
+        }
+        let target = match base.contains("://") {
+            true => Target::parse(base, "/")?,
+            false => Target::parse(&format!("http://{base}"), "/")?,
+        };
         if target.path != "/" {
             bail!("{base}: name the admin listener alone, such as http://127.0.0.1:9090");
         }
@@ -146,7 +155,7 @@ impl Api {
         let reply = request::send(&self.target, request, TIMEOUT).await?;
         match reply.status {
             StatusCode::OK => Ok(Some(reply.body)),
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::NOT_FOUND if is_of_the_api(&reply.body) => Ok(None),
             status => Err(self.refusal(status, &reply.body)),
         }
     }
@@ -161,6 +170,10 @@ impl Api {
             ),
             StatusCode::UNAUTHORIZED => anyhow!(
                 "{address} does not take this token; it wants the value of its admin.token ({detail})"
+            ),
+            StatusCode::NOT_FOUND => anyhow!(
+                "{address} is not the admin listener of a receiver, or of one of another version: give \
+                 its admin.listen with --api ({detail})"
             ),
             status => anyhow!("{address} answered {status}: {detail}"),
         }
@@ -231,12 +244,23 @@ impl Query {
     }
 }
 
+/// As far as it is read here.
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+}
+
+/// Whether a 404 says that the API has no such thing. Others come from what is no API: the listener for
+/// pushes knows no such path, and neither does whatever else may listen there.
+fn is_of_the_api(body: &[u8]) -> bool {
+    let is_elsewhere = |detail: &str| {
+        detail.starts_with("nothing is served at") || detail.starts_with("there is no webhook at")
+    };
+    serde_json::from_slice::<Problem>(body).is_ok_and(|problem| !is_elsewhere(&problem.detail))
+}
+
 /// What a problem document (RFC 9457) says, or what there is instead.
 pub fn detail(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Problem {
-        detail: String,
-    }
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => problem.detail,
         Err(_other) => String::from_utf8_lossy(body).chars().take(200).collect(),
@@ -267,8 +291,31 @@ mod tests {
 
     #[test]
     fn a_base_with_a_path_is_refused() {
-        assert!(Api::new("http://127.0.0.1:9090/", None).is_ok());
+        for base in ["http://127.0.0.1:9090/", "127.0.0.1:9090", "localhost:9090"] {
+            assert!(Api::new(base, None).is_ok(), "{base}");
+        }
+        let error = Api::new("https://receiver:9090", None).err().unwrap();
+        assert!(
+            error.to_string().contains("kubectl port-forward"),
+            "{error}"
+        );
         assert!(Api::new("http://127.0.0.1:9090/api", None).is_err());
+    }
+
+    #[test]
+    fn only_the_api_can_say_that_there_is_no_such_thing() {
+        for (body, wanted) in [
+            (r#"{"detail":"no event is stored at position 7"}"#, true),
+            (r#"{"detail":"nothing is served at this path"}"#, false),
+            (
+                r#"{"detail":"there is no webhook at this path; see server.path"}"#,
+                false,
+            ),
+            ("<html>404</html>", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_the_api(body.as_bytes()), wanted, "{body}");
+        }
     }
 
     #[test]

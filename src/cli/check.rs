@@ -30,8 +30,12 @@ pub fn check(config: Option<&Path>, printer: &mut Printer) -> anyhow::Result<Exi
     for warning in &loaded.warnings {
         printer.note(&format!("warning: {warning}"))?;
     }
-    let text = crate::config::describe(&loaded.settings);
-    printer.line(text.trim_end())?;
+    if printer.json() {
+        printer.object(&loaded.settings)?;
+    } else {
+        let text = crate::config::describe(&loaded.settings);
+        printer.line(text.trim_end())?;
+    }
     Ok(Exit::Done)
 }
 

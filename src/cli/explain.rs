@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use super::access::AccessArgs;
 use super::hypothesis::Hypothesis;
@@ -107,24 +108,31 @@ fn print(sentences: &[String], printer: &mut Printer) -> anyhow::Result<()> {
 
 fn past(found: &[EventDetail], printer: &mut Printer) -> anyhow::Result<Exit> {
     for detail in found {
-        print(&story(&detail.event), printer)?;
+        let steps = &story(&detail.event, &printer.aside(detail.event.received_at));
         if printer.json() {
-            for delivery in &detail.deliveries {
-                printer.object(delivery)?;
-            }
+            printer.object(&Explained { steps, detail })?;
         } else {
+            print(steps, printer)?;
             deliveries::print_with_attempts(&detail.deliveries, printer)?;
         }
     }
     Ok(Exit::Done)
 }
 
-/// How a stored event came here and was judged, a sentence each.
-fn story(event: &EventRow) -> Vec<String> {
-    vec![arrival(event), identity(event), verdict(event)]
+/// A stored event and its story, for scripts.
+#[derive(Serialize)]
+struct Explained<'a> {
+    steps: &'a [String],
+    #[serde(flatten)]
+    detail: &'a EventDetail,
 }
 
-fn arrival(event: &EventRow) -> String {
+/// How a stored event came here and was judged, a sentence each; `ago` stands behind when it came.
+fn story(event: &EventRow, ago: &str) -> Vec<String> {
+    vec![arrival(event, ago), identity(event), verdict(event)]
+}
+
+fn arrival(event: &EventRow, ago: &str) -> String {
     let route = events::route_in_words(event.tag.as_deref(), event.query.as_deref());
     let at = format!("{:.3}", event.received_at);
     let how = match (event.origin, event.source_ip, event.peer_ip) {
@@ -138,7 +146,7 @@ fn arrival(event: &EventRow) -> String {
         }
         (Origin::Push, None, _) => "was pushed; its client's address was not judged".to_owned(),
     };
-    format!("{how}, to {route}, at {at}")
+    format!("{how}, to {route}, at {at}{ago}")
 }
 
 fn identity(event: &EventRow) -> String {
@@ -166,9 +174,9 @@ fn verdict(event: &EventRow) -> String {
     });
     let age = match age {
         Some(age) if age.is_negative() => {
-            format!("{} before the time it gives itself", seconds(-age))
+            format!("{} before the time it gives itself", lapse(-age))
         }
-        Some(age) => format!("{} after the time it gives itself", seconds(age)),
+        Some(age) => format!("{} after the time it gives itself", lapse(age)),
         None => "with no time of its own to compare".to_owned(),
     };
     match event.outcome {
@@ -183,8 +191,13 @@ fn verdict(event: &EventRow) -> String {
     }
 }
 
-fn seconds(age: SignedDuration) -> String {
-    format!("{:.3} s", age.as_secs_f64())
+fn lapse(age: SignedDuration) -> String {
+    match age.as_secs() {
+        ..120 => format!("{:.3} s", age.as_secs_f64()),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
 }
 
 fn hypothetical(args: PushArgs, config: Option<&Path>) -> anyhow::Result<Vec<String>> {
@@ -277,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_stored_event_is_told_from_arrival_to_verdict() {
-        insta::assert_snapshot!(story(&row()).join("\n"), @r"
+        insta::assert_snapshot!(story(&row(), "").join("\n"), @r"
         was pushed by 47.94.95.118 through 10.0.3.7, which was trusted to say so, and let in, to route /ops, at 2026-05-04T10:00:00.250Z
         carried i_ack (a change of state), event id 8d6f4a2e, about incident:664af
         was judged accepted and stored at position 42, 0.250 s after the time it gives itself
@@ -289,8 +302,11 @@ mod tests {
         let mut stale = row();
         stale.outcome = Outcome::Stale;
         stale.peer_ip = stale.source_ip;
-        let story = story(&stale).join("\n");
+        stale.event_time = Some(1_777_888_800_000 - 3 * 86_400_000);
+        let story = story(&stale, " (5m ago)").join("\n");
         assert!(story.contains("by 47.94.95.118 directly"), "{story}");
+        assert!(story.contains("10:00:00.250Z (5m ago)\n"), "{story}");
+        assert!(story.contains("3 days after the time"), "{story}");
         assert!(
             story.contains("a later event of its subject had been accepted"),
             "{story}"

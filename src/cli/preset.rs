@@ -55,7 +55,12 @@ pub fn run(args: &PresetArgs, printer: &mut Printer) -> anyhow::Result<Exit> {
             ))?;
             return Ok(Exit::Usage);
         };
-        printer.line(text.trim_end())?;
+        if printer.json() {
+            let about = about(name, lang);
+            printer.object(&serde_json::json!({ "name": name, "about": about, "toml": text }))?;
+        } else {
+            printer.line(text.trim_end())?;
+        }
         return Ok(Exit::Done);
     }
     for name in preset::NAMES {

@@ -48,6 +48,22 @@ fn what_became_of_an_event_is_told_from_its_peer_to_its_deliveries() {
         "{told}"
     );
 
+    let elsewhere = format!("http://{}", receiver.public);
+    for arguments in [
+        &["events"][..],
+        &["deliveries", "1"],
+        &["explain", "in-time"],
+    ] {
+        let arguments = [arguments, &["--api", &elsewhere]].concat();
+        let wrong = command(&receiver.folder, &arguments).output().unwrap();
+        assert_eq!(wrong.status.code(), Some(1), "{arguments:?}");
+        let error = String::from_utf8_lossy(&wrong.stderr).into_owned();
+        assert!(
+            error.contains("not the admin listener"),
+            "{arguments:?}: {error}"
+        );
+    }
+
     let unknown = receiver.cli(&["explain", "never-came"]);
     assert_eq!(unknown.status.code(), Some(1));
     let error = String::from_utf8(unknown.stderr).unwrap();

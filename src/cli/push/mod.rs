@@ -22,6 +22,7 @@ use self::load::{Pace, Plan};
 use self::report::Report;
 use self::template::{Body, Template};
 use super::Exit;
+use super::interrupt::Interrupt;
 use super::printer::Printer;
 use super::target::Target;
 use crate::clock::{Clock as _, SystemClock};
@@ -119,12 +120,21 @@ pub async fn run(args: PushArgs, printer: &mut Printer) -> anyhow::Result<Exit> 
     let lifecycle = Lifecycle::default();
     let load = load::run(plan, &lifecycle);
     tokio::pin!(load);
-    let tally = tokio::select! {
-        tally = &mut load => tally?,
-        _signal = tokio::signal::ctrl_c() => {
-            lifecycle.drain();
-            load.await?
+    let mut interrupt = Interrupt::listen();
+    let mut seconds = 0;
+    let tally = loop {
+        tokio::select! {
+            tally = &mut load => break tally?,
+            () = interrupt.or_after(Duration::from_secs(1)) => {}
         }
+        if interrupt.came() {
+            lifecycle.drain();
+            break load.await?;
+        }
+        seconds += 1;
+        printer.progress(&format!(
+            "pushing for {seconds} s; Ctrl-C ends it and reports"
+        ))?;
     };
     let failed = tally.failed();
     let report = Report::new(tally, connections, rate);

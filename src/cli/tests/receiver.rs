@@ -227,6 +227,17 @@ async fn an_event_is_explained_from_arrival_to_delivery() {
 }
 
 #[tokio::test]
+async fn scripts_get_an_events_story_and_its_deliveries_in_one_object() {
+    let asked = ("GET /api/v1/events/42", 200, detail());
+    let ran = ran("explain 42 --json", vec![asked]).await;
+    assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
+    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(told["seq"], 42);
+    assert_eq!(told["steps"].as_array().unwrap().len(), 3);
+    assert_eq!(told["deliveries"][0]["state"], "dead");
+}
+
+#[tokio::test]
 async fn an_event_nobody_knows_is_an_error_that_says_where_to_look() {
     let ran = ran(
         "events show 7",

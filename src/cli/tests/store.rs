@@ -174,6 +174,23 @@ fn a_push_that_might_be_made_is_explained_by_the_configured_rules() {
 }
 
 #[test]
+fn scripts_get_the_configuration_and_presets_as_objects_too() {
+    let home = home("[source]\ntoken = \"hunter2-hunter2\"\n");
+    for (line, pointer) in [
+        ("check --json", "/store/url"),
+        ("preset slack --json", "/toml"),
+        ("schema --json", "/properties/server"),
+    ] {
+        let (result, out, _) = ran(&home, line);
+        assert_eq!(result.unwrap(), Exit::Done);
+        assert_eq!(out.lines().count(), 1, "{line}");
+        let object: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert!(object.pointer(pointer).is_some(), "{line}: {out}");
+        assert!(!out.contains("hunter2"), "{line}");
+    }
+}
+
+#[test]
 fn the_schema_is_one_json_document() {
     let home = home("");
     let (result, out, _) = ran(&home, "schema");
