@@ -270,6 +270,11 @@ impl Printer {
         Ok(())
     }
 
+    /// The line of [`Printer::progress`] is taken away, though nothing comes next.
+    pub fn progress_is_over(&mut self) -> Result<(), PrintError> {
+        self.clear()
+    }
+
     /// Asks a person to agree; `None` where nobody can be asked.
     pub fn agrees(&mut self, question: &str) -> Result<Option<bool>, PrintError> {
         self.clear()?;

@@ -102,10 +102,10 @@ impl Wishes {
     /// What is wished counts more than what the terminal says.
     fn columns_beside(&self, said: Option<u16>) -> usize {
         let wished = self.columns.as_ref().and_then(|wish| wish.to_str());
-        let wished = wished.and_then(|wish| wish.trim().parse().ok());
-        let columns = wished.filter(|columns| *columns > 0);
+        let wished: Option<usize> = wished.and_then(|wish| wish.trim().parse().ok());
+        let wished = wished.filter(|columns| *columns > 0);
         let said = said.filter(|columns| *columns > 0).map(usize::from);
-        columns.or(said).unwrap_or(COLUMNS)
+        wished.or(said).unwrap_or(COLUMNS)
     }
 }
 

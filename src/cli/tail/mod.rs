@@ -5,6 +5,7 @@
 
 mod decode;
 mod line;
+mod sieve;
 #[cfg(test)]
 mod tests;
 
@@ -15,9 +16,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::decode::{Decoder, Message};
+use self::sieve::Sieve;
 use super::Exit;
 use super::access::AccessArgs;
 use super::api::Unopened;
@@ -36,6 +38,9 @@ It goes on by itself after a cut, or a restart of the receiver, behind the last 
 Examples:
   What comes in, and the last ten before:
     flashduty-receiver tail
+  What is bad, and which buttons are pressed:
+    flashduty-receiver tail --severity critical,warning
+    flashduty-receiver tail --type i_custom,i_ack
   What happens to one incident, from now on:
     flashduty-receiver tail -n 0 --subject incident:664af0c5e1b2d3f4a5b6c7d8
   All of the last two hours and what follows, for a script:
@@ -43,6 +48,8 @@ Examples:
 
 /// What was there before, when nothing is said about it.
 const LINES: usize = 10;
+/// Events that were there before are looked through at least so far back, when not all are wanted.
+const LOOKED_THROUGH: usize = 1000;
 /// A receiver says every 7 s that it lives; one of an earlier version every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
 /// Before the first attempt to follow again; doubled up to the longest.
@@ -57,9 +64,13 @@ pub struct TailArgs {
     #[arg(
         long = "type",
         value_name = "TYPE",
-        help = "Of this type, such as i_ack"
+        value_delimiter = ',',
+        help = "Of this type, or one of these: i_ack,i_rslv"
     )]
-    event_type: Option<String>,
+    types: Vec<String>,
+    /// Of this severity, or one of these, in upper or lower case: critical,warning
+    #[arg(long, value_name = "SEVERITY", value_delimiter = ',')]
+    severity: Vec<String>,
     /// About this incident or alert: incident:ID or alert:ID
     #[arg(long, value_parser = filter::subject)]
     subject: Option<Subject>,
@@ -110,6 +121,8 @@ struct Tail<'p> {
     reader: Reader,
     /// What the stream is asked for.
     filter: EventFilter,
+    /// What of it is shown.
+    sieve: Sieve,
     /// What is shown first, once it is known where the stream begins; then it is taken.
     before: Option<EventFilter>,
     printer: &'p mut Printer,
@@ -123,9 +136,19 @@ struct Tail<'p> {
 
 impl<'p> Tail<'p> {
     fn new(args: TailArgs, reader: Reader, printer: &'p mut Printer) -> Self {
+        let mut types = args.types;
+        // What the receiver can select is not sent.
+        let event_type = match types.len() {
+            1 => types.pop(),
+            _ => None,
+        };
+        let sieve = Sieve {
+            types,
+            severities: args.severity,
+        };
         let filter = EventFilter {
             event_id: args.id,
-            event_type: args.event_type,
+            event_type,
             subject: args.subject,
             outcome: args.outcome.map(Into::into),
             route: args.route,
@@ -147,6 +170,7 @@ impl<'p> Tail<'p> {
                 since: streamed,
                 ..filter
             },
+            sieve,
             before: (lines > 0).then_some(before),
             printer,
             last: None,
@@ -184,6 +208,7 @@ impl<'p> Tail<'p> {
     }
 
     async fn follow_again(&mut self) -> anyhow::Result<Answer> {
+        let since = Instant::now();
         loop {
             if !std::mem::replace(&mut self.said, true) {
                 self.printer.note(
@@ -191,10 +216,17 @@ impl<'p> Tail<'p> {
                      answers",
                 )?;
             }
+            self.printer.progress(&format!(
+                "nobody answers, for {} s",
+                since.elapsed().as_secs()
+            ))?;
             sleep(self.pause).await;
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             match self.reader.follow(&self.filter, self.last).await {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => {
+                    self.printer.progress_is_over()?;
+                    return Ok(stream);
+                }
                 Err(Unopened::Unanswered(_)) => {}
                 Err(Unopened::Refused(error)) => return Err(error),
             }
@@ -207,7 +239,9 @@ impl<'p> Tail<'p> {
         match message.name.as_str() {
             EVENT => {
                 let row: EventRow = read(&message.data)?;
-                self.show(&row, Some(&message.data))?;
+                if self.sieve.passes(&row) {
+                    self.show(&row, Some(&message.data))?;
+                }
             }
             POSITION => {
                 if let Some(at) = at
@@ -251,11 +285,16 @@ impl<'p> Tail<'p> {
     ) -> anyhow::Result<Option<()>> {
         let lines = filter.limit;
         filter.cursor = Some(upto.to_string());
-        let Ok(mut rows) = self.reader.events(filter, lines).await else {
+        let looked_through = match self.sieve.is_open() {
+            true => lines,
+            false => lines.max(LOOKED_THROUGH),
+        };
+        let Ok(mut rows) = self.reader.events(filter, looked_through).await else {
             return Ok(None);
         };
         // A list by event id is whole, wherever it is asked to begin.
-        rows.retain(|row| row.seq <= upto);
+        rows.retain(|row| row.seq <= upto && self.sieve.passes(row));
+        rows.truncate(lines);
         for row in rows.iter().rev() {
             self.show(row, None)?;
         }

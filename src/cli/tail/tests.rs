@@ -224,3 +224,26 @@ async fn a_refusal_ends_it_and_trouble_only_at_first() {
     let error = ended.unwrap().unwrap_err().to_string();
     assert!(error.contains("wants a token"), "{error}");
 }
+
+#[tokio::test]
+async fn severities_and_several_types_are_sifted_out_of_what_comes_and_of_what_was_there() {
+    let critical = |seq| row(seq).replace('}', r#","severity":"Critical"}"#);
+    let came = |row: String, seq: i64| format!("id: {seq}\nevent: event\ndata: {row}\n\n");
+    let line = "tail --json -n 1 --severity critical --type i_ack,i_new";
+    let (out, _, ended) = tailed(line, async |fake: Fake| {
+        let mut stream = fake.stream("/api/v1/stream", None).await;
+        say(&mut stream, &position(7)).await;
+        let there = [row(7), critical(6), critical(5)].join(",");
+        let list = "/api/v1/events?cursor=7&limit=500";
+        let page = format!(r#"{{"items":[{there}]}}"#);
+        fake.answer(list, 200, &page).await;
+        let comment = critical(10).replace("i_ack", "i_comm");
+        let messages = event(8) + &came(critical(9), 9) + &came(comment, 10);
+        say(&mut stream, &messages).await;
+        drop(stream);
+        fake.stream("/api/v1/stream", Some(10)).await;
+    })
+    .await;
+    assert!(ended.is_none());
+    assert_eq!(seqs(&out), [6, 9]);
+}
