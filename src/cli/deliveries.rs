@@ -175,7 +175,13 @@ pub fn print_with_attempts(rows: &[DeliveryRow], printer: &mut Printer) -> anyho
         printer.line("no sink wanted it")?;
     }
     for row in rows {
-        printer.one_line(&in_words(row, printer))?;
+        let (to, state) = (format!("{}: ", row.sink), state_word(row.state));
+        let fate = fate(row, printer);
+        printer.pieces(&[
+            (to.as_str(), Paint::Plain),
+            (state, of_state(state)),
+            (fate.as_str(), Paint::Plain),
+        ])?;
         for attempt in &row.history {
             let began = attempt.began.map(|at| format!(", begun {at:.3}"));
             let status = attempt.status.map(|status| format!(", status {status}"));
@@ -197,13 +203,13 @@ pub fn print_with_attempts(rows: &[DeliveryRow], printer: &mut Printer) -> anyho
     Ok(())
 }
 
-fn in_words(row: &DeliveryRow, printer: &Printer) -> String {
-    let mut text = format!("{}: {}", row.sink, state_word(row.state));
-    text.push_str(&match (row.attempts, row.state) {
+/// What stands behind the state.
+fn fate(row: &DeliveryRow, printer: &Printer) -> String {
+    let mut text = match (row.attempts, row.state) {
         (0, _) => ", not attempted".to_owned(),
         (n, DeliveryState::Leased) => format!(" for attempt {n}"),
         (n, _) => format!(" after {}", counted(n, "attempt", "attempts")),
-    });
+    };
     if row.replay {
         text.push_str(", asked for again by a person");
     }
@@ -242,15 +248,16 @@ mod tests {
 
     #[test]
     fn what_was_not_attempted_is_not_said_to_have_been() {
-        let (printer, ..) = captured(false);
-        let told = [
+        let (mut printer, out, _) = captured(false);
+        let rows = [
             (DeliveryState::Expired, 0),
             (DeliveryState::Expired, 1),
             (DeliveryState::Leased, 1),
             (DeliveryState::Dead, 2),
         ]
-        .map(|(state, attempts)| in_words(&row(state, attempts), &printer));
-        insta::assert_snapshot!(told.join("\n"), @r"
+        .map(|(state, attempts)| row(state, attempts));
+        print_with_attempts(&rows, &mut printer).unwrap();
+        insta::assert_snapshot!(out.text(), @r"
         tickets: expired, not attempted
         tickets: expired after 1 attempt
         tickets: leased for attempt 1

@@ -174,6 +174,16 @@ impl Printer {
         self.write(&(Escaped(text).to_line() + "\n"))
     }
 
+    /// A result as one line of pieces, each in its colour, whatever they hold.
+    pub fn pieces(&mut self, pieces: &[(&str, Paint)]) -> Result<(), PrintError> {
+        let mut text = String::new();
+        for (said, paint) in pieces {
+            paint.push(&mut text, &Escaped(said).to_line(), self.colours);
+        }
+        text.push('\n');
+        self.write(&text)
+    }
+
     /// A result as one line of words, whatever they hold.
     pub fn words(&mut self, words: &[Word]) -> Result<(), PrintError> {
         const GAP: usize = 2;
@@ -241,10 +251,10 @@ impl Printer {
 
     /// That there may be more than the newest `limit`, for whoever would take these for all.
     pub fn hint_of_more(&mut self, shown: usize, limit: usize) -> Result<(), PrintError> {
-        match shown < limit {
+        match shown < limit || shown == 0 {
             true => Ok(()),
             false => self.hint(&format!(
-                "these are the newest {shown}; --limit N shows more"
+                "these are the newest {shown}; if there are more, --limit N shows them"
             )),
         }
     }

@@ -140,6 +140,36 @@ fn progress_gives_way_to_what_comes_next_and_is_seen_on_a_terminal_only() {
 }
 
 #[test]
+fn pieces_stand_close_in_one_line_and_only_our_own_colours_are_obeyed() {
+    let pieces = [
+        ("log: ", Paint::Plain),
+        ("dead", Paint::Red),
+        (", no\n\u{1b}[2J", Paint::Plain),
+    ];
+    let (mut plain, out, _) = captured(false);
+    plain.pieces(&pieces).unwrap();
+    assert_eq!(out.text(), "log: dead, no\\n\\u{1b}[2J\n");
+    let (colours, out, _) = captured(false);
+    colours.in_colours().pieces(&pieces).unwrap();
+    assert_eq!(
+        out.text(),
+        "log: \u{1b}[31mdead\u{1b}[0m, no\\n\\u{1b}[2J\n"
+    );
+}
+
+#[test]
+fn a_listing_that_may_have_been_cut_short_says_so_on_a_terminal() {
+    for (shown, limit, is_told) in [(50, 50, true), (49, 50, false), (0, 0, false)] {
+        let (mut printer, _, err) = on_terminal(80, false);
+        printer.hint_of_more(shown, limit).unwrap();
+        assert_eq!(err.text().contains("--limit"), is_told, "{shown}");
+        let (mut printer, _, err) = captured(false);
+        printer.hint_of_more(shown, limit).unwrap();
+        assert_eq!(err.text(), "");
+    }
+}
+
+#[test]
 fn a_body_is_shown_on_a_terminal_and_exact_elsewhere() {
     let body = b"{\"title\":\"\x1b]0;x\x07\"}\xff";
     let (mut printer, out, err) = on_terminal(80, false);

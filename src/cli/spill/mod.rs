@@ -1,6 +1,9 @@
 //! `spill`: what a receiver keeps while its database is away, and what to do with a spill whose
 //! receiver is gone.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
