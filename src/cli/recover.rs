@@ -226,7 +226,7 @@ mod tests {
         let answers = [running.as_str()];
         let (exit, _) = tokio::join!(
             follow(&request, &reader, interrupt, &mut printer),
-            fake.answer("/api/v1/recover", &answers)
+            fake.answer("POST /api/v1/recover", &answers)
         );
         assert_eq!(exit.unwrap(), Exit::Failed);
         assert_eq!(out.text(), "");

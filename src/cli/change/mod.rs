@@ -217,10 +217,37 @@ impl Run<'_> {
         }
         // What was counted is what is changed, whatever comes in meanwhile.
         self.request.upto = ahead.upto;
-        if let Some(exit) = agreed(&ahead, printer)? {
+        if let Some(exit) = self.agreed(&ahead, printer).await? {
             return Ok(exit);
         }
         self.carry_out(Some(ahead.changed), printer).await
+    }
+
+    /// How the command ends now, unless it may go on: commands are carried out again only when a
+    /// person agrees.
+    async fn agreed(
+        &mut self,
+        ahead: &Total,
+        printer: &mut Printer,
+    ) -> anyhow::Result<Option<Exit>> {
+        if ahead.commands == 0 {
+            return Ok(None);
+        }
+        let told = again(ahead);
+        let question = format!("{told}. Go on?");
+        match printer.agrees(&question, &mut self.interrupt).await? {
+            Some(true) => Ok(None),
+            Some(false) => {
+                printer.note("nothing was replayed")?;
+                Ok(Some(Exit::Failed))
+            }
+            None => {
+                printer.note(&format!(
+                    "{told}. Nobody can be asked here; give --yes to agree, or --dry-run to look"
+                ))?;
+                Ok(Some(Exit::Usage))
+            }
+        }
     }
 
     async fn carry_out(&mut self, of: Option<u64>, printer: &mut Printer) -> anyhow::Result<Exit> {
@@ -328,28 +355,6 @@ impl Run<'_> {
                 "; the same again would also repeat what was replayed now"
             }
             (false, ..) => "; the same again goes on",
-        }
-    }
-}
-
-/// How the command ends now, unless it may go on: commands are carried out again only when a person
-/// agrees.
-fn agreed(ahead: &Total, printer: &mut Printer) -> anyhow::Result<Option<Exit>> {
-    if ahead.commands == 0 {
-        return Ok(None);
-    }
-    let told = again(ahead);
-    match printer.agrees(&format!("{told}. Go on?"))? {
-        Some(true) => Ok(None),
-        Some(false) => {
-            printer.note("nothing was replayed")?;
-            Ok(Some(Exit::Failed))
-        }
-        None => {
-            printer.note(&format!(
-                "{told}. Nobody can be asked here; give --yes to agree, or --dry-run to look"
-            ))?;
-            Ok(Some(Exit::Usage))
         }
     }
 }

@@ -64,7 +64,7 @@ async fn a_person_sees_how_far_a_replay_is_of_what_was_counted() {
     let mut run = replay(&reader, never());
     let (exit, asked) = tokio::join!(
         run.replay(false, &mut printer),
-        fake.answer("/api/v1/replay", &[FIRST, LAST, FIRST, LAST])
+        fake.answer("POST /api/v1/replay", &[FIRST, LAST, FIRST, LAST])
     );
     assert_eq!(exit.unwrap(), Exit::Done);
     let dry: Vec<_> = asked.iter().map(|body| body["dry_run"] == true).collect();
@@ -83,7 +83,7 @@ async fn an_interrupted_change_ends_its_step_and_says_how_far_it_came() {
     let mut run = replay(&reader, at_once());
     let (exit, _) = tokio::join!(
         run.replay(true, &mut printer),
-        fake.answer("/api/v1/replay", &[FIRST])
+        fake.answer("POST /api/v1/replay", &[FIRST])
     );
     assert_eq!(exit.unwrap(), Exit::Failed);
     assert_eq!(
@@ -97,7 +97,7 @@ async fn an_interrupted_change_ends_its_step_and_says_how_far_it_came() {
     let mut run = replay(&reader, at_once());
     let (exit, _) = tokio::join!(
         run.replay(false, &mut printer),
-        fake.answer("/api/v1/replay", &[FIRST])
+        fake.answer("POST /api/v1/replay", &[FIRST])
     );
     assert_eq!(exit.unwrap(), Exit::Failed);
     assert_eq!(out.text(), "");
@@ -111,7 +111,7 @@ async fn a_last_step_that_is_taken_is_not_interrupted() {
     let mut run = replay(&reader, at_once());
     let (exit, _) = tokio::join!(
         run.replay(true, &mut printer),
-        fake.answer("/api/v1/replay", &[LAST])
+        fake.answer("POST /api/v1/replay", &[LAST])
     );
     assert_eq!(exit.unwrap(), Exit::Done);
 }
@@ -123,7 +123,7 @@ async fn a_receiver_that_goes_away_in_the_middle_leaves_a_number() {
     let mut run = replay(&reader, never());
     let (exit, _) = tokio::join!(
         run.replay(true, &mut printer),
-        fake.answer("/api/v1/replay", &[FIRST])
+        fake.answer("POST /api/v1/replay", &[FIRST])
     );
     let error = format!("{:#}", exit.unwrap_err());
     assert!(error.starts_with("500 replayed before this: "), "{error}");

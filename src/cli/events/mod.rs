@@ -190,14 +190,16 @@ async fn found(
             break;
         };
         sift.filter.cursor = Some(next);
-        if let Some(to) = answer.searched_to {
-            printer.progress(&format!("{} found, searched back to {to:.0}", rows.len()))?;
-            if interrupt.came() {
-                printer.note(&format!(
-                    "interrupted: searched back to {to}; --until {to} goes on from there"
-                ))?;
-                return Ok((rows, false));
-            }
+        let to = answer.searched_to;
+        let back = to.map(|to| format!(", searched back to {to:.0}"));
+        printer.progress(&format!("{} found{}", rows.len(), back.unwrap_or_default()))?;
+        if interrupt.came() {
+            let on = to.map(|to| format!("; --until {to} goes on from there"));
+            printer.note(&format!(
+                "interrupted: there may be more{}",
+                on.unwrap_or_default()
+            ))?;
+            return Ok((rows, false));
         }
     }
     Ok((rows, true))
@@ -311,4 +313,32 @@ fn print(detail: &EventDetail, printer: &mut Printer) -> anyhow::Result<()> {
     }
     printer.line("")?;
     deliveries::print_with_attempts(&detail.deliveries, printer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::printer::tests::captured;
+    use crate::cli::tests::fake::Fake;
+
+    const NOTHING_YET: &str =
+        r#"{"items":[],"next_cursor":"7","searched_to":"2026-05-04T09:00:00Z"}"#;
+
+    #[tokio::test]
+    async fn an_interrupted_search_says_how_far_back_it_came() {
+        let (fake, reader) = Fake::start().await;
+        let (mut printer, _, err) = captured(false);
+        let mut interrupt = Interrupt::when(std::future::ready(()));
+        let sift = Sift::new(EventFilter::default(), None, None);
+        let (searched, _) = tokio::join!(
+            found(sift, 5, &reader, (&mut printer, &mut interrupt)),
+            fake.answer("GET /api/v1/events?limit=5", &[NOTHING_YET])
+        );
+        let (rows, whole) = searched.unwrap();
+        assert!(rows.is_empty() && !whole);
+        assert_eq!(
+            err.text(),
+            "interrupted: there may be more; --until 2026-05-04T09:00:00Z goes on from there\n"
+        );
+    }
 }

@@ -23,6 +23,7 @@ pub use self::table::Column;
 use self::table::Layout;
 pub use self::terminal::Terminal;
 use self::terminal::Wishes;
+use super::interrupt::Interrupt;
 use crate::clock::{Clock as _, SystemClock};
 
 /// Why nothing more was printed.
@@ -285,14 +286,26 @@ impl Printer {
         self.clear()
     }
 
-    /// Asks a person to agree; `None` where nobody can be asked.
-    pub fn agrees(&mut self, question: &str) -> Result<Option<bool>, PrintError> {
+    /// Asks a person to agree; `None` where nobody can be asked. Whoever interrupts does not.
+    pub async fn agrees(
+        &mut self,
+        question: &str,
+        interrupt: &mut Interrupt,
+    ) -> Result<Option<bool>, PrintError> {
         self.clear()?;
         if !self.asks {
             return Ok(None);
         }
         write!(self.err, "{} [y/N] ", Escaped(question).to_text())?;
         self.err.flush()?;
+        // A read that waits would not be ended by Ctrl-C, for which somebody listens.
+        while !is_answered() {
+            interrupt.or_after(Duration::from_millis(50)).await;
+            if interrupt.came() {
+                writeln!(self.err)?;
+                return Ok(Some(false));
+            }
+        }
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
         let answer = answer.trim();
@@ -357,6 +370,14 @@ where
 {
     let noun = if count == N::from(1_u8) { one } else { many };
     format!("{count} {noun}")
+}
+
+/// Whether standard input can be read without waiting. What cannot be asked says so when it is read.
+fn is_answered() -> bool {
+    let input = rustix::stdio::stdin();
+    let mut asked = [PollFd::new(&input, PollFlags::IN)];
+    let at_once = Timespec::default();
+    !matches!(rustix::event::poll(&mut asked, Some(&at_once)), Ok(0))
 }
 
 /// Returns once nobody reads standard output any more: a pipe tells that only to who asks, or writes.

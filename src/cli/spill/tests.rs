@@ -57,7 +57,7 @@ async fn an_interrupted_drain_ends_its_step_and_leaves_the_rest_where_it_is() {
     let interrupt = Interrupt::when(std::future::ready(()));
     let (exit, _) = tokio::join!(
         draining(&spill, &reader, interrupt).run(&mut printer),
-        fake.answer("/api/v1/spilled", &[FIRST])
+        fake.answer("POST /api/v1/spilled", &[FIRST])
     );
     assert_eq!(exit.unwrap(), Exit::Failed);
     assert_eq!(out.text().trim(), FIRST);
@@ -79,7 +79,7 @@ async fn a_drain_shows_how_far_it_is() {
     let interrupt = Interrupt::when(std::future::pending());
     let (exit, asked) = tokio::join!(
         draining(&spill, &reader, interrupt).run(&mut printer),
-        fake.answer("/api/v1/spilled", &[FIRST, REST])
+        fake.answer("POST /api/v1/spilled", &[FIRST, REST])
     );
     assert_eq!(exit.unwrap(), Exit::Done);
     assert_eq!(asked[1]["events"].as_array().unwrap().len(), 44);

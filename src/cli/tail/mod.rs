@@ -114,6 +114,7 @@ pub async fn run(
         interrupted = tokio::signal::ctrl_c() => interrupted.context("wait for Ctrl-C")?,
         () = nobody_reads() => {}
     }
+    tail.printer.progress_is_over()?;
     Ok(Exit::Done)
 }
 

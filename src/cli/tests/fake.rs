@@ -20,9 +20,9 @@ impl Fake {
         (Self { listener }, reader)
     }
 
-    /// Answers 200 to each in turn; gives the bodies of the requests, which all must be for `path`.
-    /// Then nobody listens any more.
-    pub(crate) async fn answer(self, path: &str, answers: &[&str]) -> Vec<Value> {
+    /// Answers 200 to each in turn; gives the bodies of the requests, which all must be for `wanted`,
+    /// such as `POST /api/v1/drop`. Then nobody listens any more.
+    pub(crate) async fn answer(self, wanted: &str, answers: &[&str]) -> Vec<Value> {
         let mut bodies = Vec::new();
         for answer in answers {
             let (mut stream, _) = self.listener.accept().await.unwrap();
@@ -31,8 +31,11 @@ impl Fake {
                 if let Some((head, body)) = seen.split_once("\r\n\r\n")
                     && body.len() == length(head)
                 {
-                    assert!(head.starts_with(&format!("POST {path} ")), "{head}");
-                    break serde_json::from_str(body).unwrap();
+                    assert!(head.starts_with(&format!("{wanted} HTTP")), "{head}");
+                    break match body {
+                        "" => Value::Null,
+                        body => serde_json::from_str(body).unwrap(),
+                    };
                 }
                 let mut piece = [0; 4096];
                 let read = stream.read(&mut piece).await.unwrap();

@@ -64,7 +64,7 @@ impl Run<'_> {
         // What was counted is what is changed, whatever comes in meanwhile.
         self.request.upto = ahead.upto;
         if ahead.changed > 0
-            && let Some(exit) = self.agreed(&ahead, printer)?
+            && let Some(exit) = self.agreed(&ahead, printer).await?
         {
             return Ok(exit);
         }
@@ -163,7 +163,11 @@ impl Run<'_> {
     }
 
     /// How the command ends now, unless a person agrees that it goes on.
-    fn agreed(&self, ahead: &Total, printer: &mut Printer) -> anyhow::Result<Option<Exit>> {
+    async fn agreed(
+        &mut self,
+        ahead: &Total,
+        printer: &mut Printer,
+    ) -> anyhow::Result<Option<Exit>> {
         let pushes = counted(ahead.changed, "push", "pushes");
         let told = match (self.what, ahead.commands) {
             (Emptying::Drop, _) => format!("{pushes} would be gone for good"),
@@ -173,7 +177,8 @@ impl Run<'_> {
                 format!("{pushes} would become events now, {commands} among them")
             }
         };
-        match printer.agrees(&format!("{told}. Go on?"))? {
+        let question = format!("{told}. Go on?");
+        match printer.agrees(&question, &mut self.interrupt).await? {
             Some(true) => Ok(None),
             Some(false) => {
                 printer.note("nothing was changed")?;
@@ -219,7 +224,7 @@ mod tests {
         let mut run = offer(&reader, Interrupt::when(std::future::pending()));
         let (exit, _) = tokio::join!(
             run.run(true, &mut printer),
-            fake.answer("/api/v1/unreadable/offer", &[FIRST, LAST])
+            fake.answer("POST /api/v1/unreadable/offer", &[FIRST, LAST])
         );
         assert_eq!(exit.unwrap(), Exit::Done);
         assert_eq!(out.text(), "309 taken; left alone: 1 unusable\n");
@@ -233,7 +238,7 @@ mod tests {
         let mut run = offer(&reader, Interrupt::when(std::future::ready(())));
         let (exit, _) = tokio::join!(
             run.run(true, &mut printer),
-            fake.answer("/api/v1/unreadable/offer", &[FIRST])
+            fake.answer("POST /api/v1/unreadable/offer", &[FIRST])
         );
         assert_eq!(exit.unwrap(), Exit::Failed);
         assert_eq!(
