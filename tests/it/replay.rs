@@ -1,10 +1,13 @@
 //! What a person changes by hand, with the real binary: listed, shown, replayed, dropped.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
 use crate::delivery::wait_until_settled;
 use crate::fake::{FakeServer, Reply};
-use crate::receiver::{BASE, Receiver};
+use crate::receiver::{BASE, Receiver, command};
 
 #[test]
 fn what_was_delivered_or_expired_is_listed_shown_replayed_and_marked() {
@@ -44,6 +47,37 @@ fn what_was_delivered_or_expired_is_listed_shown_replayed_and_marked() {
     let audit = receiver.rows("audit");
     assert_eq!(audit.len(), 1, "{audit:?}");
     assert_eq!(audit[0]["count"], 2);
+}
+
+#[test]
+fn an_interrupted_replay_ends_with_one_and_says_how_far_it_came() {
+    let receiver = Receiver::start("");
+    for id in ["a", "b", "c"] {
+        let body = format!(
+            r#"{{"event_id":"{id}","event_type":"i_ack","incident":{{"incident_id":"{id}"}}}}"#
+        );
+        let seq = receiver.push(&body).json()["seq"].clone();
+        receiver.wait_for_delivery(&seq, "delivered");
+    }
+    let api = format!("http://{}", receiver.admin);
+    let slowly = [
+        "replay", "--since", "1h", "--rate", "1/1h", "--yes", "--json",
+    ];
+    let arguments = [&slowly[..], &["--sink", "log", "--api", &api]].concat();
+    let mut replay = command(&receiver.folder, &arguments);
+    replay.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut replay = replay.spawn().unwrap();
+    let mut first = String::new();
+    let mut out = BufReader::new(replay.stdout.take().unwrap());
+    out.read_line(&mut first).unwrap();
+    assert!(first.contains(r#""replayed""#), "{first}");
+    let process = replay.id().to_string();
+    let sent = Command::new("kill").args(["-s", "INT", &process]).status();
+    assert!(sent.unwrap().success());
+    let ended = replay.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(told.starts_with("1 replayed; interrupted"), "{told}");
 }
 
 #[test]

@@ -153,16 +153,17 @@ impl Printer {
         self.json
     }
 
-    /// How long ago something was, on a terminal; else nothing.
+    /// How long ago something was, for a person at a terminal; else nothing.
     pub fn age(&self, at: Timestamp) -> String {
         let age = self.terminal.map(|terminal| terminal.age(at));
-        age.unwrap_or_default()
+        age.filter(|_| !self.json).unwrap_or_default()
     }
 
     /// The same behind a time in a sentence: ` (5m ago)`.
     pub fn aside(&self, at: Timestamp) -> String {
-        let ago = self.terminal.map(|terminal| terminal.ago(at));
-        ago.map(|ago| format!(" ({ago})")).unwrap_or_default()
+        let ago = self.terminal.filter(|_| !self.json);
+        let ago = ago.map(|terminal| format!(" ({})", terminal.ago(at)));
+        ago.unwrap_or_default()
     }
 
     /// A result, as one or more lines.

@@ -158,6 +158,18 @@ fn pieces_stand_close_in_one_line_and_only_our_own_colours_are_obeyed() {
 }
 
 #[test]
+fn ages_are_for_people_and_json_has_none() {
+    let at = "2026-05-04T10:00:00Z".parse().unwrap();
+    let told = |printer: &Printer| (printer.age(at), printer.aside(at));
+    let (person, ..) = on_terminal(80, false);
+    assert_eq!(told(&person), ("5m".to_owned(), " (5m ago)".to_owned()));
+    let (script, ..) = on_terminal(80, true);
+    assert_eq!(told(&script), (String::new(), String::new()));
+    let (pipe, ..) = captured(false);
+    assert_eq!(told(&pipe), (String::new(), String::new()));
+}
+
+#[test]
 fn a_listing_that_may_have_been_cut_short_says_so_on_a_terminal() {
     for (shown, limit, is_told) in [(50, 50, true), (49, 50, false), (0, 0, false)] {
         let (mut printer, _, err) = on_terminal(80, false);
