@@ -172,8 +172,8 @@ impl Api {
                 "{address} does not take this token; it wants the value of its admin.token ({detail})"
             ),
             StatusCode::NOT_FOUND => anyhow!(
-                "{address} is not the admin listener of a receiver, or of one of another version: give \
-                 its admin.listen with --api ({detail})"
+                "{address} is not the admin listener of a receiver of this version: give its \
+                 admin.listen with --api ({detail})"
             ),
             status => anyhow!("{address} answered {status}: {detail}"),
         }
