@@ -120,9 +120,12 @@ mod tests {
             let words: Vec<&str> = line.split(' ').collect();
             let at = words.len() - 1;
             let (last, previous) = (words[at], words[at - 1]);
+            // The shell itself knows best what it would call.
             let asked = format!(
                 "{script}\nCOMP_WORDS=({line})\nCOMP_CWORD={at}\n\
-                 _{NAME} {NAME} '{last}' '{previous}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
+                 known=$(complete -p {NAME})\ncall=${{known##*-F }}\n\
+                 \"${{call%% *}}\" {NAME} '{last}' '{previous}'\n\
+                 printf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
             );
             let output = said("bash", &["--norc"], &asked).expect("bash is there");
             let told = String::from_utf8_lossy(&output.stdout).into_owned();
