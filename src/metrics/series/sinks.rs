@@ -17,12 +17,14 @@ pub struct Done {
     pub failed: u64,
 }
 
+/// The minutes in which something ended, with their numbers, oldest first.
+type Minutes = VecDeque<(u64, Done)>;
+
 /// The last hour of each sink, by the minute.
 #[derive(Debug)]
 pub struct SinkSeries {
     began: Instant,
-    /// Of each sink the minutes in which something ended, oldest first.
-    minutes: Mutex<BTreeMap<Arc<str>, VecDeque<(u64, Done)>>>,
+    minutes: Mutex<BTreeMap<Arc<str>, Minutes>>,
 }
 
 impl SinkSeries {
