@@ -15,7 +15,7 @@ const BEARABLE_AT_LEAST: Duration = Duration::from_millis(100);
 /// What `reach` gives with it and without it, in so many pairs. Neither of the two always comes first.
 pub(crate) fn by_turns<T>(pairs: usize, reach: impl Fn(bool) -> T) -> Vec<(T, T)> {
     let one = |pair: usize| {
-        if pair % 2 == 0 {
+        if pair.is_multiple_of(2) {
             let with = reach(true);
             (with, reach(false))
         } else {
