@@ -59,7 +59,10 @@ fn script(shell: Shell) -> anyhow::Result<String> {
     let mut script = Vec::new();
     let shell = clap_complete::Shell::from(shell);
     clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
-    Ok(String::from_utf8(script)?)
+    let script = String::from_utf8(script)?;
+    // For bash clap takes the hyphen in the name for the beginning of a subcommand in one of the two
+    // places that must agree.
+    Ok(script.replace("flashduty__subcmd__receiver", "flashduty__receiver"))
 }
 
 #[cfg(test)]

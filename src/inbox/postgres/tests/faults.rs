@@ -1,5 +1,7 @@
 //! What becomes of a store whose database goes away, or is not what it should be.
 
+use std::time::Instant;
+
 use super::*;
 use crate::event::Outcome;
 use crate::inbox::conformance::{at, claim, event, settle};
@@ -20,6 +22,16 @@ fn sql(database: &str, text: &str) -> String {
     server::Server::shared().sql(database, text)
 }
 
+/// Until somebody else has locked the keys.
+fn keys_are_locked(database: &str) {
+    let asked = "SELECT count(*) FROM pg_locks WHERE relation = 'keys'::regclass \
+                 AND mode = 'AccessExclusiveLock' AND granted";
+    let limit = Instant::now() + Duration::from_secs(10);
+    while sql(database, asked).trim() != "1" {
+        assert!(Instant::now() < limit, "nobody locks the keys");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_is_said_and_the_same_batch_is_taken_afterwards() {
     let database = database().await;
@@ -27,7 +39,7 @@ async fn a_lost_connection_is_said_and_the_same_batch_is_taken_afterwards() {
     inbox.commit(one("a"), at(0)).await.unwrap();
     // Held up behind a lock, and cut off there.
     let lock = format!(
-        "BEGIN; LOCK TABLE keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.3); \
+        "BEGIN; LOCK TABLE keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1); \
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE datname = '{database}' AND application_name = 'flashduty-receiver'; COMMIT"
     );
@@ -35,7 +47,7 @@ async fn a_lost_connection_is_said_and_the_same_batch_is_taken_afterwards() {
         let database = database.clone();
         move || sql(&database, &lock)
     });
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    keys_are_locked(&database);
     let away = inbox.commit(one("b"), at(0)).await.unwrap_err();
     assert!(matches!(away, InboxError::Away(_)), "{away:?}");
     cutting.await.unwrap();
@@ -50,12 +62,12 @@ async fn a_commit_that_nobody_waits_for_leaves_no_transaction_open() {
     let database = database().await;
     let inbox = opened(&database).await;
     inbox.commit(one("a"), at(0)).await.unwrap();
-    let lock = "BEGIN; LOCK TABLE keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.4); COMMIT";
+    let lock = "BEGIN; LOCK TABLE keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1); COMMIT";
     let locking = tokio::task::spawn_blocking({
         let database = database.clone();
         move || sql(&database, lock)
     });
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    keys_are_locked(&database);
     let late = tokio::time::timeout(Duration::from_millis(50), inbox.commit(one("b"), at(0)));
     assert!(late.await.is_err());
     locking.await.unwrap();
