@@ -9,7 +9,8 @@ use crate::setup::scratch;
 
 const EVENTS: u32 = 30_000;
 const TABLES: &str = "SELECT c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid) FROM pg_class c \
-     WHERE c.relname IN ('events', 'keys', 'subjects', 'deliveries', 'lanes') AND c.relkind = 'r' \
+     WHERE c.relname IN ('events', 'keys', 'subjects', 'deliveries', 'lanes', \
+     'leases') AND c.relkind = 'r' \
      ORDER BY c.relname";
 
 pub(crate) fn measure(database: &Database) {

@@ -72,7 +72,10 @@ fn what_a_killed_receiver_left_is_delivered_by_another_one() {
         assert_eq!(second.push(&push(n)).outcome(), "duplicate");
     }
     // What it held leases on comes once they have run out: as if ten minutes had passed.
-    server.sql(&database, "UPDATE lanes SET available = 0 WHERE leased");
+    server.sql(
+        &database,
+        "UPDATE leases SET ends = 0; UPDATE lanes SET available = 0 WHERE leased",
+    );
     let waiting = "SELECT count(*) FROM deliveries WHERE state = 0";
     wait_for_none(server, &database, waiting);
     let again = second.lines.all();

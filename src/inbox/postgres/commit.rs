@@ -2,9 +2,9 @@
 //! none; in two round trips, whatever the size of the batch.
 //!
 //! Locks are taken in one order by everybody, so that replicas never wait for each other in a ring:
-//! subjects by number, keys, sinks with a rate, lanes by sink and number. Claims take only what
-//! nobody has locked. A position is drawn under the lock of its event's subject, so that positions
-//! of a subject rise in the order of their commits.
+//! subjects by number, deliveries under shared leases by position, keys, sinks with a rate, lanes by
+//! sink and number. Claims take only what nobody has locked. A position is drawn under the lock of its
+//! event's subject, so that positions of a subject rise in the order of their commits.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -19,15 +19,16 @@ use crate::inbox::{Batch, Committed, Offer, Order, SinkId};
 use jiff::Timestamp;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-// What their arguments mean stands beside them, in `migrations/0004_batches.sql`.
+// What their arguments mean stands beside them, in `migrations/0004_batches.sql` and, of the first and
+// the last, in `migrations/0007_shared.sql`.
 const LOCK: &str = "SELECT * FROM inbox_begin( \
-     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 const STORE: &str = "SELECT inbox_store( \
      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
      $21, $22, $23, $24, $25)";
 const DELIVER: &str = "SELECT * FROM inbox_deliver( \
      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
-     $21, $22, $23, $24, $25, $26, $27, $28, $29)";
+     $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)";
 
 /// What a row of [`LOCK`] is about; else a delivery that is settled.
 const WHAT_SUBJECT: i16 = 0;
@@ -59,6 +60,7 @@ pub(super) async fn commit<'h>(
     let left = std::mem::take(&mut work.left);
     let mut deliveries = Deliveries::new(setting.now, lanes, left);
     court.judge(&mut deliveries);
+    deliveries.share_leases(|subject| court.newest(subject));
     let hint = deliveries.left_waiting().then(hint).flatten();
     work.write(session, (court, deliveries), hint).await
 }
@@ -136,8 +138,8 @@ impl<'b> Work<'b> {
         Ok(lanes)
     }
 
-    /// The statement that locks, in this order: subjects, keys, sinks that have a rate or are told to
-    /// pause, lanes.
+    /// The statement that locks, in this order: subjects, deliveries that leave their shared leases,
+    /// keys, sinks that have a rate or are told to pause, lanes.
     fn lock<'c>(&self, court: &'c Court<'_>) -> Call<'c> {
         let Self { batch, setting, .. } = self;
         let rated = batch.claims.iter().filter(|claim| !claim.rates.is_empty());
@@ -150,7 +152,7 @@ impl<'b> Work<'b> {
             .each(sinks.into_iter())
             .each(lanes.iter().map(|lane| lane.0))
             .each(lanes.iter().map(|lane| lane.1));
-        self.settling.plain_to(lock)
+        self.settling.others_to(self.settling.plain_to(lock))
     }
 
     /// The second round trip: writes what was judged, and commits.

@@ -1,6 +1,7 @@
 //! Making deliveries: each at the end of its lane, and leased at once where it comes first.
 //!
-//! Most lanes are new, or get a delivery behind others; those are written all at once. Where a later
+//! Most are leased and the only ones of their lanes; they share a lease, and no lane is written. Where
+//! lanes are new, or get a delivery behind others, those are written all at once. Where a later
 //! delivery supersedes what waits, the database goes through the lane's new deliveries one by one.
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use tokio_postgres::Row;
 use super::error::Failure;
 use super::session::Call;
 use super::time;
+use super::together::Together;
 use crate::inbox::{Claim, Lease, Offer, Order, Seq, SinkId, Wanted};
 
 /// A sink and the number of a lane.
@@ -49,6 +51,12 @@ struct NewLane {
     /// How long it is leased, in microseconds.
     ttl: Option<i64>,
     latest: Option<i64>,
+    /// The place of the head among the new deliveries.
+    first: usize,
+    /// The place of its lease, where that may be shared.
+    fresh: Option<usize>,
+    /// Whether the lease is shared, and no lane is written.
+    shares: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +67,10 @@ struct NewDelivery {
     previous: Option<i64>,
     next: Option<i64>,
     latest: bool,
+    /// Whether its lane, should it get one, is its own.
+    own: bool,
+    /// The lease that it shares.
+    lease: Option<i64>,
 }
 
 /// A lease of a new delivery, and the subject whose memory it carries.
@@ -81,6 +93,7 @@ pub(super) struct Deliveries<'b> {
     /// Position, sink, lane, and whether it is of the latest kind.
     queued: Vec<(i64, i64, i64, bool)>,
     pub(super) fresh: Vec<Fresh>,
+    together: Together,
     /// How many deliveries each sink got.
     pub(super) made: HashMap<i64, i64>,
 }
@@ -104,6 +117,7 @@ impl<'b> Deliveries<'b> {
             links: Vec::new(),
             queued: Vec::new(),
             fresh: Vec::new(),
+            together: Together::default(),
             made: HashMap::new(),
         }
     }
@@ -156,6 +170,11 @@ impl<'b> Deliveries<'b> {
             tail: seq,
             ttl: claim.map(|at| time::micros(self.left[at].claim.ttl)),
             latest: latest.then_some(seq),
+            first: self.new.len(),
+            fresh: claim
+                .filter(|at| may_share(self.left[*at].claim))
+                .map(|_| self.fresh.len()),
+            shares: false,
         });
         self.new.push(NewDelivery {
             seq,
@@ -164,6 +183,8 @@ impl<'b> Deliveries<'b> {
             previous: None,
             next: None,
             latest,
+            own: lane < 0,
+            lease: None,
         });
         if let Some(claim) = claim {
             self.lease(offer, (seq, lane, stale), claim, subject);
@@ -194,7 +215,29 @@ impl<'b> Deliveries<'b> {
             previous: Some(before),
             next: None,
             latest,
+            own: false,
+            lease: None,
         });
+    }
+
+    /// Puts what is leased and needs no lane under leases that are shared, once all is made: what is
+    /// the only one of its lane and, where its subject orders it, of the event that is the `newest`
+    /// of its subject, since whoever stores the next one looks there.
+    pub(super) fn share_leases(&mut self, newest: impl Fn(i64) -> Option<i64>) {
+        for lane in &mut self.new_lanes {
+            let (sink, number) = lane.id;
+            let Some((ttl, fresh)) = lane.ttl.zip(lane.fresh) else {
+                continue;
+            };
+            let one_by_one = self.lanes.get(&lane.id).is_some_and(|lane| lane.one_by_one);
+            let alone = lane.head == lane.tail && !one_by_one;
+            if alone && (number < 0 || newest(number) == Some(lane.head)) {
+                let lease = self.together.lease(sink, ttl, lane.head);
+                self.new[lane.first].lease = Some(lease);
+                self.fresh[fresh].lease.token = -lease;
+                lane.shares = true;
+            }
+        }
     }
 
     /// The claim that has a slot left over for a new delivery to `sink`.
@@ -244,7 +287,7 @@ impl<'b> Deliveries<'b> {
         });
     }
 
-    /// Gives `deliver` all that is made, in twenty-five arrays.
+    /// Gives `deliver` all that is made, in thirty-one arrays.
     pub(super) fn rows_to<'c>(&self, deliver: Call<'c>) -> Call<'c> {
         let deliver = self.lanes_to(deliver);
         let new = || self.new.iter();
@@ -255,13 +298,17 @@ impl<'b> Deliveries<'b> {
             i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX)
         };
         let queued = || self.queued.iter();
-        deliver
+        let deliver = deliver
             .each(new().map(|new| new.seq))
             .each(new().map(|new| new.sink))
             .each(new().map(|new| i32::from(new.leased)))
             .each(new().map(|new| new.previous))
             .each(new().map(|new| new.next))
             .each(new().map(|new| new.latest))
+            .each(new().map(|new| new.own))
+            .each(new().map(|new| new.lease));
+        self.together
+            .rows_to(deliver)
             .each(sends().map(|lease| lease.sink.0))
             .each(sends().map(ttl))
             .each(sends().map(|lease| lease.token))
@@ -272,7 +319,7 @@ impl<'b> Deliveries<'b> {
     }
 
     fn lanes_to<'c>(&self, deliver: Call<'c>) -> Call<'c> {
-        let new = || self.new_lanes.iter();
+        let new = || self.new_lanes.iter().filter(|lane| !lane.shares);
         let there = || self.lanes.iter().filter(|(_, lane)| lane.new.is_none());
         let longer = || there().filter(|(_, lane)| lane.last.is_some());
         let links = || self.links.iter();
@@ -308,6 +355,11 @@ impl<'b> Deliveries<'b> {
             .each(asking().map(|row| row.1)),
         )
     }
+}
+
+/// Whether a lease of `claim` usually ends with nothing but a state.
+fn may_share(claim: &Claim) -> bool {
+    claim.rates.is_empty() && !claim.remembered
 }
 
 /// Puts what is remembered into the leases that asked for it.

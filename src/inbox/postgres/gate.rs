@@ -10,12 +10,14 @@ const OLDEST: i32 = 130_000;
 const LOCK_SCHEMA: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
      SELECT pg_advisory_xact_lock(1178882665)";
 const ROLLBACK: &str = "ROLLBACK";
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_inbox.sql"),
     include_str!("migrations/0002_steps.sql"),
     include_str!("migrations/0003_changes.sql"),
     include_str!("migrations/0004_batches.sql"),
     include_str!("migrations/0005_replicas.sql"),
+    include_str!("migrations/0006_leases.sql"),
+    include_str!("migrations/0007_shared.sql"),
 ];
 
 /// Why a database is not used.

@@ -128,6 +128,11 @@ impl<'b> Court<'b> {
         self.asked.get(place).and_then(|asked| asked.subject)
     }
 
+    /// The last event of a subject, once all are judged.
+    pub(super) fn newest(&self, subject: i64) -> Option<i64> {
+        self.subjects.get(&subject).and_then(|known| known.last_seq)
+    }
+
     /// Gives `begin` the subjects, the number of offers, and the keys in their order, each with the
     /// place of the offer that brought it, from one.
     pub(super) fn ask_to<'c>(&'c self, begin: Call<'c>) -> Call<'c> {

@@ -1,7 +1,7 @@
 //! Locks on what a change by hand, or one for room, takes out of its lane or puts at its end.
 //!
-//! Locks are taken in the order of a commit, subjects before lanes and each by number, so that
-//! neither waits for the other in a circle. Before them stand the events: no commit locks one, so
+//! Locks are taken in the order of a commit, so that neither waits for the other in a circle: subjects
+//! by number, deliveries under shared leases, which get lanes, and lanes by number. Before them stand the events: no commit locks one, so
 //! they only keep changes and pruning off each other. A statement must see what was committed while
 //! it waited for a lock, so the transaction's isolation is READ COMMITTED.
 
@@ -87,6 +87,17 @@ pub(super) async fn lock_lanes(
         client,
         "SELECT id FROM subjects WHERE id = ANY($1) ORDER BY id FOR UPDATE",
         &[(&subjects, Type::INT8_ARRAY)],
+    )
+    .await?;
+    let seqs: Vec<i64> = deliveries.iter().map(|(seq, _)| seq.0).collect();
+    sql::run(
+        client,
+        "SELECT * FROM inbox_leave($1, $2, '{}', '{}', '{}', '{}', '{}', $3)",
+        &[
+            (&subjects, Type::INT8_ARRAY),
+            (&seqs, Type::INT8_ARRAY),
+            (&now, Type::INT8),
+        ],
     )
     .await?;
     let (sinks, lanes): (Vec<i64>, Vec<i64>) = wanted.into_iter().unzip();

@@ -32,6 +32,7 @@ mod target;
 mod tests;
 mod time;
 mod tls;
+mod together;
 mod unreadable;
 mod verbs;
 mod write;

@@ -64,6 +64,15 @@ impl<'b> Settling<'b> {
             .each(plain().map(|one| reason(one)))
     }
 
+    /// Gives `begin` the others, in three arrays: each gets a lane, if it has none.
+    pub(super) fn others_to<'c>(&self, begin: Call<'c>) -> Call<'c> {
+        let others = || self.others.iter();
+        begin
+            .each(others().map(|one| one.sink.0))
+            .each(others().map(|one| one.seq.0))
+            .each(others().map(|one| one.token))
+    }
+
     /// Settles all others, one by one. The lanes are locked before.
     pub(super) fn others<'c>(&self, given: Option<i64>, now: Timestamp) -> Option<Call<'c>> {
         (!self.others.is_empty()).then(|| {

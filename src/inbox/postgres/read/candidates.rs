@@ -57,7 +57,7 @@ async fn statement(
         let name = name.unwrap_or_else(|| "NULL".to_owned());
         format!(
             "events e JOIN sinks s ON s.name = {name} LEFT JOIN LATERAL (\
-             SELECT seq, sink, state FROM deliveries WHERE seq = e.seq AND sink = s.id LIMIT 1) \
+             SELECT seq, sink, state, lease FROM deliveries WHERE seq = e.seq AND sink = s.id LIMIT 1) \
              AS d ON true {LANES}"
         )
     } else {

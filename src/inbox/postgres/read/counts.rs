@@ -10,15 +10,15 @@ use crate::inbox::postgres::tally;
 use crate::inbox::query::{Counts, SinkCounts};
 use crate::inbox::{Seq, SinkId};
 
-/// Lanes looked at, of each kind, for the oldest delivery that waits.
+/// Lanes and shared leases looked at, of each kind, for the oldest delivery that waits.
 const LANES: i64 = 1000;
 /// Dead letters of a sink that are counted; where there are more, so many are reported.
 const DEAD: i64 = 1_000_000;
 
-/// The oldest head among the lanes of `sink`, whose number this is in SQL: among all, where they are
-/// few. Where they are many, among those whose leases end first, that fall due first, as what was
-/// never tried does in the order in which it came, and that fall due last, as what was tried most
-/// often does.
+/// The oldest head among the lanes of `sink`, whose number this is in SQL, and what is under its
+/// oldest shared leases: among all, where they are few. Where they are many, among those whose leases
+/// end first, that fall due first, as what was never tried does in the order in which it came, and
+/// that fall due last, as what was tried most often does.
 fn oldest(sink: &str) -> String {
     let some = |leased: &str, order: &str| {
         format!(
@@ -26,8 +26,13 @@ fn oldest(sink: &str) -> String {
              ORDER BY available {order}, head {order} LIMIT {LANES})"
         )
     };
+    let shared = format!(
+        "(SELECT first.seq FROM leases l CROSS JOIN LATERAL (SELECT d.seq FROM deliveries d \
+         WHERE d.seq BETWEEN l.id AND l.upto AND d.sink = l.sink AND d.lease = l.id \
+         ORDER BY d.seq LIMIT 1) AS first WHERE l.sink = {sink} ORDER BY l.id LIMIT {LANES})"
+    );
     format!(
-        "SELECT min(head) FROM ({} UNION ALL {} UNION ALL {}) AS heads",
+        "SELECT min(head) FROM ({} UNION ALL {} UNION ALL {} UNION ALL {shared}) AS heads",
         some("leased", "ASC"),
         some("NOT leased", "ASC"),
         some("NOT leased", "DESC"),

@@ -15,10 +15,13 @@ use crate::inbox::query::{AttemptRow, DeliveryFilter, DeliveryRow, DeliveryState
 const DELIVERY_COLUMNS: &str = "d.seq, s.name, d.state, d.attempts, l.available, d.last_error, \
      d.replay, d.settled, e.event_id, e.event_type, e.subject, coalesce(l.leased, false), d.sink";
 
-/// The lane `l` whose head is the delivery `d` of the event `e`: its subject's, or its own. Looked
-/// up for each row, so that no plan reads all lanes.
+/// The lane `l` whose head is the delivery `d` of the event `e`: its subject's, or its own; or the
+/// lease that it shares, which is told like a lane. Looked up for each row, so that no plan reads all
+/// lanes.
 pub(super) const LANES: &str = "LEFT JOIN LATERAL (SELECT leased, available FROM lanes \
-     WHERE sink = d.sink AND head = d.seq AND lane IN (e.lane, -d.seq) LIMIT 1) AS l ON true";
+     WHERE sink = d.sink AND head = d.seq AND lane IN (e.lane, -d.seq) \
+     UNION ALL SELECT true, ends FROM leases WHERE sink = d.sink AND id = d.lease \
+     LIMIT 1) AS l ON true";
 
 pub(in crate::inbox::postgres) async fn deliveries(
     client: &(impl GenericClient + Sync),

@@ -2,6 +2,7 @@
 
 mod authority;
 mod bouncer;
+mod leases;
 pub(crate) mod server;
 mod upkeep;
 

@@ -324,8 +324,20 @@ async fn counters_and_lanes_are_right_after_all_was_changed_and_pruned_at_once()
         ),
         (
             "SELECT count(*) FROM deliveries d WHERE state = 0 AND 1 <> (SELECT count(*) \
-             FROM walk w WHERE d.seq = w.seq AND d.sink = w.sink)",
-            "waits, and is in no lane or in two",
+             FROM walk w WHERE d.seq = w.seq AND d.sink = w.sink) + (lease IS NOT NULL)::int",
+            "waits, and is in no lane, in two, or in one and under a shared lease",
+        ),
+        (
+            "SELECT count(*) FROM deliveries d WHERE lease IS NOT NULL AND (state <> 0 \
+             OR NOT EXISTS (SELECT 1 FROM leases l WHERE l.sink = d.sink AND l.id = d.lease \
+             AND d.seq BETWEEN l.id AND l.upto))",
+            "under a lease that nobody finds",
+        ),
+        (
+            "SELECT count(*) FROM deliveries d JOIN events e ON e.seq = d.seq \
+             JOIN subjects s ON s.id = e.lane \
+             WHERE d.lease IS NOT NULL AND NOT d.own AND s.last_seq <> d.seq",
+            "under a lease, and not of its subject's newest event",
         ),
         (
             "SELECT count(*) FROM (SELECT DISTINCT ON (sink, lane) tail, seq FROM walk \
