@@ -34,20 +34,24 @@ pub(super) fn call<'c>(claim: &Claim, given: Option<i64>) -> Call<'c> {
         .with(given)
 }
 
-/// Asks when `claim` next finds something, counted from now.
-pub(super) fn next_due<'c>(claim: &Claim, given: Option<i64>) -> Call<'c> {
+/// Asks when `claim` next finds something, counted from now, where it has a rate; without one it is
+/// told by who writes the batch.
+pub(super) fn next_due<'c>(claim: &Claim, given: Option<i64>) -> Option<Call<'c>> {
     let (most, windows) = rates(claim);
-    Call::new("SELECT inbox_next_due($1, $2, $3, inbox_now($4)) - inbox_now($4)")
-        .with(claim.sink.0)
-        .with(most)
-        .with(windows)
-        .with(given)
+    (!claim.rates.is_empty()).then(|| {
+        Call::new("SELECT inbox_next_due($1, $2, $3, inbox_now($4)) - inbox_now($4)")
+            .with(claim.sink.0)
+            .with(most)
+            .with(windows)
+            .with(given)
+    })
 }
 
-/// Reads when claims next find something.
+/// Reads when claims next find something: those that were asked, and those that were `told` of.
 pub(super) fn read_next_due(
-    (claims, places): (&[Claim], &[Place]),
+    (claims, places): (&[Claim], &[Option<Place>]),
     answers: &mut Answers,
+    told: &HashMap<i64, Option<i64>>,
     now: Timestamp,
 ) -> Result<Vec<(SinkId, Option<Timestamp>)>, Failure> {
     let mut all = Vec::with_capacity(claims.len());
@@ -55,30 +59,30 @@ pub(super) fn read_next_due(
         let rows = answers.take(*place);
         let due: Option<i64> = match rows.first() {
             Some(row) => row.try_get(0)?,
-            None => None,
+            None => told.get(&claim.sink.0).copied().flatten(),
         };
         all.push((claim.sink, due.map(|due| time::later(now, due))));
     }
     Ok(all)
 }
 
-/// Takes in what was leased, and says what is left of the claims for new deliveries.
+/// Takes in what was leased, and says what is left of the claims for new deliveries. A claim that was
+/// not asked found nothing, and nothing against it.
 pub(super) fn read<'b>(
-    (claims, places): (&'b [Claim], &[Place]),
-    answers: &mut Answers,
+    (claims, found): (&'b [Claim], Vec<Option<Vec<Row>>>),
     now: Timestamp,
     (committed, settled): (&mut Committed, &mut HashMap<i64, i64>),
 ) -> Result<Vec<Left<'b>>, Failure> {
     let mut all: Vec<Left<'b>> = Vec::with_capacity(claims.len());
-    for (claim, place) in claims.iter().zip(places) {
+    for (claim, rows) in claims.iter().zip(found) {
         let mut left = Left {
             claim,
             slots: claim.slots,
             bytes: claim.bytes,
-            allowed: 0,
+            allowed: if rows.is_some() { 0 } else { i64::MAX },
         };
         let mut leased = 0;
-        for row in answers.take(*place) {
+        for row in rows.unwrap_or_default() {
             match row.try_get(0)? {
                 WHAT_ALLOWED => {
                     left.allowed = row.try_get(1)?;

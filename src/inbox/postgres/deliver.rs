@@ -287,9 +287,9 @@ impl<'b> Deliveries<'b> {
         });
     }
 
-    /// Gives `deliver` all that is made, in thirty-one arrays.
-    pub(super) fn rows_to<'c>(&self, deliver: Call<'c>) -> Call<'c> {
-        let deliver = self.lanes_to(deliver);
+    /// Gives `write` all that is made, in thirty-one arrays.
+    pub(super) fn rows_to<'c>(&self, write: Call<'c>) -> Call<'c> {
+        let write = self.lanes_to(write);
         let new = || self.new.iter();
         let sends = || self.fresh.iter().map(|fresh| &fresh.lease);
         let sends = || sends().filter(|lease| lease.rated);
@@ -298,7 +298,7 @@ impl<'b> Deliveries<'b> {
             i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX)
         };
         let queued = || self.queued.iter();
-        let deliver = deliver
+        let write = write
             .each(new().map(|new| new.seq))
             .each(new().map(|new| new.sink))
             .each(new().map(|new| i32::from(new.leased)))
@@ -308,7 +308,7 @@ impl<'b> Deliveries<'b> {
             .each(new().map(|new| new.own))
             .each(new().map(|new| new.lease));
         self.together
-            .rows_to(deliver)
+            .rows_to(write)
             .each(sends().map(|lease| lease.sink.0))
             .each(sends().map(ttl))
             .each(sends().map(|lease| lease.token))
@@ -318,12 +318,12 @@ impl<'b> Deliveries<'b> {
             .each(queued().map(|row| row.3))
     }
 
-    fn lanes_to<'c>(&self, deliver: Call<'c>) -> Call<'c> {
+    fn lanes_to<'c>(&self, write: Call<'c>) -> Call<'c> {
         let new = || self.new_lanes.iter().filter(|lane| !lane.shares);
         let there = || self.lanes.iter().filter(|(_, lane)| lane.new.is_none());
         let longer = || there().filter(|(_, lane)| lane.last.is_some());
         let links = || self.links.iter();
-        deliver
+        write
             .each(new().map(|lane| lane.id.0))
             .each(new().map(|lane| lane.id.1))
             .each(new().map(|lane| lane.head))

@@ -239,12 +239,12 @@ impl<'b> Court<'b> {
         }
     }
 
-    /// Gives `store` the marks: of subjects that are there in three arrays, of new ones in five.
-    pub(super) fn marks_to<'c>(&'c self, store: Call<'c>) -> Call<'c> {
+    /// Gives `write` the marks: of subjects that are there in three arrays, of new ones in five.
+    pub(super) fn marks_to<'c>(&'c self, write: Call<'c>) -> Call<'c> {
         let moved = || self.subjects.iter().filter(|(_, known)| known.moved);
         let there = || moved().filter(|(_, known)| known.there);
         let new = || moved().filter(|(_, known)| !known.there);
-        store
+        write
             .each(there().map(|(id, _)| *id))
             .each(there().map(|(_, known)| known.last_time))
             .each(there().map(|(_, known)| known.last_seq))

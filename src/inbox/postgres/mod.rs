@@ -38,6 +38,7 @@ mod verbs;
 mod write;
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -131,6 +132,8 @@ pub struct PostgresInbox {
     name: String,
     /// This replica's part of the counters.
     part: i32,
+    /// Whether the last claims found something that waited.
+    backlog: AtomicBool,
 }
 
 impl PostgresInbox {
@@ -177,6 +180,7 @@ impl PostgresInbox {
             positions: Mutex::default(),
             name: format!("{name:016x}"),
             part: i32::try_from(name % PARTS).unwrap_or_default(),
+            backlog: AtomicBool::default(),
         })
     }
 
@@ -224,6 +228,7 @@ impl PostgresInbox {
             now,
             given: self.given(now),
             part: self.part,
+            backlog: &self.backlog,
         };
         let mut moved = Moved::new();
         let mut tries = Tries::default();
@@ -238,7 +243,7 @@ impl PostgresInbox {
     async fn try_commit(
         &self,
         batch: &Batch,
-        setting: Setting,
+        setting: Setting<'_>,
         moved: &mut Moved,
     ) -> Result<Committed, Failure> {
         let mut session = self.session().await?;

@@ -36,6 +36,11 @@ impl<'b> Settling<'b> {
         Self { plain, others }
     }
 
+    /// Whether something else is to be done than to settle.
+    pub(super) fn has_others(&self) -> bool {
+        !self.others.is_empty()
+    }
+
     /// Sinks whose rows change: a pause that the other side asked for is noted there.
     pub(super) fn held_sinks(&self) -> impl Iterator<Item = i64> {
         let others = self.others.iter();

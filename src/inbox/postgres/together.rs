@@ -17,10 +17,10 @@ impl Together {
         *number
     }
 
-    /// Gives `deliver` the leases, in four arrays.
-    pub(super) fn rows_to<'c>(&self, deliver: Call<'c>) -> Call<'c> {
+    /// Gives `write` the leases, in four arrays.
+    pub(super) fn rows_to<'c>(&self, write: Call<'c>) -> Call<'c> {
         let all = || self.0.iter();
-        deliver
+        write
             .each(all().map(|((sink, _), _)| *sink))
             .each(all().map(|(_, (number, _))| *number))
             .each(all().map(|(_, (_, last))| *last))

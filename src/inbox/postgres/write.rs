@@ -13,8 +13,8 @@ use super::tally::EVENTS;
 use crate::event::{Event, Id, Seq};
 use crate::inbox::Offer;
 
-/// Gives `store` the events, in sixteen arrays.
-pub(super) fn events_to<'c>(store: Call<'c>, offers: &'c [Offer], stored: &[Stored]) -> Call<'c> {
+/// Gives `write` the events, in sixteen arrays.
+pub(super) fn events_to<'c>(write: Call<'c>, offers: &'c [Offer], stored: &[Stored]) -> Call<'c> {
     let these = || stored.iter();
     let events = || these().map(|one| &*offers[one.offer].event);
     let outcome = |one: &Stored| match one.stale {
@@ -25,7 +25,7 @@ pub(super) fn events_to<'c>(store: Call<'c>, offers: &'c [Offer], stored: &[Stor
     let micros = |event: &Event| event.received_at.as_microsecond();
     let id = |event: &'c Event| event.event_id.as_ref().map(Id::as_str);
     let subject = |event: &Event| event.subject.as_ref().map(ToString::to_string);
-    store
+    write
         .each(these().map(|one| one.seq))
         .each(these().map(|one| one.lane))
         .each(these().map(|one| one.previous))

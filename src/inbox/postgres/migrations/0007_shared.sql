@@ -1,15 +1,22 @@
--- A receiver of an earlier version knows nothing of shared leases: it finds its functions gone, takes
--- the database for one that is away, and keeps what comes until it is replaced.
-DROP FUNCTION inbox_begin;
+-- A transaction in two functions and, where nothing waits, no other: each statement costs something
+-- by itself, and is a message each way.
+--
+-- Receivers of the version before go on beside those of this one. For them there are the functions
+-- they know: `inbox_store` and `inbox_deliver` as they were, which make lanes from the start, and
+-- those at the end of this file.
 
 -- As before (`0004_batches.sql`), and deliveries leave their shared leases: what only is settled
--- (`end_`), what ends otherwise (`rest_`), and what others come behind.
+-- (`end_`), what ends otherwise (`rest_`), and what others come behind. Sinks to look at (`look_`),
+-- by what this leaves of them, are told where there is something to claim, or something against it:
+-- `what` is
+--   4  a sink where a claim is needed to know what it gets
 CREATE FUNCTION inbox_begin(
     given bigint, of_subjects bigint[], offers integer, of_keys bytea[], places integer[],
     of_sinks bigint[], lane_sinks bigint[], lane_ids bigint[],
     end_sinks bigint[], end_lanes bigint[], end_seqs bigint[], end_tokens bigint[],
     end_states smallint[], end_errors text[],
-    rest_sinks bigint[], rest_seqs bigint[], rest_tokens bigint[]
+    rest_sinks bigint[], rest_seqs bigint[], rest_tokens bigint[],
+    look_sinks bigint[], look_probes boolean[]
 ) RETURNS TABLE (
     what smallint, n1 bigint, n2 bigint, n3 bigint, n4 bigint, name text,
     drawn bigint[], claimed bigint[]
@@ -116,14 +123,37 @@ BEGIN
         SELECT 3::smallint, m.seq, m.sink, NULL::bigint, NULL::bigint, NULL::text,
                NULL::bigint[], NULL::bigint[] FROM moved m;
     END IF;
+
+    IF cardinality(look_sinks) > 0 THEN
+        RETURN QUERY
+        SELECT 4::smallint, u.sink, NULL::bigint, NULL::bigint, NULL::bigint, NULL::text,
+               NULL::bigint[], NULL::bigint[]
+          FROM unnest(look_sinks, look_probes) AS u (sink, probe)
+         -- Not EXISTS, which may become a look at all there is.
+         WHERE (SELECT true FROM sinks s WHERE s.id = u.sink AND s.held_until > at)
+            OR (SELECT true FROM leases l WHERE l.sink = u.sink AND l.ends <= at LIMIT 1)
+            OR (SELECT true FROM lanes l
+                 WHERE l.sink = u.sink AND l.leased AND l.available <= at LIMIT 1)
+            OR (SELECT true FROM lanes l
+                 WHERE l.sink = u.sink AND NOT l.leased
+                   AND l.available <= CASE WHEN u.probe THEN 9223372036854775807 ELSE at END
+                 LIMIT 1);
+    END IF;
 END
 $$;
 
-DROP FUNCTION inbox_deliver;
-
--- As before, and makes the shared leases (`lease_`) that deliveries without a lane are under.
-CREATE FUNCTION inbox_deliver(
+-- Stores events, moves marks, makes deliveries and counts, as `inbox_store` and `inbox_deliver` do
+-- (`0004_batches.sql`); makes the shared leases (`lease_`) that deliveries without a lane are under;
+-- and tells when sinks without a rate next have something (`due_`). `what` is 0 for a delivery that
+-- was superseded: position and sink; and 1 for a sink and, relative to now, its time.
+CREATE FUNCTION inbox_write(
     given bigint,
+    event_seqs bigint[], event_lanes bigint[], event_befores bigint[], of_routes bigint[],
+    ids text[], types text[], times bigint[], names text[], outcomes smallint[],
+    commands boolean[], origins smallint[], sources text[], peers text[], arrivals bigint[],
+    traces text[], bodies bytea[],
+    mark_ids bigint[], mark_times bigint[], mark_seqs bigint[],
+    new_ids bigint[], new_routes bigint[], new_names text[], new_times bigint[], new_seqs bigint[],
     lane_sinks bigint[], lane_ids bigint[], lane_heads bigint[], lane_tails bigint[],
     lane_ttls bigint[], lane_latests bigint[],
     long_sinks bigint[], long_ids bigint[], long_tails bigint[],
@@ -133,13 +163,33 @@ CREATE FUNCTION inbox_deliver(
     lease_sinks bigint[], lease_ids bigint[], lease_uptos bigint[], lease_ttls bigint[],
     send_sinks bigint[], send_ttls bigint[], send_tokens bigint[],
     queue_seqs bigint[], queue_sinks bigint[], queue_lanes bigint[], queue_latests boolean[],
-    sum_sinks bigint[], sum_numbers bigint[], of_part integer
-) RETURNS TABLE (gone_seq bigint, gone_sink bigint) LANGUAGE plpgsql AS $$
+    sum_sinks bigint[], sum_numbers bigint[], of_part integer, due_sinks bigint[]
+) RETURNS TABLE (what smallint, n1 bigint, n2 bigint) LANGUAGE plpgsql AS $$
 DECLARE
     at bigint := inbox_now(given);
     gone_seqs bigint[];
     gone_sinks bigint[];
 BEGIN
+    IF cardinality(event_seqs) > 0 THEN
+        INSERT INTO events (seq, lane, previous, route, event_id, event_type, event_time, subject,
+                            outcome, command, origin, source_ip, peer_ip, received, trace_parent,
+                            body)
+        SELECT unnest(event_seqs), unnest(event_lanes), unnest(event_befores), unnest(of_routes),
+               unnest(ids), unnest(types), unnest(times), unnest(names), unnest(outcomes),
+               unnest(commands), unnest(origins), unnest(sources), unnest(peers),
+               unnest(arrivals), unnest(traces), unnest(bodies);
+    END IF;
+    IF cardinality(mark_ids) > 0 THEN
+        UPDATE subjects s
+           SET last_time = u.last_time, last_seq = u.last_seq, last_received = at
+          FROM unnest(mark_ids, mark_times, mark_seqs) AS u (id, last_time, last_seq)
+         WHERE s.id = u.id;
+    END IF;
+    IF cardinality(new_ids) > 0 THEN
+        INSERT INTO subjects (id, route, subject, last_time, last_seq, last_received)
+        SELECT unnest(new_ids), unnest(new_routes), unnest(new_names), unnest(new_times),
+               unnest(new_seqs), at;
+    END IF;
     IF cardinality(lane_ids) > 0 THEN
         INSERT INTO lanes (sink, lane, head, tail, leased, available, token, latest)
         SELECT u.sink, u.lane, u.head, u.tail, u.ttl IS NOT NULL, at + coalesce(u.ttl, 0),
@@ -174,7 +224,13 @@ BEGIN
     IF cardinality(queue_seqs) > 0 THEN
         SELECT array_agg(q.seq), array_agg(q.sink) INTO gone_seqs, gone_sinks
           FROM inbox_queue(queue_seqs, queue_sinks, queue_lanes, queue_latests, at) q;
-        RETURN QUERY SELECT u.seq, u.sink FROM unnest(gone_seqs, gone_sinks) AS u (seq, sink);
+        RETURN QUERY
+        SELECT 0::smallint, u.seq, u.sink FROM unnest(gone_seqs, gone_sinks) AS u (seq, sink);
+    END IF;
+    IF cardinality(due_sinks) > 0 THEN
+        RETURN QUERY
+        SELECT 1::smallint, u.sink, inbox_next_due(u.sink, '{}', '{}', at) - at
+          FROM unnest(due_sinks) AS u (sink);
     END IF;
     INSERT INTO tallies AS t (sink, part, n)
     SELECT u.sink, of_part, sum(u.n)::bigint
@@ -182,5 +238,38 @@ BEGIN
             UNION ALL SELECT unnest(gone_sinks), -1) AS u (sink, n)
      GROUP BY u.sink HAVING sum(u.n) <> 0 ORDER BY u.sink
     ON CONFLICT ON CONSTRAINT tallies_pkey DO UPDATE SET n = t.n + excluded.n;
+END
+$$;
+
+-- For receivers of the version before, all of whose deliveries have lanes.
+CREATE OR REPLACE FUNCTION inbox_begin(
+    given bigint, of_subjects bigint[], offers integer, of_keys bytea[], places integer[],
+    of_sinks bigint[], lane_sinks bigint[], lane_ids bigint[],
+    end_sinks bigint[], end_lanes bigint[], end_seqs bigint[], end_tokens bigint[],
+    end_states smallint[], end_errors text[]
+) RETURNS TABLE (
+    what smallint, n1 bigint, n2 bigint, n3 bigint, n4 bigint, name text,
+    drawn bigint[], claimed bigint[]
+) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY
+    SELECT b.* FROM inbox_begin(
+        given, of_subjects, offers, of_keys, places, of_sinks, lane_sinks, lane_ids,
+        end_sinks, end_lanes, end_seqs, end_tokens, end_states, end_errors,
+        '{}', '{}', '{}', '{}', '{}') AS b;
+END
+$$;
+
+ALTER FUNCTION inbox_change(bigint[], bigint[], smallint[], text, bigint) RENAME TO inbox_change_lanes;
+
+-- What is under way of the subjects has lanes by now, unless such a receiver asks.
+CREATE FUNCTION inbox_change(
+    seqs bigint[], sinks bigint[], whats smallint[], error text, at bigint
+) RETURNS TABLE (nth bigint, done smallint, waiting smallint) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM inbox_leave(
+        ARRAY(SELECT e.lane FROM events e WHERE e.seq = ANY(seqs) AND e.lane > 0), seqs,
+        '{}', '{}', '{}', '{}', '{}', at);
+    RETURN QUERY SELECT c.* FROM inbox_change_lanes(seqs, sinks, whats, error, at) AS c;
 END
 $$;

@@ -191,7 +191,7 @@ async fn a_subject_that_another_receiver_makes_meanwhile_is_judged_by_its_mark()
     let mut committing = JoinSet::new();
     committing.spawn(async move { offer_all(&*inbox, vec![stale()]).await });
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                 AND wait_event_type = 'Lock' AND query LIKE 'SELECT inbox_store%'";
+                 AND wait_event_type = 'Lock' AND query LIKE 'SELECT * FROM inbox_write%'";
     while number(&database, waits) == 0 {
         assert!(committing.try_join_next().is_none(), "it did not wait");
     }
