@@ -92,7 +92,7 @@ pub(super) async fn lock_lanes(
     let seqs: Vec<i64> = deliveries.iter().map(|(seq, _)| seq.0).collect();
     sql::run(
         client,
-        "SELECT * FROM inbox_leave($1, $2, '{}', '{}', '{}', '{}', '{}', $3)",
+        "SELECT inbox_give_lanes($1, $2, $3)",
         &[
             (&subjects, Type::INT8_ARRAY),
             (&seqs, Type::INT8_ARRAY),

@@ -267,9 +267,8 @@ CREATE FUNCTION inbox_change(
     seqs bigint[], sinks bigint[], whats smallint[], error text, at bigint
 ) RETURNS TABLE (nth bigint, done smallint, waiting smallint) LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM inbox_leave(
-        ARRAY(SELECT e.lane FROM events e WHERE e.seq = ANY(seqs) AND e.lane > 0), seqs,
-        '{}', '{}', '{}', '{}', '{}', at);
+    PERFORM inbox_give_lanes(
+        ARRAY(SELECT e.lane FROM events e WHERE e.seq = ANY(seqs) AND e.lane > 0), seqs, at);
     RETURN QUERY SELECT c.* FROM inbox_change_lanes(seqs, sinks, whats, error, at) AS c;
 END
 $$;
