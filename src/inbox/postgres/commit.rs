@@ -229,7 +229,10 @@ impl<'b> Work<'b> {
         (mut court, mut deliveries): (Court<'b>, Deliveries<'b>),
         hint: Option<Call<'_>>,
     ) -> Result<Committed, Failure> {
-        let (batch, Setting { now, given, part }) = (self.batch, self.setting);
+        let batch = self.batch;
+        let Setting {
+            now, given, part, ..
+        } = self.setting;
         let mut script = Script::default();
         let (sinks, numbers) = write::sums(&court.stored, &deliveries.made, &self.settled);
         let unrated: Vec<i64> = batch
