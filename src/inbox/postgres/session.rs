@@ -42,6 +42,17 @@ typed! {
     Vec<String> => TEXT_ARRAY, Vec<Option<String>> => TEXT_ARRAY, Vec<&[u8]> => BYTEA_ARRAY,
 }
 
+/// An array that may be left out: nothing is sent, nor unpacked by the server, which takes it for an
+/// empty one.
+impl<T> Typed for Option<Vec<T>>
+where
+    Vec<T>: Typed,
+{
+    fn sql_type(&self) -> Type {
+        Vec::<T>::new().sql_type()
+    }
+}
+
 /// One statement to run, with its values.
 pub(super) struct Call<'v> {
     text: &'static str,
@@ -73,12 +84,13 @@ impl<'v> Call<'v> {
         self
     }
 
-    /// The values of the next `$n`, as an array.
+    /// The values of the next `$n`, as an array; NULL where there are none.
     pub(super) fn each<T>(self, values: impl Iterator<Item = T>) -> Self
     where
         Vec<T>: Typed + 'v,
     {
-        self.with(values.collect::<Vec<T>>())
+        let values = values.collect::<Vec<T>>();
+        self.with((!values.is_empty()).then_some(values))
     }
 
     fn types(&self) -> Vec<Type> {

@@ -1,6 +1,8 @@
 -- A transaction in two functions and, where nothing waits, no other: each statement costs something
 -- by itself, and is a message each way.
 --
+-- An array that holds nothing comes as NULL: then none is unpacked.
+--
 -- Receivers of the version before go on beside those of this one. For them there are the functions
 -- they know: `inbox_store` and `inbox_deliver` as they were, which make lanes from the start, and
 -- those at the end of this file.

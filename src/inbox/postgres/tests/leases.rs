@@ -326,3 +326,21 @@ async fn what_waited_in_tables_of_an_earlier_version_is_delivered_in_its_order()
     }
     assert_eq!(there(&database).await, [0, 0, 0]);
 }
+
+#[tokio::test]
+async fn a_receiver_of_an_earlier_version_finds_lanes_where_it_looks_for_them() {
+    let (database, inbox) = opened().await;
+    let sink = inbox.sink("s").await.unwrap().0;
+    let leases = store(&inbox, vec![event("a").to(SinkId(sink))], &[SinkId(sink)]).await;
+    assert_eq!(there(&database).await, [0, 1, 1]);
+    let lane = leases[0].lane;
+    // As that version asks when it stores another event of the subject.
+    let ask = format!(
+        "SELECT what, n1, n2, n3 FROM inbox_begin(NULL, ARRAY[{lane}]::bigint[], 0, '{{}}', '{{}}', \
+         '{{}}', ARRAY[{sink}]::bigint[], ARRAY[{lane}]::bigint[], '{{}}', '{{}}', '{{}}', '{{}}', \
+         '{{}}', '{{}}') WHERE what = 2"
+    );
+    let told = server::Server::shared().sql(&database, &ask);
+    assert_eq!(told, format!("2|{sink}|{lane}|1"));
+    assert_eq!(there(&database).await, [1, 1, 0]);
+}
