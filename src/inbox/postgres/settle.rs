@@ -51,10 +51,10 @@ impl<'b> Settling<'b> {
         holds.map(|settled| settled.sink.0)
     }
 
-    /// The lanes that are touched.
+    /// The lanes that are touched for sure: those of what only is settled may not be there.
     pub(super) fn lanes(&self) -> impl Iterator<Item = (i64, i64)> {
-        let all = self.plain.iter().chain(&self.others);
-        all.map(|settled| (settled.sink.0, settled.lane))
+        let others = self.others.iter();
+        others.map(|settled| (settled.sink.0, settled.lane))
     }
 
     /// Gives `begin` what only is settled, in six arrays.

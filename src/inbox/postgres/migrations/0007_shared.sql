@@ -74,7 +74,12 @@ BEGIN
         PERFORM 1 FROM sinks s WHERE s.id = ANY(of_sinks) ORDER BY s.id FOR UPDATE;
     END IF;
 
-    IF cardinality(lane_ids) > 0 THEN
+    IF ended < cardinality(end_seqs) THEN
+        lane_sinks := lane_sinks || end_sinks;
+        lane_ids := lane_ids || end_lanes;
+    END IF;
+    -- Where nothing waits at all, there is none to look for.
+    IF cardinality(lane_ids) > 0 AND EXISTS (SELECT 1 FROM lanes) THEN
         RETURN QUERY
         SELECT 2::smallint, l.sink, l.lane, l.tail, NULL::bigint, NULL::text,
                NULL::bigint[], NULL::bigint[]
