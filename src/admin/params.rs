@@ -101,8 +101,7 @@ impl Params {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let allowed = "the next_cursor of the page before";
         self.read_as("cursor", allowed, |text| {
-            let (place, sink) = text.split_once('-').unwrap_or((text, "0"));
-            (digits(place) && digits(sink)).then(|| text.to_owned())
+            text.split(['-', '~']).all(digits).then(|| text.to_owned())
         })
     }
 

@@ -100,6 +100,7 @@ fn odd_names_and_parameters_of_the_api_get_a_problem_and_break_nothing() {
         "%2fevents",
         "events?cursor=zz",
         "events?cursor=%ff",
+        "events?cursor=-9223372036854775808",
         "events?subject=incident:1&cursor=1.5",
         "deliveries?cursor=zz",
         "subjects?cursor=%00",
@@ -120,7 +121,6 @@ fn odd_names_and_parameters_of_the_api_get_a_problem_and_break_nothing() {
     for path in [
         "deliveries?seq=-9223372036854775808",
         "deliveries?seq=9223372036854775807",
-        "events?cursor=-9223372036854775808",
         "events?cursor=9223372036854775807",
         "events?event_id=%00%ff",
         "events?subject=incident:%27%00",

@@ -54,7 +54,7 @@ fn told(name: &str) -> (&'static str, Value) {
     match name {
         "cursor" => (
             "The `next_cursor` of the page before.",
-            json!({ "type": "string", "pattern": "^[0-9]+(-[0-9]+)?$" }),
+            json!({ "type": "string", "pattern": "^[0-9]+([-~][0-9]+)*$" }),
         ),
         "limit" => (
             "Rows of a page at most.",
