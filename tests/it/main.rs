@@ -12,6 +12,7 @@
     reason = "the harness serves the tests that measure as well, in tests/quiet"
 )]
 
+mod aloud;
 mod balancer;
 #[path = "../../src/inbox/postgres/tests/server.rs"]
 mod database;

@@ -2,12 +2,12 @@
 //! of Kubernetes. What there is no tool for is said aloud, past the test runner's capture.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::aloud::say_aloud;
 use crate::deploy::{OVERLAYS, POSTGRES, SQLITE, document, stateful_set, yaml};
 use crate::tidy::{ROOT, files, read};
 
@@ -45,12 +45,6 @@ fn made_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
         }
     }
     Ok(parts)
-}
-
-pub(crate) fn say_aloud(what: &str) {
-    // Through the handle: the test runner captures what the macro prints.
-    let line = format!("\nNOT CHECKED: {what}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// An overlay as kustomize builds it; `None` where no tool does.

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::manifests::say_aloud;
+use crate::aloud::say_aloud;
 use crate::receiver::{Receiver, count, soak_line};
 
 /// What must be so of each answer.

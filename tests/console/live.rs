@@ -1,0 +1,99 @@
+//! The live view of events while the receiver is killed and started again.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::database::steady_port;
+use crate::driver::play;
+use crate::http::Client;
+use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
+use crate::stage;
+
+const PUSHERS: usize = 4;
+
+fn event(id: &str, subject: usize) -> String {
+    format!(
+        r#"{{"event_id":"{id}","event_type":"i_r_title","incident":{{"incident_id":"s{subject}","title":"{id}"}}}}"#
+    )
+}
+
+/// Pushes from several sides until `enough` are acknowledged, and kills the receiver meanwhile.
+fn push_and_kill(receiver: &mut Receiver, round: u64, enough: usize) {
+    let (address, answered) = (receiver.public, AtomicUsize::new(0));
+    let push = |pusher: usize| {
+        let Ok(mut client) = Client::connect(address, PATIENCE) else {
+            return;
+        };
+        for turn in 0.. {
+            let id = format!("r{round}p{pusher}-{turn}");
+            match client.push("/webhook", event(&id, turn % 5).as_bytes()) {
+                Ok(answer) if answer.status == 200 => {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+                // Too late on a busy disk: stored all the same, or not.
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let push = &push;
+        for pusher in 0..PUSHERS {
+            scope.spawn(move || push(pusher));
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while answered.load(Ordering::Relaxed) < enough {
+            assert!(Instant::now() < deadline, "too few pushes were answered");
+            std::thread::yield_now();
+        }
+        receiver.kill();
+    });
+}
+
+/// A configuration whose admin listener is found again after a restart.
+fn configure(folder: &Path) {
+    let steady = format!("[admin]\nlisten = \"127.0.0.1:{}\"", steady_port());
+    let configuration = BASE.replace("[admin]\nlisten = \"127.0.0.1:0\"", &steady);
+    std::fs::write(folder.join("config.toml"), configuration).unwrap();
+}
+
+#[test]
+fn the_live_view_over_kills_of_the_receiver_shows_every_event_once() {
+    let (rounds, enough) = (count(2, 10), count(40, 120));
+    let folder = tempfile::tempdir().unwrap();
+    configure(folder.path());
+    let start = || Receiver::run(folder.path(), command(folder.path(), &[]));
+    let mut receiver = start();
+    assert_eq!(receiver.push(&event("first", 0)).outcome(), "accepted");
+    let with = json!({"base": stage::base(&receiver), "rounds": rounds, "last": "the-very-last"});
+    let seen = play("live", &with, |what, asked| {
+        match what {
+            "push_and_kill" => {
+                push_and_kill(&mut receiver, asked["round"].as_u64().unwrap(), enough);
+            }
+            "start" => receiver = start(),
+            "push_last" => {
+                let last = receiver.push(&event("the-very-last", 0));
+                assert_eq!(last.outcome(), "accepted");
+            }
+            _ => {
+                let rows = receiver.rows("events");
+                let seqs: Vec<&Value> = rows.iter().map(|row| &row["seq"]).collect();
+                let one = &rows[rows.len() / 2];
+                return json!({"stored": seqs, "id": one["event_id"], "seq": one["seq"]});
+            }
+        }
+        Value::Null
+    });
+    if let Some(seen) = seen {
+        let shown = &seen["shown"];
+        soak_line(
+            81,
+            "the console's live view over kill -9",
+            &format!("{rounds} kills, {shown} events shown, none missing, none twice"),
+        );
+    }
+}
