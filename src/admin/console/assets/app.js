@@ -66,7 +66,8 @@ async function render() {
     await show(content, { segments, params, signal: here.signal, go, refresh: render });
   } catch (error) {
     if (api.gone(error) || error.status === 401) return;
-    console.error(error);
+    // What the receiver refuses is told on the page; anything else is a mistake in these scripts.
+    if (!(error instanceof api.Problem)) console.error(error);
     if (!content.querySelector("h1")) content.append(heading(t(`${page.name}.title`)));
     content.append(notice("bad", error.message), button(t("again"), render));
   } finally {
