@@ -45,8 +45,9 @@ export function pretty(text) {
   return out.join("");
 }
 
+/** What says something: by the receiver's rule, which `trim` differs from in U+FEFF and U+0085. */
 function text(value) {
-  return typeof value === "string" && value.trim() !== "" ? value : undefined;
+  return typeof value === "string" && /\P{White_Space}/u.test(value) ? value : undefined;
 }
 
 function names(people) {
