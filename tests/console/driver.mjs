@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 
 const require = createRequire(`${process.argv[2]}/package.json`);
 const { chromium } = require("playwright-core");
-export const AXE = require("axe-core").source;
+const axe = require("axe-core").source;
 
 const FLAGS = [
   "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -33,7 +33,7 @@ async function play({ id, scene, with: given }) {
   });
   try {
     const { play: acts } = await import(`./${scene}.mjs`);
-    tell({ id, done: await acts({ browser, ask, ...given }) ?? null });
+    tell({ id, done: await acts({ browser, axe, ask, ...given }) ?? null });
   } catch (error) {
     tell({ id, failed: error.stack ?? String(error) });
   }

@@ -51,7 +51,7 @@ fn event(number: usize, text: &str) -> String {
 #[test]
 fn five_hundred_naughty_strings_are_shown_as_text_and_leave_the_page_as_it_is() {
     let mut texts: Vec<String> = serde_json::from_str(include_str!("../naughty.json")).unwrap();
-    assert!(texts.len() > 500);
+    assert!(texts.len() >= 500);
     texts.extend(SCRIPTS.iter().map(|text| (*text).to_owned()));
     // What the others are compared with.
     texts.extend([PLAIN.to_owned(), " ".to_owned()]);

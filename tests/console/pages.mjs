@@ -1,7 +1,6 @@
 // Every page, as different viewers see it: usable for all, nothing cut off, and a picture of each.
 
 import assert from "node:assert/strict";
-import { AXE } from "./driver.mjs";
 import { hour } from "./hour.mjs";
 import { DESKTOP, PHONE, Visit } from "./visit.mjs";
 
@@ -24,8 +23,8 @@ const VIEWERS = [
 ];
 
 /** What axe finds in the page that others should not have to live with. */
-async function findings(page) {
-  if (!await page.evaluate(() => "axe" in window)) await page.evaluate(AXE);
+async function findings(page, axe) {
+  if (!await page.evaluate(() => "axe" in window)) await page.evaluate(axe);
   const found = await page.evaluate((options) => window.axe.run(document, options), AXE_OPTIONS);
   return found.violations.map(({ id, impact, nodes }) =>
     ({ id, impact, nodes: nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`), count: nodes.length }));
@@ -55,7 +54,7 @@ function cut() {
 
 async function look(visit, viewer, { name, shot }, report) {
   const { page } = visit;
-  const all = await findings(page);
+  const t0=Date.now(); const all = await findings(page, report.axe); report.t=(report.t??0)+Date.now()-t0; const t1=Date.now();
   report.checks += 1;
   report.slight += all.filter(({ impact }) => !GRAVE.includes(impact)).length;
   const where = `${name} ${viewer.name}`;
@@ -68,7 +67,7 @@ async function look(visit, viewer, { name, shot }, report) {
   }
   report.problems.push(...(await page.evaluate(cut)).map((what) => `${where}: cut off: ${what}`));
   await page.screenshot({ path: `${report.folder}/${name}-${viewer.name}.png`, fullPage: shot !== "screen" });
-  report.pictures += 1;
+  report.pictures += 1; report.s=(report.s??0)+Date.now()-t1; process.stderr.write(`${where} ${t1-t0} ${Date.now()-t1} ${(t0-(report.last??t0))}\n`); report.last=Date.now();
 }
 
 async function asViewer(viewer, { browser, base, locked, closed, pages, folder }, report) {
@@ -94,7 +93,7 @@ async function asViewer(viewer, { browser, base, locked, closed, pages, folder }
 }
 
 export async function play(given) {
-  const report = { folder: given.folder, checks: 0, pictures: 0, slight: 0, problems: [] };
+  const report = { axe: given.axe, folder: given.folder, checks: 0, pictures: 0, slight: 0, problems: [] };
   // Two at a time: the browser and the page's own scripts take turns.
   const waiting = [...VIEWERS];
   const work = async () => {
