@@ -7,6 +7,8 @@ import { t, tag } from "./words.js";
 const TOP = 8;
 const BOTTOM = 20;
 const LEFT = 54;
+/** As wide as the text of a time. */
+const CLOCK = 30;
 
 /** Drawn smaller where there is little room, so that its text stays readable. */
 function frame() {
@@ -35,7 +37,7 @@ function axes({ width, height }, buckets, ticks) {
   // A receiver that was just started has few minutes, which need not fill the width.
   const step = (width - LEFT) / Math.max(buckets.length, 20);
   const times = buckets.flatMap((bucket, at) => at % every === 0
-    ? [svg("text", { x: LEFT + step * at, y: height - 5 }, clock(bucket.at))]
+    ? [svg("text", { x: Math.min(LEFT + step * at, width - CLOCK), y: height - 5 }, clock(bucket.at))]
     : []);
   return { y, step, drawn: svg("g", { "aria-hidden": "true" }, lines, times) };
 }
@@ -111,8 +113,10 @@ export function lines({ title, buckets, series, summary, level, show }) {
         return "";
       }
       const x = LEFT + step * (at + 0.5);
+      // A minute that has no other beside it is as wide as its bar would be.
       const alone = pen === "M" && (one.of(buckets[at + 1] ?? {}) ?? null) === null;
-      const point = `${pen}${x.toFixed(1)} ${y(share(value)).toFixed(1)}${alone ? "h2" : ""}`;
+      const from = alone ? x - step / 2 : x;
+      const point = `${pen}${from.toFixed(1)} ${y(share(value)).toFixed(1)}${alone ? `h${(step - 1.5).toFixed(1)}` : ""}`;
       pen = "L";
       return point;
     });

@@ -94,10 +94,12 @@ function chain(event) {
     el("ol", { class: "chain" }, steps.map((step) => el("li", {}, step))));
 }
 
+/** What is kept of the attempts of a delivery; below the table, which has no room for it. */
 function attempts(delivery) {
-  if (!delivery.history?.length) return number(delivery.attempts);
-  return el("details", {}, el("summary", {}, number(delivery.attempts)), table({
-    caption: t("event.attempts", { sink: delivery.sink }),
+  if (!delivery.history?.length) return null;
+  const caption = t("event.attempts", { sink: delivery.sink });
+  return el("details", { class: "history" }, el("summary", {}, caption), table({
+    caption,
     rows: delivery.history,
     columns: [
       { name: t("event.attempt"), cell: (one) => one.n, kind: "num" },
@@ -121,7 +123,7 @@ function deliveries(event, status, refresh) {
     columns: [
       { name: t("field.sink"), cell: (one) => one.sink, kind: "mono" },
       { name: t("field.state"), cell: (one) => [badge("state", one.state), one.replay ? [" ", t("event.replayed")] : null] },
-      { name: t("field.attempts"), cell: attempts },
+      { name: t("field.attempts"), cell: (one) => number(one.attempts) },
       { name: t("event.due"), cell: (one) => time(one.due_at), kind: "near" },
       { name: t("event.settled"), cell: (one) => time(one.settled_at), kind: "near" },
       { name: t("field.error"), cell: (one) => (one.last_error ? said(one.last_error) : "–"), kind: "wide" },
@@ -129,6 +131,7 @@ function deliveries(event, status, refresh) {
     ],
   });
   return el("section", {}, shown,
+    event.deliveries.map(attempts),
     event.deliveries.length > 1 ? el("div", { class: "row" }, button(t("replay.all_sinks"), replay({}))) : null,
     elsewhere(event, status, refresh));
 }
