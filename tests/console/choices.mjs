@@ -67,7 +67,7 @@ async function chinese(browser, base, pages) {
       .filter((node) => !node.querySelector("bdi, select, input, textarea"))
       .map((node) => node.textContent.trim()).filter(Boolean));
     assert.ok(said.length > 8, hash);
-    assert.deepEqual(said.filter((text) => !HAN.test(text)), [], hash);
+    assert.deepEqual(said.filter((text) => !HAN.test(text) && !/^p\d\d$/.test(text)), [], hash);
   }
   await visit.end();
 }

@@ -61,6 +61,7 @@ async function skips(visit) {
   await page.keyboard.press("Tab");
   assert.ok(await page.evaluate(() => document.activeElement.closest("main") !== null));
 
+  await page.getByRole("link", { name: "Audit" }).focus();
   await page.keyboard.press("/");
   assert.ok(await page.evaluate(() => "search" in document.activeElement.dataset));
   // In a field it is a character.

@@ -10,11 +10,12 @@ fn nothing(_: &str, _: &Value) -> Value {
     Value::Null
 }
 
-/// Each page and each state of it that looks different: where it is, and what to click there.
+/// Each page and each state of it that looks different: where it is, and what to click there. One
+/// that is silent is heard again with more of it open.
 fn pages(stage: &Stage) -> Value {
     let dead = &stage.dead[0];
     json!([
-        {"name": "overview", "hash": "#/"},
+        {"name": "overview", "hash": "#/", "silent": true},
         {"name": "numbers", "hash": "#/", "open": ["figure details summary"]},
         {"name": "incidents", "hash": "#/incidents"},
         {"name": "incident", "hash": "#/incidents/incident:69db5a40c1f04e7a9d2b8c05"},
@@ -23,7 +24,7 @@ fn pages(stage: &Stage) -> Value {
         {"name": "not-found", "hash": "#/events?q=nowhere&in=event_id"},
         {
             "name": "event", "hash": format!("#/events/{dead}"),
-            "open": ["td details summary"], "until": "td details[open] td",
+            "open": ["details.history summary"], "until": "details[open] td",
         },
         {"name": "dead", "hash": "#/dead"},
         {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 export const DESKTOP = { viewport: { width: 1280, height: 900 } };
-export const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+export const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
 const PATIENCE = 20_000;
 
 /** Watches each document from before its first script. */

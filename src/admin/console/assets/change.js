@@ -12,8 +12,8 @@ const deliveries = {
   limit: 500,
   columns: () => [
     { name: t("field.seq"), cell: (item) => item.seq, kind: "num" },
-    { name: t("field.sink"), cell: (item) => item.sink, kind: "mono" },
-    { name: t("field.type"), cell: (item) => said(item.event_type), kind: "mono" },
+    { name: t("field.sink"), cell: (item) => item.sink, kind: "near mono" },
+    { name: t("field.type"), cell: (item) => said(item.event_type), kind: "near mono" },
     { name: t("field.event_id"), cell: (item) => item.event_id ?? "–", kind: "mono" },
     { name: t("change.result"), cell: (item) => word("result", item.result) },
   ],

@@ -45,10 +45,10 @@ export async function show(main, { params, signal, go, refresh }) {
 function columns(refresh) {
   return [
     { name: t("field.event"), kind: "mono", cell: (row) => el("a", { href: `#/events/${row.seq}` }, row.seq) },
-    { name: t("field.sink"), kind: "mono", cell: (row) => row.sink },
+    { name: t("field.sink"), kind: "near mono", cell: (row) => row.sink },
     { name: t("field.state"), cell: (row) => badge("state", row.state) },
-    { name: t("field.type"), kind: "mono", cell: (row) => said(row.event_type) },
-    { name: t("field.subject"), kind: "mono", cell: subject },
+    { name: t("field.type"), kind: "near mono", cell: (row) => said(row.event_type) },
+    { name: t("field.subject"), kind: "mono subject", cell: subject },
     { name: t("field.attempts"), kind: "num", cell: (row) => row.attempts },
     { name: t("event.settled"), kind: "near", cell: (row) => time(row.settled_at) },
     { name: t("field.error"), kind: "wide", cell: (row) => (row.last_error ? said(row.last_error) : "–") },
@@ -64,7 +64,7 @@ function columns(refresh) {
 function filter(selector, sinks, go) {
   const names = [["", t("any")], ...sinks.map((name) => [name, name])];
   if (selector.sink && !sinks.includes(selector.sink)) names.push([selector.sink, selector.sink]);
-  const text = (name, hint) => field(t(`field.${name}`), input(name, selector[name] ?? "", { placeholder: hint, size: "18" }));
+  const text = (name, hint) => field(t(`field.${name}`), input(name, selector[name] ?? "", { placeholder: hint, size: "13" }));
   const form = el("form", { class: "filter", role: "search" },
     field(t("field.sink"), choice("sink", names, selector.sink ?? "")),
     field(t("field.state"), choice("state", STATES.map((state) => [state, word("state", state)]), selector.state)),

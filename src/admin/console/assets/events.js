@@ -49,7 +49,7 @@ export function columns() {
   return [
     { name: t("field.received"), kind: "near", cell: (row) => el("a", { href: `#/events/${row.seq}` }, age(row.received_at)) },
     { name: t("field.type"), kind: "near mono", cell: (row) => said(row.event_type) },
-    { name: t("field.subject"), kind: "mono", cell: subject },
+    { name: t("field.subject"), kind: "mono subject", cell: subject },
     { name: t("field.title"), kind: "wide", cell: (row) => [row.severity ? [badge("severity", row.severity), " "] : null, row.title ? said(row.title) : ""] },
     { name: t("field.outcome"), cell: (row) => badge("outcome", row.outcome) },
     { name: t("field.route"), kind: "mono", cell: (row) => said(route(row)) },

@@ -63,7 +63,8 @@ function draw(seen) {
     verdict(status, series, samples),
     series ? el("div", { class: "grid" }, pushes(series.buckets), acks(series.buckets)) : notice("warn", t("overview.no_series")),
     el("section", {}, sinkTable(seen)),
-    el("div", { class: "grid" }, store(status, samples), recovered(status), replicas(status)),
+    el("div", { class: "grid" }, store(status, samples), recovered(status)),
+    replicas(status),
   ];
 }
 
