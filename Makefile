@@ -16,6 +16,8 @@ TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:pro
               nginx:nginx-light haproxy:haproxy systemd-analyze:systemd \
               redis-server:redis-server nats-server:nats-server openssl:openssl \
               postgres:postgresql pgbouncer:pgbouncer
+# What the documents show, of all that the tests take of the console.
+PICTURES := overview-light-en incidents-light-zh event-dark-en events-phone-light-en
 # What the image's binary has beside the default ones: the sinks for brokers.
 FEATURES := nats,redis,kafka
 
@@ -33,6 +35,7 @@ test: brokers ## every check there is, with small counts; what CI runs
 	@scripts/install.sh $(TEST_TOOLS)
 	@scripts/manifest-tools.sh
 	@scripts/api-tools.sh
+	@scripts/browser-tools.sh
 	cargo fmt --check
 	cargo check --locked
 	cargo clippy --all-targets --all-features --locked -- -D warnings
@@ -43,11 +46,20 @@ test: brokers ## every check there is, with small counts; what CI runs
 soak: compiler ## the end-to-end tests with full counts, one by one, and their table; an hour or so
 	@scripts/install.sh $(TEST_TOOLS)
 	@scripts/api-tools.sh
+	@scripts/browser-tools.sh
 	@mkdir -p target
-	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it --test quiet --test replicas \
+	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it --test quiet --test replicas --test console \
 		-- --test-threads=1 --nocapture \
 		2>&1 | tee target/soak.log || failed=1; \
 	echo; grep -o 'soak |.*' target/soak.log | sort -t '|' -k 2n; exit $${failed:-0}
+
+.PHONY: screenshots
+screenshots: compiler ## look at each page of the console in Chromium, and put the documents' pictures in place
+	@scripts/browser-tools.sh
+	cargo test --locked --test console every_page
+	@from="$$(scripts/target.sh)/console/screenshots"; mkdir -p docs/images; \
+	for picture in $(PICTURES); do cp "$$from/$$picture.png" docs/images/; done; \
+	echo "all of them are in $$from; in docs/images now: $(PICTURES)"
 
 .PHONY: bench
 bench: compiler ## measure the receiver beside the limits of this machine

@@ -19,7 +19,7 @@ use crate::aloud::say_aloud;
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// A scene that says nothing for so long hangs. Each of its own waits is shorter.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The scenes that are played, by number.
 type Scenes = Arc<Mutex<HashMap<u64, Sender<Value>>>>;

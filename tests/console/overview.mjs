@@ -33,7 +33,7 @@ export async function play({ browser, base, ask }) {
   assert.ok(after.height > 50, `the bars are ${after.height} high`);
 
   const { refused } = await ask("refuse");
-  await page.locator("figcaption", { hasText: `${refused} of them refused` }).waitFor();
+  await page.locator("figcaption", { hasText: `${refused} of them refused (invalid ${refused}).` }).waitFor();
   const last = await page.evaluate(reading);
   assert.deepEqual([last.stored, last.unreadable, last.loaded], [pushed, refused, true]);
   assert.ok(await page.locator("[role=img] rect.bar-refused").count() > 0);

@@ -99,7 +99,8 @@ export function dialog(title, after) {
   const controller = new AbortController();
   const content = el("div");
   const id = "dialog-title";
-  const head = el("h2", { id, tabindex: "-1" }, title);
+  // A button that only opens it ends with dots.
+  const head = el("h2", { id, tabindex: "-1" }, title.replace(/\s*…$/, ""));
   const shown = el("dialog", { "aria-labelledby": id }, head, content);
   shown.addEventListener("close", () => {
     controller.abort();

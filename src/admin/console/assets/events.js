@@ -69,8 +69,8 @@ export async function show(main, { params, signal, go }) {
   const live = params.get("live") !== "off" && filter.until === undefined && filter.text === undefined
     && !filter.source?.includes("/");
   const list = new List(filter, signal);
-  main.append(heading(t("events.title"), list.state), search(params, go));
-  main.append(el("section", {}, list.trouble, list.bar, list.table, el("div", { class: "row" }, list.more, list.reached)));
+  main.append(heading(t("events.title"), list.state, list.bar), search(params, go));
+  main.append(el("section", {}, list.trouble, list.table, el("div", { class: "row" }, list.more, list.reached)));
   if (filter.text !== undefined) list.note(t("events.text_not_live"));
   await list.begin();
   if (live) list.follow();

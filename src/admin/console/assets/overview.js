@@ -126,14 +126,13 @@ function pushes(buckets) {
   series.push({ name: t("overview.refused"), style: "bar-refused", of: refused });
   const all = buckets.reduce((sum, bucket) => sum + total(bucket), 0);
   const bad = buckets.reduce((sum, bucket) => sum + refused(bucket), 0);
-  const summary = t("overview.pushes.summary", { all, refused: bad });
+  const summary = t("overview.pushes.summary", { all, refused: bad, why: bad > 0 ? why(buckets) : "" });
   return el("section", {},
     el("h2", {}, t("overview.pushes")),
-    bars({ title: t("overview.pushes"), buckets, series, summary }),
-    bad > 0 ? el("p", { class: "muted" }, why(buckets)) : null);
+    bars({ title: t("overview.pushes"), buckets, series, summary }));
 }
 
-/** The refusals by outcome. */
+/** The refusals by outcome, in brackets. */
 function why(buckets) {
   const sums = {};
   for (const bucket of buckets) {
@@ -142,7 +141,7 @@ function why(buckets) {
     }
   }
   const parts = Object.entries(sums).map(([name, count]) => `${word("outcome", name)} ${number(count)}`);
-  return `${t("overview.refused")}: ${parts.join(", ")}`;
+  return ` (${parts.join(", ")})`;
 }
 
 function acks(buckets) {
