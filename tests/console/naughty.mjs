@@ -71,6 +71,10 @@ async function inIncidents(visit, { strings, plain, blank }) {
 
 /** Goes to each address in turn, within the page, and reads what it shows. */
 async function readAll(addresses) {
+  // For a thousand pages: text and elements are there without being painted, and a browser looks for
+  // its icon at each address anew.
+  document.body.style.display = "none";
+  document.querySelector("link[rel=icon]").remove();
   const main = document.getElementById("main");
   const shown = (hash) => new Promise((done) => {
     const watch = new MutationObserver(() => {
@@ -80,7 +84,7 @@ async function readAll(addresses) {
       done();
     });
     watch.observe(main, { attributes: true, attributeFilter: ["aria-busy"] });
-    location.hash = hash;
+    location.replace(hash);
   });
   const pairs = () => Object.fromEntries([...main.querySelectorAll("dl.pairs > dt")].map((name) =>
     [name.textContent, [...name.nextElementSibling.querySelectorAll("bdi")].map((one) => one.textContent)]));
