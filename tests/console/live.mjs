@@ -15,7 +15,8 @@ function note() {
 
 export async function play({ browser, base, ask, rounds, last }) {
   const down = /ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE).*api\/v1\//;
-  const visit = await Visit.begin(browser, base, { expected: [down] });
+  const refused = /status of 503.*api\/v1\/stream/;
+  const visit = await Visit.begin(browser, base, { expected: [down, refused] });
   const page = await visit.open("#/events");
   await page.locator(".badge", { hasText: /^live$/ }).waitFor();
   await page.evaluate(note);
@@ -23,6 +24,8 @@ export async function play({ browser, base, ask, rounds, last }) {
     // Pushes from several sides until it is killed; then it is started again, and the stream taken up.
     await ask("push_and_kill", { round });
     await page.locator(".badge", { hasText: "connecting" }).waitFor();
+    // By itself a browser takes up a stream that broke off, but none that was refused meanwhile.
+    if (round % 2 === 1) await refuseOnce(visit.context);
     await ask("start");
     await page.locator(".badge", { hasText: /^live$/ }).waitFor();
   }
@@ -39,6 +42,11 @@ export async function play({ browser, base, ask, rounds, last }) {
   await find(visit, id, seq);
   await visit.end();
   return { shown: shown.length };
+}
+
+/** The next time the stream is asked for, the answer is that there are too many already. */
+async function refuseOnce(context) {
+  await context.route("**/api/v1/stream*", (route) => route.fulfill({ status: 503 }), { times: 1 });
 }
 
 /** Finds an event by its id, and opens it. */
