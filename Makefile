@@ -17,7 +17,7 @@ TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:pro
               redis-server:redis-server nats-server:nats-server openssl:openssl \
               postgres:postgresql pgbouncer:pgbouncer
 # What the documents show, of all that the tests take of the console.
-PICTURES := overview-light-en incidents-light-zh event-dark-en events-phone-light-en
+PICTURES := overview-light-en incidents-light-zh event-dark-en board-phone-light-en
 # What the image's binary has beside the default ones: the sinks for brokers.
 FEATURES := nats,redis,kafka
 

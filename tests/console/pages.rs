@@ -18,6 +18,7 @@ fn pages(stage: &Stage) -> Value {
         {"name": "overview", "hash": "#/", "silent": true},
         {"name": "numbers", "hash": "#/", "open": ["figure details summary"]},
         {"name": "incidents", "hash": "#/incidents"},
+        {"name": "board", "hash": "#/incidents", "silent": true, "shot": "screen"},
         {"name": "incident", "hash": "#/incidents/incident:69db5a40c1f04e7a9d2b8c05"},
         {"name": "events", "hash": "#/events", "until": "tbody tr"},
         {"name": "found", "hash": "#/events?q=event-4-1&in=event_id", "until": "tbody tr"},

@@ -53,7 +53,7 @@ export function columns() {
     { name: t("field.title"), kind: "wide", cell: (row) => [row.severity ? [badge("severity", row.severity), " "] : null, row.title ? said(row.title) : ""] },
     { name: t("field.outcome"), cell: (row) => badge("outcome", row.outcome) },
     { name: t("field.route"), kind: "mono", cell: (row) => said(route(row)) },
-    { name: t("field.source"), kind: "mono", cell: (row) => row.source_ip ?? word("origin", row.origin) },
+    { name: t("field.source"), kind: "mono address", cell: (row) => row.source_ip ?? word("origin", row.origin) },
     { name: t("field.event_id"), kind: "mono", cell: (row) => row.event_id ?? "–" },
   ];
 }

@@ -29,7 +29,7 @@ export async function list(main, { params, signal, go, refresh }) {
     columns: [
       { name: t("field.received"), kind: "near", cell: (row) => el("a", { href: `#/unreadable/${row.id}` }, age(row.received_at)) },
       { name: t("field.reason"), kind: "wide", cell: (row) => said(row.reason) },
-      { name: t("field.source"), kind: "mono", cell: (row) => row.source_ip ?? "–" },
+      { name: t("field.source"), kind: "mono address", cell: (row) => row.source_ip ?? "–" },
       { name: t("field.route"), kind: "mono", cell: (row) => said(route(row)) },
       { name: t("field.size"), kind: "num", cell: (row) => bytes(row.body_bytes) },
     ],
