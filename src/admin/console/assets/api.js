@@ -34,7 +34,11 @@ async function ask(path, options) {
   });
   setClock(answer.headers.get("date"));
   if (answer.ok) return answer;
-  const document = await answer.json().catch(() => null);
+  const document = await answer.json().catch((error) => {
+    // Left meanwhile: what it says is not known, and another request has told it.
+    if (gone(error)) throw error;
+    return null;
+  });
   const problem = new Problem(answer.status, document);
   if (answer.status === 401 && path !== "login") onLocked(problem);
   throw problem;
