@@ -14,7 +14,7 @@ fn the_overview_follows_pushes_and_refusals_without_a_reload() {
         let body = format!(
             r#"{{"event_id":"e{number}","event_type":"i_new","incident":{{"incident_id":"s{number}"}}}}"#
         );
-        assert_eq!(receiver.push(&body).outcome(), "accepted");
+        stage::pushed(&receiver, &body);
     };
     play(
         "overview",

@@ -71,10 +71,8 @@ async function inIncidents(visit, { strings, plain, blank }) {
 
 /** Goes to each address in turn, within the page, and reads what it shows. */
 async function readAll(addresses) {
-  // For a thousand pages: text and elements are there without being painted, and a browser looks for
-  // its icon at each address anew.
+  // A thousand pages: text and elements are there without being painted.
   document.body.style.display = "none";
-  document.querySelector("link[rel=icon]").remove();
   const main = document.getElementById("main");
   const shown = (hash) => new Promise((done) => {
     const watch = new MutationObserver(() => {

@@ -94,9 +94,10 @@ async function asViewer(viewer, { browser, base, locked, closed, pages, folder }
     if (page.shot === "screen") await visit.page.keyboard.press("Escape");
   }
   await visit.end();
-  for (const [name, address] of [["login", locked], ["closed", closed]]) {
+  for (const [name, address, until] of [["login", locked, "input"], ["closed", closed, "pre"]]) {
     const outside = await Visit.begin(browser, address, { ...options, expected: [/status of 401/] });
     await outside.open();
+    await outside.page.locator(`.login ${until}`).waitFor();
     await look(outside, viewer, { name }, report);
     await outside.end();
   }
