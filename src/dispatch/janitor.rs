@@ -110,6 +110,8 @@ impl Janitor {
         let space = self.inbox.space().await?;
         self.metrics.store_bytes.set(signed(space.store));
         self.metrics.store_free_bytes.set(space.free);
+        let wanted = space.free.map(|_free| self.wanted(&space));
+        self.metrics.store_wanted_free_bytes.set(wanted);
         if tick.is_multiple_of(COUNT_EVERY) {
             self.count().await?;
         }
@@ -144,6 +146,7 @@ impl Janitor {
         for sink in &counts.sinks {
             let metrics = self.metrics.sink(&Arc::from(sink.sink.as_str()));
             metrics.pending.set(signed(sink.pending));
+            metrics.dead.set(signed(sink.dead));
             let age = sink
                 .oldest_pending_at
                 .map_or(0.0, |at| now.duration_since(at).as_secs_f64());

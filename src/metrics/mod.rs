@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 pub use self::optional::OptionalGauge;
-pub use self::outcome::{DeliveryOutcome, PushOutcome, RecoveredOutcome};
+pub use self::outcome::{DeliveryOutcome, PushOutcome, RecoveredOutcome, StoreFailure};
 pub use self::pause::{Pause, PauseReason};
 use self::series::{Series, SinkSeries};
 use self::sinks::SinkFamilies;
@@ -33,6 +33,11 @@ struct PushLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RecoveredLabels {
     outcome: RecoveredOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreFailureLabels {
+    outcome: StoreFailure,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +67,7 @@ pub struct Metrics {
     events: Family<WordLabels, Counter>,
     reloads: Family<WordLabels, Counter>,
     recovered: Family<RecoveredLabels, Counter>,
+    store_failures: Family<StoreFailureLabels, Counter>,
     sinks: SinkFamilies,
     /// `flashduty_ack_seconds`: first byte of the head to the answer, webhook requests only.
     ack_seconds: Histogram,
@@ -86,6 +92,11 @@ pub struct Metrics {
     /// `flashduty_store_free_bytes`: free on the file system plus free pages of the file; absent where
     /// nothing bounds the store.
     pub store_free_bytes: OptionalGauge,
+    /// `flashduty_store_wanted_free_bytes`: below it history goes early; absent with the one above.
+    pub store_wanted_free_bytes: OptionalGauge,
+    /// `flashduty_recovery_failing`: 1 from a look into the sender's history that failed until one
+    /// that did not.
+    pub recovery_failing: Gauge,
     /// `flashduty_unreadable_total`.
     pub unreadable: Counter,
     /// `flashduty_unlisted_source_total`: right secret, address not listed.
@@ -116,6 +127,7 @@ impl Metrics {
                 ["applied", "refused"],
             ),
             recovered: add.recovered(),
+            store_failures: add.store_failures(),
             sinks: SinkFamilies::new(&mut add, began),
             ack_seconds: add.histogram(
                 "ack_seconds",
@@ -150,6 +162,14 @@ impl Metrics {
             ),
             store_bytes: add.metric("store_bytes", "Size of the store"),
             store_free_bytes: add.metric("store_free_bytes", "Room left for the store, if bounded"),
+            store_wanted_free_bytes: add.metric(
+                "store_wanted_free_bytes",
+                "Room below which history goes early, if the store is bounded",
+            ),
+            recovery_failing: add.metric(
+                "recovery_failing",
+                "1 while the sender's history cannot be read to its end",
+            ),
             unreadable: add.metric(
                 "unreadable",
                 "Pushes kept because they could not be understood",
@@ -210,6 +230,12 @@ impl Metrics {
         self.recovered.get_or_create(&labels).inc_by(count);
     }
 
+    /// Counts a transaction, or a look whether one is possible, that the store did not take.
+    pub fn store_failed(&self, outcome: StoreFailure) {
+        let labels = StoreFailureLabels { outcome };
+        self.store_failures.get_or_create(&labels).inc();
+    }
+
     /// The metrics of the sink called `name`, created at zero.
     pub fn sink(&self, name: &Arc<str>) -> SinkMetrics {
         self.sinks.of(name)
@@ -246,6 +272,15 @@ impl Registrar<'_> {
             self.metric("recovered", "Pushes found in the sender's history");
         for outcome in RecoveredOutcome::ALL {
             let _created = family.get_or_create(&RecoveredLabels { outcome });
+        }
+        family
+    }
+
+    fn store_failures(&mut self) -> Family<StoreFailureLabels, Counter> {
+        let family: Family<StoreFailureLabels, Counter> =
+            self.metric("store_failures", "What the store did not take, by reason");
+        for outcome in StoreFailure::ALL {
+            let _created = family.get_or_create(&StoreFailureLabels { outcome });
         }
         family
     }

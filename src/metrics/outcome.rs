@@ -130,3 +130,22 @@ impl RecoveredOutcome {
         Self::elsewhere,
     ];
 }
+
+/// Why the store did not take a transaction, or would not take one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(
+    non_camel_case_types,
+    reason = "label values are spelled as they appear"
+)]
+pub enum StoreFailure {
+    /// It has no room.
+    full,
+    /// The database does not answer.
+    away,
+    /// It is broken, and the process ends.
+    failed,
+}
+
+impl StoreFailure {
+    pub(super) const ALL: [Self; 3] = [Self::full, Self::away, Self::failed];
+}

@@ -38,6 +38,8 @@ pub struct SinkMetrics {
     pub pending: Gauge,
     /// `flashduty_sink_oldest_pending_seconds`.
     pub oldest_pending: FloatGauge,
+    /// `flashduty_sink_dead_deliveries`.
+    pub dead: Gauge,
     /// `flashduty_sink_paused`: 1 while the sink takes nothing.
     pub paused: Gauge,
     /// `flashduty_filter_errors_total`: events its filter could not judge, which it does not get.
@@ -87,6 +89,7 @@ pub(super) struct SinkFamilies {
     seconds: Family<SinkLabels, Histogram>,
     pending: Family<SinkLabels, Gauge>,
     oldest_pending: Family<SinkLabels, FloatGauge>,
+    dead: Family<SinkLabels, Gauge>,
     paused: Family<SinkLabels, Gauge>,
     pauses: Arc<Pauses>,
     series: Arc<SinkSeries>,
@@ -106,6 +109,10 @@ impl SinkFamilies {
             oldest_pending: add.metric(
                 "sink_oldest_pending_seconds",
                 "Age of the oldest delivery not settled",
+            ),
+            dead: add.metric(
+                "sink_dead_deliveries",
+                "Deliveries given up and kept for a person to decide",
             ),
             paused: add.metric("sink_paused", "1 while the sink takes nothing"),
             pauses: Arc::default(),
@@ -135,6 +142,7 @@ impl SinkFamilies {
             seconds: self.seconds.get_or_create(&labels).clone(),
             pending: self.pending.get_or_create(&labels).clone(),
             oldest_pending: self.oldest_pending.get_or_create(&labels).clone(),
+            dead: self.dead.get_or_create(&labels).clone(),
             paused: self.paused.get_or_create(&labels).clone(),
             filter_errors: self.filter_errors.get_or_create(&labels).clone(),
         }

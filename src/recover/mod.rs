@@ -223,9 +223,13 @@ impl Recovery {
             let plan = plans.borrow_and_update().clone();
             let working = async {
                 let Some(plan) = plan.filter(|plan| !plan.interval.is_zero()) else {
+                    // Nothing is asked any more, so nothing fails.
+                    self.metrics.recovery_failing.set(0);
                     return std::future::pending().await;
                 };
                 let looked = self.catch_up(&plan).await;
+                let failing = i64::from(looked.is_err());
+                self.metrics.recovery_failing.set(failing);
                 let wait = complaints.tell(&looked);
                 tokio::select! {
                     () = sleep(wait.max(plan.interval)) => {}

@@ -7,6 +7,7 @@ use super::hand_out::refuse;
 use super::{Group, PROBE_EVERY};
 use crate::inbox::committer::{Answer, Refusal, StoreState};
 use crate::inbox::{InboxError, Offer};
+use crate::metrics::StoreFailure;
 
 impl Group {
     /// What becomes of offers whose transaction ended with `error`: with a spill they wait for it.
@@ -19,6 +20,7 @@ impl Group {
         if let InboxError::Away(why) = &error
             && self.options.spill.is_some()
         {
+            self.options.metrics.store_failed(StoreFailure::away);
             self.wait_for_the_spill(offers, answers);
             self.away.get_or_insert_with(|| Why::Away(why.clone()));
             return Ok(());
@@ -33,6 +35,11 @@ impl Group {
     }
 
     pub(super) fn fail(&mut self, error: InboxError) -> anyhow::Result<()> {
+        self.options.metrics.store_failed(match &error {
+            InboxError::Full(_) => StoreFailure::full,
+            InboxError::Away(_) => StoreFailure::away,
+            _ => StoreFailure::failed,
+        });
         match error {
             InboxError::Full(what) => {
                 self.shared.turn(StoreState::Full(what.clone()));
