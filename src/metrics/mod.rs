@@ -49,6 +49,8 @@ struct WordLabels {
 const ACK_BUCKETS: [f64; 14] = [
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0, 2.0,
 ];
+/// After that the sender does not listen any more.
+const BUDGET: Duration = Duration::from_secs(1);
 const LAG_BUCKETS: [f64; 12] = [
     0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 600.0, 3600.0, 86400.0,
 ];
@@ -69,6 +71,8 @@ pub struct Metrics {
     recovered: Family<RecoveredLabels, Counter>,
     store_failures: Family<StoreFailureLabels, Counter>,
     sinks: SinkFamilies,
+    /// `flashduty_ack_budget_total`: kept and missed.
+    budget: [Counter; 2],
     /// `flashduty_ack_seconds`: first byte of the head to the answer, webhook requests only.
     ack_seconds: Histogram,
     /// `flashduty_event_lag_seconds`: received minus event time.
@@ -129,6 +133,7 @@ impl Metrics {
             recovered: add.recovered(),
             store_failures: add.store_failures(),
             sinks: SinkFamilies::new(&mut add, began),
+            budget: add.budget(),
             ack_seconds: add.histogram(
                 "ack_seconds",
                 "First byte to answer of a push",
@@ -196,6 +201,9 @@ impl Metrics {
     pub fn push(&self, outcome: PushOutcome, took: Duration) {
         self.pushes[outcome as usize].inc();
         self.ack_seconds.observe(took.as_secs_f64());
+        if let Some(missed) = missed(outcome, took) {
+            self.budget[usize::from(missed)].inc();
+        }
         self.series.answered(outcome, took, Instant::now());
     }
 
@@ -257,6 +265,16 @@ impl Metrics {
     }
 }
 
+/// Whether the sender went without the answer it needs in time; `None` for whoever may not push, who
+/// could use up the budget otherwise.
+fn missed(outcome: PushOutcome, took: Duration) -> Option<bool> {
+    match outcome {
+        PushOutcome::denied | PushOutcome::unauthorized => None,
+        PushOutcome::overloaded | PushOutcome::late => Some(true),
+        _ => Some(took > BUDGET),
+    }
+}
+
 /// Gives each metric its name and its help as it is made.
 struct Registrar<'r>(&'r mut Registry);
 
@@ -265,6 +283,14 @@ impl Registrar<'_> {
         let family: Family<PushLabels, Counter> =
             self.metric("pushes", "Requests to the webhook path, by answer");
         PushOutcome::ALL.map(|outcome| family.get_or_create(&PushLabels { outcome }).clone())
+    }
+
+    fn budget(&mut self) -> [Counter; 2] {
+        let family: Family<WordLabels, Counter> = self.metric(
+            "ack_budget",
+            "Pushes of those who may push, by whether they were taken within the sender's second",
+        );
+        ["kept", "missed"].map(|outcome| family.get_or_create(&WordLabels { outcome }).clone())
     }
 
     fn recovered(&mut self) -> Family<RecoveredLabels, Counter> {
@@ -315,5 +341,29 @@ impl Registrar<'_> {
     fn register<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         self.0.register(name, help, metric.clone());
         metric
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_missed_by_what_is_not_taken_in_time_and_untouched_by_strangers() {
+        let (soon, second) = (Duration::from_millis(3), Duration::from_secs(1));
+        let long = second + Duration::from_millis(1);
+        for (outcome, took, expected) in [
+            (PushOutcome::accepted, soon, Some(false)),
+            (PushOutcome::duplicate, second, Some(false)),
+            (PushOutcome::accepted, long, Some(true)),
+            (PushOutcome::aborted, soon, Some(false)),
+            (PushOutcome::timeout, long, Some(true)),
+            (PushOutcome::late, soon, Some(true)),
+            (PushOutcome::overloaded, soon, Some(true)),
+            (PushOutcome::denied, long, None),
+            (PushOutcome::unauthorized, long, None),
+        ] {
+            assert_eq!(missed(outcome, took), expected, "{outcome} after {took:?}");
+        }
     }
 }
