@@ -120,16 +120,8 @@ impl Metrics {
         let mut add = Registrar(&mut registry);
         Self {
             pushes: add.pushes(),
-            events: add.words(
-                "events",
-                "Events committed, by outcome",
-                [Outcome::Accepted, Outcome::Duplicate, Outcome::Stale].map(Outcome::as_str),
-            ),
-            reloads: add.words(
-                "config_reloads",
-                "Configuration reloads",
-                ["applied", "refused"],
-            ),
+            events: add.events(),
+            reloads: add.reloads(),
             recovered: add.recovered(),
             store_failures: add.store_failures(),
             sinks: SinkFamilies::new(&mut add, began),
@@ -167,14 +159,9 @@ impl Metrics {
             ),
             store_bytes: add.metric("store_bytes", "Size of the store"),
             store_free_bytes: add.metric("store_free_bytes", "Room left for the store, if bounded"),
-            store_wanted_free_bytes: add.metric(
-                "store_wanted_free_bytes",
-                "Room below which history goes early, if the store is bounded",
-            ),
-            recovery_failing: add.metric(
-                "recovery_failing",
-                "1 while the sender's history cannot be read to its end",
-            ),
+            store_wanted_free_bytes: add
+                .metric("store_wanted_free_bytes", "History goes early below it"),
+            recovery_failing: add.metric("recovery_failing", "1 while looks into the history fail"),
             unreadable: add.metric(
                 "unreadable",
                 "Pushes kept because they could not be understood",
@@ -283,6 +270,23 @@ impl Registrar<'_> {
         let family: Family<PushLabels, Counter> =
             self.metric("pushes", "Requests to the webhook path, by answer");
         PushOutcome::ALL.map(|outcome| family.get_or_create(&PushLabels { outcome }).clone())
+    }
+
+    fn events(&mut self) -> Family<WordLabels, Counter> {
+        let outcomes = [Outcome::Accepted, Outcome::Duplicate, Outcome::Stale];
+        self.words(
+            "events",
+            "Events committed, by outcome",
+            outcomes.map(Outcome::as_str),
+        )
+    }
+
+    fn reloads(&mut self) -> Family<WordLabels, Counter> {
+        self.words(
+            "config_reloads",
+            "Configuration reloads",
+            ["applied", "refused"],
+        )
     }
 
     fn budget(&mut self) -> [Counter; 2] {
