@@ -68,7 +68,7 @@ apt_install() {
 service_of() {
     case $1 in
         nginx-light) echo nginx ;;
-        haproxy | redis-server | nats-server | pgbouncer) echo "$1" ;;
+        haproxy | redis-server | nats-server | pgbouncer | prometheus) echo "$1" ;;
     esac
 }
 

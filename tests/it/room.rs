@@ -28,6 +28,12 @@ fn a_disk_that_fills_up_is_refused_with_and_taken_back_by_itself() {
     assert!(full.json().to_string().contains("no room"), "{full:?}");
     let refused = receiver.push(r#"{"event_id":"refused","event_type":"i_new"}"#);
     assert_eq!(refused.status, 503, "{refused:?}");
+    for counted in [
+        "store_failures_total{outcome=\"full\"}",
+        "ack_budget_total{outcome=\"missed\"}",
+    ] {
+        assert!(receiver.metric(&format!("flashduty_{counted}")) >= 1.0);
+    }
     assert_eq!(receiver.client().get("/livez").unwrap().status, 200);
     // A second probe has failed, too, and nobody was told 200 meanwhile.
     let stored = events_in(&receiver);
