@@ -1,4 +1,4 @@
-//! The alert rules: right, tested one by one, about numbers there are, and each with its runbook.
+//! The alert rules and the metrics: right, tested one by one, about numbers there are, and documented.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -9,19 +9,10 @@ use crate::database::Server;
 use crate::deploy::yaml;
 use crate::prometheus::promtool;
 use crate::receiver::{BASE, PATIENCE, Receiver};
+use crate::runbooks::RUNBOOKS;
 use crate::tidy::{assert_none, files, read};
 
 const RULES: &str = "deploy/prometheus/rules.yaml";
-pub(crate) const RUNBOOKS: &str = "docs/runbooks";
-/// What every page has, in this order.
-const PARTS: [&str; 5] = [
-    "\n## What it means\n",
-    "\n## What users lose meanwhile\n",
-    "\n## What to look at\n",
-    "\n## What to do\n",
-    "\n## When it is harmless\n",
-];
-
 /// Every rule, recording ones among them.
 pub(crate) fn rules() -> Vec<Value> {
     let file = yaml(RULES).remove(0);
@@ -127,41 +118,6 @@ fn each_alert_says_how_bad_it_is_how_much_and_where_to_read_on() {
         }
     }
     assert_none(&offenders, "an alert tells a person what it needs to know");
-}
-
-#[test]
-fn each_alert_has_a_page_and_each_page_an_alert() {
-    let alerts = alerts();
-    let index = read(&format!("{RUNBOOKS}/README.md"));
-    let mut pages = BTreeSet::new();
-    let mut offenders = Vec::new();
-    for path in files(RUNBOOKS, ".md") {
-        let name = path.rsplit('/').next().unwrap().trim_end_matches(".md");
-        if name == "README" {
-            continue;
-        }
-        pages.insert(name.to_owned());
-        let text = read(&path);
-        let places: Vec<_> = PARTS.iter().map(|part| text.find(part)).collect();
-        let in_order = places.iter().all(Option::is_some) && places.is_sorted();
-        // The expression is the rule's, so that it can be asked as it stands.
-        let expression = alerts
-            .get(name)
-            .map(|alert| alert["expr"].as_str().unwrap());
-        let shows = expression.is_some_and(|expression| text.contains(expression));
-        let listed = index.contains(&format!("({name}.md)"));
-        if !text.starts_with(&format!("# {name}\n")) || !in_order || !shows || !listed {
-            offenders.push(format!(
-                "{path}: {places:?}, shows {shows}, listed {listed}"
-            ));
-        }
-    }
-    assert_none(
-        &offenders,
-        "a page has its parts, and the rule's expression",
-    );
-    let names: BTreeSet<String> = alerts.into_keys().collect();
-    assert_eq!(pages, names);
 }
 
 #[test]

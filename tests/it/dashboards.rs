@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::alerts::{RUNBOOKS, exposition_with_room, metrics_in, rules, shown};
+use crate::alerts::{exposition_with_room, metrics_in, rules, shown};
 use crate::fake::{FakeServer, Reply};
 use crate::http::SENDER;
 use crate::prometheus::{JOB, Prometheus};
 use crate::receiver::{PATIENCE, Receiver, now};
+use crate::runbooks::RUNBOOKS;
 use crate::sender::Sender;
 use crate::tidy::{ROOT, assert_none, read};
 

@@ -61,6 +61,7 @@ mod reload;
 mod replay;
 mod restart;
 mod room;
+mod runbooks;
 mod shared;
 mod smoke;
 mod spill;
