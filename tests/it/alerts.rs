@@ -1,4 +1,4 @@
-//! The alert rules and the metrics: right, tested one by one, about numbers there are, and documented.
+//! The alert rules, each tested and about numbers there are, and the metrics, each documented.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -151,56 +151,6 @@ fn the_readme_lists_every_request_the_admin_port_takes() {
     assert_eq!(listed, taken);
 }
 
-/// The words of `outcome` that an alert's expression asks for.
-fn outcomes(expression: &str) -> Vec<&str> {
-    let (_, rest) = expression.split_once("outcome=").unwrap_or_default();
-    let quoted = rest.split('"').nth(1).unwrap_or_default();
-    quoted.split('|').filter(|word| !word.is_empty()).collect()
-}
-
-#[test]
-fn the_readme_alerts_on_numbers_there_are() {
-    let receiver = Receiver::start("");
-    let metrics = String::from_utf8(receiver.api("/metrics").body).unwrap();
-    let readme = read("README.md");
-    let (_, section) = readme.split_once("## How to know that it works").unwrap();
-    let alerts = blocks(section, "yaml");
-    let expressions: Vec<&str> = alerts[0]
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("expr: "))
-        .collect();
-    assert!(expressions.len() > 7, "{alerts:?}");
-    let mut offenders = Vec::new();
-    for expression in &expressions {
-        let (_, name) = expression.split_once("flashduty_").unwrap();
-        let end = |at: char| !at.is_ascii_alphanumeric() && at != '_';
-        let name = format!("flashduty_{}", name.split(end).next().unwrap());
-        let lines: Vec<&str> = metrics
-            .lines()
-            .filter_map(|line| line.strip_prefix(&name))
-            .filter(|rest| rest.starts_with(['{', ' ']))
-            .collect();
-        let known = |word: &&str| {
-            lines
-                .iter()
-                .any(|line| line.contains(&format!("\"{word}\"")))
-        };
-        if lines.is_empty() || !outcomes(expression).iter().all(known) {
-            offenders.push(format!("{expression}: {lines:?}"));
-        }
-    }
-    assert_none(
-        &offenders,
-        "an alert asks for a number there is from the start",
-    );
-    for wanted in ["dead", "denied"] {
-        let mut asked = expressions
-            .iter()
-            .flat_map(|expression| outcomes(expression));
-        assert!(asked.any(|word| word == wanted), "{wanted}");
-    }
-}
-
 /// Runs the binary with nothing of this process's surroundings.
 fn run(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flashduty-receiver"))

@@ -80,6 +80,7 @@ fn commands_on_the_pages_take_the_arguments_they_are_shown_with() {
                 .arg(env!("CARGO_BIN_EXE_flashduty-receiver"))
                 .current_dir(folder.path())
                 .env_clear()
+                .env("PATH", "/usr/bin:/bin")
                 .output()
                 .unwrap();
             if !output.status.success() {
