@@ -13,6 +13,7 @@ use crate::runbooks::RUNBOOKS;
 use crate::tidy::{assert_none, files, read};
 
 const RULES: &str = "deploy/prometheus/rules.yaml";
+
 /// Every rule, recording ones among them.
 pub(crate) fn rules() -> Vec<Value> {
     let file = yaml(RULES).remove(0);
