@@ -52,10 +52,15 @@ fn exposition(receiver: &Receiver) -> String {
 
 /// The same once the room of its store is known, which is looked for when it is up.
 pub(crate) fn exposition_with_room(receiver: &Receiver) -> String {
+    exposition_with(receiver, "flashduty_store_wanted_free_bytes")
+}
+
+/// What it shows once it shows the number called `name`.
+fn exposition_with(receiver: &Receiver, name: &str) -> String {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let text = exposition(receiver);
-        if shown(&text).contains("flashduty_store_wanted_free_bytes") {
+        if shown(&text).contains(name) {
             return text;
         }
         assert!(Instant::now() < deadline, "{text}");
@@ -200,7 +205,9 @@ fn a_receiver_on_a_database_shows_the_same_numbers_but_for_the_room() {
     let server = Server::shared();
     let url = server.url(&server.database());
     let on_a_database = BASE.replace("[store]\n", &format!("[store]\nurl = \"{url}\"\n"));
-    let shared = exposition(&Receiver::configured(&on_a_database));
+    let shared = Receiver::configured(&on_a_database);
+    // Its sinks start once the database is known.
+    let shared = exposition_with(&shared, "flashduty_sink_paused");
     let own = exposition_with_room(&Receiver::start(""));
     let missing: Vec<&str> = shown(&own).difference(&shown(&shared)).copied().collect();
     assert_eq!(

@@ -189,10 +189,10 @@ fn traffic(receiver: &Receiver, sender: &Sender) {
 
 /// Whether some sample is a number.
 fn has_number(samples: &[Value]) -> bool {
-    let values = samples
+    let mut values = samples
         .iter()
         .filter_map(|sample| sample["value"][1].as_str());
-    values.into_iter().any(|value| value != "NaN")
+    values.any(|value| value != "NaN")
 }
 
 /// What the traffic brings about, and alerts that see it.
