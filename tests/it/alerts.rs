@@ -207,7 +207,7 @@ fn a_receiver_on_a_database_shows_the_same_numbers_but_for_the_room() {
     let on_a_database = BASE.replace("[store]\n", &format!("[store]\nurl = \"{url}\"\n"));
     let shared = Receiver::configured(&on_a_database);
     // Its sinks start once the database is known.
-    let shared = exposition_with(&shared, "flashduty_sink_paused");
+    let shared = exposition_with(&shared, "flashduty_filter_errors_total");
     let own = exposition_with_room(&Receiver::start(""));
     let missing: Vec<&str> = shown(&own).difference(&shown(&shared)).copied().collect();
     assert_eq!(
