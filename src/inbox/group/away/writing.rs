@@ -10,6 +10,7 @@ use crate::inbox::committer::{Answer, Refusal, StoreState, Taken};
 use crate::inbox::group::hand_out::refuse;
 use crate::inbox::group::{Group, PROBE_EVERY};
 use crate::inbox::{Batch, InboxError};
+use crate::metrics::StoreFailure;
 
 /// A write under way.
 pub(super) struct Writing {
@@ -120,6 +121,7 @@ impl Group {
 
     fn no_room(&self, spell: &mut Spell, what: &str) {
         let why = "the database is away and the local spill has no room";
+        self.options.metrics.store_failed(StoreFailure::full);
         self.shared.turn(StoreState::Away(why));
         if spell.no_room_until.is_none() {
             tracing::error!("{why}, pushes are refused until there is: {what}");

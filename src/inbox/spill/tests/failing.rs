@@ -1,7 +1,19 @@
 //! A spill that fails, none at all, and events that the database does not want.
 
+use prometheus_client::encoding::text::encode_registry;
+
 use super::*;
 use crate::inbox::query::UnreadableFilter;
+
+/// How often the database, or the spill in its place, took nothing for this reason.
+fn failures(replica: &Replica, outcome: &str) -> u64 {
+    let mut text = String::new();
+    encode_registry(&mut text, replica.metrics.registry()).unwrap();
+    let name = format!("flashduty_store_failures_total{{outcome=\"{outcome}\"}} ");
+    let mut lines = text.lines();
+    let found = lines.find_map(|line| line.strip_prefix(&name)?.parse().ok());
+    found.unwrap()
+}
 
 #[tokio::test]
 async fn a_full_spill_refuses_and_takes_pushes_again_by_itself() {
@@ -13,6 +25,9 @@ async fn a_full_spill_refuses_and_takes_pushes_again_by_itself() {
     let refused = replica.offer(event("a").offer()).await;
     assert!(matches!(refused, Err(Refusal::Full)), "{refused:?}");
     assert!(matches!(replica.committer.state(), StoreState::Away(_)));
+    for (outcome, counted) in [("away", true), ("full", true), ("failed", false)] {
+        assert_eq!(failures(&replica, outcome) > 0, counted, "{outcome}");
+    }
     replica.until(|state| *state == StoreState::Spilling).await;
     assert_eq!(
         replica.offer(event("b").offer()).await.unwrap(),
