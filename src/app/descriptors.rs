@@ -39,6 +39,16 @@ pub(super) fn room(limit: Option<u64>, wanted: usize) -> Room {
     Room { public, admin }
 }
 
+/// Public connections that may be open at once, `wanted` at most, where so many files may be.
+pub fn public_connections(limit: Option<u64>, wanted: usize) -> usize {
+    room(limit, wanted).public
+}
+
+/// The limit of open files that leaves room for all `wanted` public connections.
+pub fn files_for(wanted: usize) -> usize {
+    wanted.saturating_add(OWN + ADMIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +69,14 @@ mod tests {
         ] {
             assert_eq!(room(limit, wanted), Room { public, admin }, "{limit:?}");
         }
+    }
+
+    #[test]
+    fn with_the_limit_that_is_named_there_is_room_for_all_of_them() {
+        for wanted in [10, 100, 2_000, 4_096, 1_000_000] {
+            let limit = u64::try_from(files_for(wanted)).unwrap();
+            assert_eq!(public_connections(Some(limit), wanted), wanted);
+        }
+        assert_eq!(public_connections(Some(1024), 4_096), 861);
     }
 }

@@ -6,6 +6,7 @@
 mod brokers;
 mod contact;
 mod descriptors;
+mod greeting;
 mod health;
 mod hooks;
 mod live;
@@ -27,6 +28,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use self::contact::Contact;
+pub use self::descriptors::{files_for, public_connections};
+pub use self::greeting::greet;
 use self::health::ServiceHealth;
 pub use self::live::Live;
 use self::plans::Parts;

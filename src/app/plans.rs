@@ -133,7 +133,7 @@ pub(super) fn plan(
 }
 
 /// The error for the first of `faults`; all of them were told when the configuration was loaded.
-fn blame(loaded: &Loaded, name: &str, faults: &[Fault]) -> anyhow::Error {
+pub(super) fn blame(loaded: &Loaded, name: &str, faults: &[Fault]) -> anyhow::Error {
     match faults.first() {
         Some(fault) => loaded
             .problem(&format!("sink.{name}.{}", fault.key), fault.what.clone())

@@ -20,6 +20,8 @@ pub struct Loaded {
     /// The files whose change may change the settings: those above, those that would be read if
     /// they were there, and those that secrets are read from.
     pub watched: Seen,
+    /// The files that secrets were read from.
+    pub secret_files: Vec<PathBuf>,
     /// What a person should know, although it does not keep the receiver from starting.
     pub warnings: Vec<String>,
     origins: Origins,
@@ -50,6 +52,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
         directory: &source.directory,
         environment: &source.environment,
         seen: &mut watched,
+        secrets: Vec::new(),
     };
     let mut merged = layers.merged;
     for (key, value) in &mut merged {
@@ -60,6 +63,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
     let mut settings = sections::read(merged, &mut report);
     sink::finish(&mut settings.sinks, &mut resolver, &mut report);
     check::contradictions(&settings, &mut report);
+    let secret_files = resolver.secrets;
     if let Err(error) = report.finish() {
         return Err(error.having_seen(watched));
     }
@@ -75,6 +79,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
         settings,
         files: layers.files,
         watched,
+        secret_files,
         warnings,
         origins,
     })

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::SecretString;
@@ -34,6 +34,8 @@ pub(super) struct Resolver<'a> {
     pub(super) environment: &'a Environment,
     /// Where the files that were read are noted.
     pub(super) seen: &'a mut Seen,
+    /// The files that secrets were read from.
+    pub(super) secrets: Vec<PathBuf>,
 }
 
 impl Resolver<'_> {
@@ -57,6 +59,7 @@ impl Resolver<'_> {
 
     fn read_secret(&mut self, path: &str) -> Result<String, String> {
         let mut secret = self.read_text(Path::new(path), MAX_FILE_BYTES)?;
+        self.secrets.push(self.directory.join(path));
         if secret.ends_with('\n') {
             secret.pop();
             if secret.ends_with('\r') {
@@ -245,6 +248,7 @@ mod tests {
             directory,
             environment: &environment,
             seen: &mut Seen::default(),
+            secrets: Vec::new(),
         };
         resolver.resolve(&Value::String(reference.to_owned()))
     }

@@ -50,6 +50,22 @@ impl ListenError {
 
 /// Binds and listens.
 pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(address)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Whether a listener could be bound to `address` now. Nothing listens there meanwhile, so nobody
+/// connects to it, and who binds at the same moment is not kept from it.
+///
+/// # Errors
+/// Why it could not.
+pub fn try_bind(address: SocketAddr) -> Result<(), ListenError> {
+    let bound = bound(address).map(drop);
+    bound.map_err(|error| ListenError::of(address, error))
+}
+
+fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -61,8 +77,7 @@ pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(!ip.is_unspecified())?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Sets what accepted sockets inherit, so that accepting needs no call for each.
@@ -87,6 +102,17 @@ mod tests {
                 "{address} is in use; stop the program that listens there or choose another port"
             ),
         );
+    }
+
+    #[test]
+    fn whether_a_port_could_be_bound_is_found_out_without_listening() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let refused = try_bind(address).unwrap_err();
+        assert!(matches!(refused, ListenError::InUse(..)), "{refused}");
+        drop(taken);
+        try_bind(address).unwrap();
+        std::net::TcpStream::connect(address).unwrap_err();
     }
 
     #[test]

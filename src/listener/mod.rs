@@ -40,7 +40,7 @@ use crate::lifecycle::{Farewell, Lifecycle};
 use crate::metrics::Metrics;
 use crate::source::{Peer, Standing};
 
-pub use bind::ListenError;
+pub use bind::{ListenError, try_bind};
 pub use broken::{BrokenHead, RefuseHead};
 use door::Door;
 

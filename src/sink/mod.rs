@@ -21,6 +21,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::inbox::{Lease, Report};
 
@@ -30,6 +31,21 @@ pub trait Sink: Send + Sync {
     /// Delivers `leases`, at most as many as the dispatcher was told to hand over at once, and
     /// says for each, in order, how it ended.
     async fn deliver(&self, leases: &[Lease]) -> Vec<Result<Taken, SinkError>>;
+
+    /// Connects as for a delivery, and delivers nothing. A sink that connects to nobody has nobody
+    /// to greet.
+    async fn greet(&self) -> Result<Greeting, SinkError> {
+        Ok(Greeting::default())
+    }
+}
+
+/// What came back from who was greeted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Greeting {
+    /// The status of an answer in HTTP.
+    pub status: Option<u16>,
+    /// What time it is there.
+    pub clock: Option<Timestamp>,
 }
 
 /// How a delivery ended that did not fail.

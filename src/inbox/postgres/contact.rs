@@ -140,7 +140,7 @@ impl PostgresInbox {
         Err(Refused::Away(error))
     }
 
-    fn told(&self, refused: Refused) -> PostgresOpenError {
+    pub(super) fn told(&self, refused: Refused) -> PostgresOpenError {
         let target = self.options.target.to_string();
         match refused {
             Refused::Unfit(what) => PostgresOpenError::Unfit { target, what },

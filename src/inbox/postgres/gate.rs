@@ -43,7 +43,7 @@ pub(super) async fn pass(session: &mut Session) -> Result<(), Refused> {
     migrate(session).await
 }
 
-async fn look_at_server(session: &mut Session) -> Result<(), Refused> {
+pub(super) async fn look_at_server(session: &mut Session) -> Result<(), Refused> {
     let settings = session
         .one(Call::new(
             "SELECT current_setting('server_version_num')::integer, \
@@ -87,7 +87,7 @@ fn judge(
 }
 
 /// The version of the schema that is there; zero when there is none.
-async fn version(session: &mut Session) -> Result<usize, Refused> {
+pub(super) async fn version(session: &mut Session) -> Result<usize, Refused> {
     // Asked of the catalog: `to_regclass` would answer from what this session remembers of the time
     // before it waited for the lock.
     let there = session
@@ -132,17 +132,21 @@ async fn migrate(session: &mut Session) -> Result<(), Refused> {
     while {
         let there = version(session).await?;
         if there > MIGRATIONS.len() {
-            return Err(Refused::Unfit(format!(
-                "was written by a later version (schema {there}, this program knows {}); run that \
-                 version",
-                MIGRATIONS.len()
-            )));
+            return Err(from_later(there));
         }
         there < MIGRATIONS.len()
     } {
         next_step(session).await?;
     }
     Ok(())
+}
+
+/// The refusal of tables that this program does not know yet.
+pub(super) fn from_later(schema: usize) -> Refused {
+    Refused::Unfit(format!(
+        "was written by a later version (schema {schema}, this program knows {}); run that version",
+        MIGRATIONS.len()
+    ))
 }
 
 /// Carries out the next migration. Replicas that start together do so one after the other.

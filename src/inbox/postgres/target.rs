@@ -39,6 +39,22 @@ pub struct Target {
     pub(super) tls: Tls,
 }
 
+impl Target {
+    /// The hosts that are connected to over the network: names, or addresses.
+    pub fn hosts(&self) -> Vec<String> {
+        let addresses = self.config.get_hostaddrs();
+        if !addresses.is_empty() {
+            return addresses.iter().map(ToString::to_string).collect();
+        }
+        let hosts = self.config.get_hosts().iter();
+        let named = hosts.filter_map(|host| match host {
+            Host::Tcp(name) => Some(name.clone()),
+            Host::Unix(_) => None,
+        });
+        named.collect()
+    }
+}
+
 impl FromStr for Target {
     type Err = String;
 
@@ -152,5 +168,8 @@ mod tests {
             [Host::Unix("/run/postgresql".into())]
         );
         assert!("postgres:///inbox".parse::<Target>().is_err());
+        assert!(target.hosts().is_empty());
+        let target: Target = "postgres://me@a,b:5433/inbox".parse().unwrap();
+        assert_eq!(target.hosts(), ["a", "b"]);
     }
 }

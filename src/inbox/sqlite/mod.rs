@@ -13,6 +13,7 @@ mod claim;
 mod ending;
 mod enqueue;
 mod error;
+pub mod examine;
 mod lanes;
 mod links;
 mod open;

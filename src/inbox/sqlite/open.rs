@@ -25,8 +25,12 @@ pub(super) struct Layout {
     pub(super) migrations: &'static [&'static str],
 }
 
+/// What is said of a file that does not begin as one of SQLite's does.
+pub(super) const NO_DATABASE: &str = "is no SQLite database, or is damaged at its very beginning; \
+     move it away, or restore a copy";
+
 /// The letters `FDRi`.
-const INBOX: Layout = Layout {
+pub(super) const INBOX: Layout = Layout {
     key: "store.url",
     application_id: 0x4644_5269,
     migrations: &[
@@ -256,17 +260,27 @@ pub(super) fn recognise(
             .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i32>(0))
             .map_err(|error| broken(path, &error))
     };
-    let foreign = |what: String| OpenError::Foreign {
-        path: path.to_owned(),
-        what,
-    };
     let (application, version) = (number("application_id")?, number("user_version")?);
     let tables = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
             row.get::<_, i64>(0)
         })
         .map_err(|error| broken(path, &error))?;
-    if application != layout.application_id && tables > 0 {
+    admit(path, layout, (application, version), tables > 0)
+}
+
+/// Refuses what another program made, or a later version of this one, by what its header says.
+pub(super) fn admit(
+    path: &Path,
+    layout: &Layout,
+    (application, version): (i32, i32),
+    has_tables: bool,
+) -> Result<(), OpenError> {
+    let foreign = |what: String| OpenError::Foreign {
+        path: path.to_owned(),
+        what,
+    };
+    if application != layout.application_id && has_tables {
         return Err(foreign(format!(
             "is a database of another program; point {} at a file of its own",
             layout.key
@@ -353,9 +367,7 @@ pub(super) fn broken(path: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign {
             path: path.to_owned(),
-            what: "is no SQLite database, or is damaged at its very beginning; move it away, or \
-                   restore a copy"
-                .to_owned(),
+            what: NO_DATABASE.to_owned(),
         },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Foreign {
             path: path.to_owned(),

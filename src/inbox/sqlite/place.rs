@@ -28,7 +28,7 @@ const PASSING: [(u32, &str); 3] = [
 
 /// What kind of file system holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ground {
+pub enum Ground {
     /// Locks and syncs mean what they say.
     Solid,
     /// Works, but is gone with the container or the machine's memory.
@@ -244,7 +244,7 @@ fn advice(path: &Path, error: &io::Error) -> String {
 }
 
 /// The path itself, or the nearest folder above it that exists.
-fn nearest(path: &Path) -> Option<(PathBuf, std::fs::Metadata)> {
+pub(super) fn nearest(path: &Path) -> Option<(PathBuf, std::fs::Metadata)> {
     path.ancestors()
         .map(|place| {
             if place.as_os_str().is_empty() {

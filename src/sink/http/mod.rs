@@ -40,8 +40,8 @@ use self::answer::Answer;
 use self::failure::failed;
 use self::remember::Wish;
 use self::request::{Fixed, Made};
-use super::{Failure, Sink, SinkError, Taken};
-use crate::clock::Clock;
+use super::{Failure, Greeting, Sink, SinkError, Taken};
+use crate::clock::{self, Clock};
 use crate::inbox::{Lease, Report};
 use crate::words;
 
@@ -50,6 +50,8 @@ pub struct HttpSink {
     options: HttpOptions,
     fixed: Fixed,
     wishes: Vec<Wish>,
+    /// The URL's scheme and host.
+    origin: Url,
     /// The URL's host, which may be shown.
     host: Box<str>,
     client: Client,
@@ -72,6 +74,7 @@ impl HttpSink {
             fixed: Fixed::new(&options)?,
             client: client::build(&options, &origin)?,
             host: origin.host_str().unwrap_or_default().into(),
+            origin,
             options,
             clock,
         })
@@ -142,6 +145,16 @@ impl Sink for HttpSink {
             results.push(self.attempt(lease).await);
         }
         results
+    }
+
+    /// A HEAD of the root, with nothing of the URL but its host, and none of the sink's headers.
+    async fn greet(&self) -> Result<Greeting, SinkError> {
+        let answer = self.client.head(self.origin.clone()).send().await;
+        let answer = answer.map_err(|error| failed(error, &self.host, self.options.timeout))?;
+        Ok(Greeting {
+            status: Some(answer.status().as_u16()),
+            clock: clock::of_answer(answer.headers()),
+        })
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::options::KafkaOptions;
 use super::broker::{Misconfigured, Results, all, fields, redacted, retry, unknown};
-use super::{Sink, SinkError, Taken};
+use super::{Greeting, Sink, SinkError, Taken};
 use crate::inbox::Lease;
 
 type Producer = FutureProducer<Complaints>;
@@ -101,14 +101,25 @@ impl KafkaSink {
         }
     }
 
-    /// Asks the brokers for the topic.
-    async fn reached(&self, producer: &Producer, deadline: Instant) -> Result<(), SinkError> {
+    /// Asks the brokers for the topic: for it alone, or, where brokers should not make what they are
+    /// asked for, for all that there are.
+    async fn reached(
+        &self,
+        producer: &Producer,
+        deadline: Instant,
+        alone: bool,
+    ) -> Result<(), SinkError> {
         let (asking, topic) = (producer.clone(), self.options.topic.clone());
         let limit = self.options.timeout / 2;
         let asked = tokio::task::spawn_blocking(move || {
-            let metadata = asking.client().fetch_metadata(Some(&topic), limit)?;
-            let error = metadata.topics().first().and_then(|topic| topic.error());
-            Ok::<_, KafkaError>(error.map(RDKafkaErrorCode::from))
+            let wanted = alone.then_some(topic.as_str());
+            let metadata = asking.client().fetch_metadata(wanted, limit)?;
+            let mut topics = metadata.topics().iter();
+            let error = match topics.find(|found| found.name() == topic) {
+                Some(found) => found.error().map(RDKafkaErrorCode::from),
+                None => (!alone).then_some(RDKafkaErrorCode::UnknownTopicOrPartition),
+            };
+            Ok::<_, KafkaError>(error)
         });
         let brokers = &self.options.brokers;
         match timeout_at(deadline, asked).await {
@@ -190,7 +201,7 @@ impl Sink for KafkaSink {
             return all(leases, &retry("the sink ends"));
         };
         if !self.well.load(Ordering::Relaxed)
-            && let Err(error) = self.reached(&producer, deadline).await
+            && let Err(error) = self.reached(&producer, deadline, true).await
         {
             return all(leases, &error);
         }
@@ -211,6 +222,15 @@ impl Sink for KafkaSink {
             self.renew(producer);
         }
         results
+    }
+
+    async fn greet(&self) -> Result<Greeting, SinkError> {
+        let deadline = Instant::now() + self.options.timeout;
+        let Some(producer) = self.producer() else {
+            return Err(retry("the sink ends"));
+        };
+        self.reached(&producer, deadline, false).await?;
+        Ok(Greeting::default())
     }
 }
 

@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout_at};
 pub use self::options::{NatsAuth, NatsOptions};
 use self::subject::SubjectPattern;
 use super::broker::{Misconfigured, Results, all, fields, redacted, refused, retry, unknown};
-use super::{Sink, SinkError, Taken};
+use super::{Greeting, Sink, SinkError, Taken};
 use crate::inbox::Lease;
 
 /// Publishes to a stream.
@@ -289,6 +289,12 @@ impl Sink for NatsSink {
             .zip(sent)
             .map(|(lease, sent)| self.acknowledged(lease, sent, deadline));
         join_all(acknowledged).await
+    }
+
+    async fn greet(&self) -> Result<Greeting, SinkError> {
+        let deadline = Instant::now() + self.options.timeout;
+        self.context(deadline).await?;
+        Ok(Greeting::default())
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::options::RedisOptions;
 use super::broker::{Misconfigured, Results, all, fields, redacted, refused, retry, unknown};
-use super::{Sink, SinkError, Taken};
+use super::{Greeting, Sink, SinkError, Taken};
 use crate::inbox::Lease;
 
 /// The field that holds the pushed bytes.
@@ -178,6 +178,18 @@ impl Sink for RedisSink {
             Err(error) => Err(self.not_added(&error)),
         };
         added.into_iter().map(ended).collect()
+    }
+
+    async fn greet(&self) -> Result<Greeting, SinkError> {
+        let alive = async {
+            let mut connection = self.connection(None).await?;
+            redis::cmd("PING").query_async::<Value>(&mut connection).await
+        };
+        match tokio::time::timeout(self.options.timeout, alive).await {
+            Ok(Ok(_pong)) => Ok(Greeting::default()),
+            Ok(Err(error)) => Err(self.no_connection(&error)),
+            Err(_elapsed) => Err(retry(format!("{} did not answer in time", self.place))),
+        }
     }
 }
 
