@@ -183,7 +183,9 @@ impl Sink for RedisSink {
     async fn greet(&self) -> Result<Greeting, SinkError> {
         let alive = async {
             let mut connection = self.connection(None).await?;
-            redis::cmd("PING").query_async::<Value>(&mut connection).await
+            redis::cmd("PING")
+                .query_async::<Value>(&mut connection)
+                .await
         };
         match tokio::time::timeout(self.options.timeout, alive).await {
             Ok(Ok(_pong)) => Ok(Greeting::default()),
