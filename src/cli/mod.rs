@@ -10,6 +10,7 @@ pub mod check;
 pub mod completions;
 pub mod deliveries;
 pub mod demo;
+pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod filter;
@@ -70,6 +71,7 @@ const EXAMPLES: &str = "\
 First steps:
   flashduty-receiver demo              see it work, on a temporary inbox
   flashduty-receiver check             the configuration as it would be used
+  flashduty-receiver doctor            what else stands in the way, and what to do
   flashduty-receiver                   serve
   flashduty-receiver events            what came in, from the running receiver
   flashduty-receiver tail              what comes in, as it comes
@@ -128,6 +130,9 @@ pub enum Command {
     /// Print completions for a shell: bash, zsh or fish
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::CompletionsArgs),
+    /// Look at all that a receiver rests on, and say what to do about what is found
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArgs),
     /// Ask a running receiver whether it can take a push, for container health checks
     #[command(after_help = health::EXAMPLES)]
     Health(health::HealthArgs),
@@ -218,6 +223,7 @@ fn dispatch(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit> {
         Command::Drop(args) => one_thread()?.block_on(change::drop(args, config, printer)),
         Command::Recover(args) => one_thread()?.block_on(recover::run(args, config, printer)),
         Command::Spill(args) => one_thread()?.block_on(spill::run(args, config, printer)),
+        Command::Doctor(args) => doctor::run(&args, config, printer),
         Command::Preset(args) => preset::run(&args, printer),
         Command::Unreadable(args) => one_thread()?.block_on(unreadable::run(args, config, printer)),
         Command::Health(args) => one_thread()?.block_on(health::run(args, config, printer)),

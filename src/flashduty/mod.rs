@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use jiff::Timestamp;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -21,6 +22,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 pub use self::fault::Fault;
+use crate::clock;
 
 /// Of an answer. A record of the history holds a whole push, in a JSON string at that.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -105,6 +107,25 @@ impl Api {
     /// # Errors
     /// Whatever is not an answer of 200 in the API's own form.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Box<RawValue>, Fault> {
+        self.post_dated(path, body).await.0
+    }
+
+    /// The same, and what time it is there, where there was an answer that says so.
+    pub async fn post_dated(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> (Result<Box<RawValue>, Fault>, Option<Timestamp>) {
+        match self.answered(path, body).await {
+            Ok((status, headers, bytes)) => {
+                let data = self.read(status, &headers, &bytes);
+                (data, clock::of_answer(&headers))
+            }
+            Err(fault) => (Err(fault), None),
+        }
+    }
+
+    async fn answered(&self, path: &str, body: &Value) -> Result<(u16, HeaderMap, Vec<u8>), Fault> {
         let mut url = Url::parse(&format!("{}{path}", self.base)).map_err(|_no_url| {
             Fault::Invalid(format!("{path} behind the API's base makes no URL"))
         })?;
@@ -129,7 +150,7 @@ impl Api {
                 )));
             }
         }
-        self.read(status.as_u16(), &headers, &bytes)
+        Ok((status.as_u16(), headers, bytes))
     }
 
     /// The same, with the `data` read as what it should be.

@@ -4,11 +4,12 @@
 //! cannot be read all the same could not be asked for, but is a record.
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::flashduty::{Api, Fault};
 use crate::inbox::RecordId;
 
 /// Where pages are listed.
@@ -17,6 +18,29 @@ pub(super) const LIST: &str = "/webhook/history/list";
 pub(super) const DETAIL: &str = "/webhook/history/detail";
 /// Records of a page; the API gives no more.
 pub(super) const PAGE: usize = 100;
+
+/// How far back a greeting looks.
+const GREETING: SignedDuration = SignedDuration::from_mins(1);
+
+/// Asks for the latest minute of the first of `integrations`, or of all: whether the API answers,
+/// takes the key and lets it read the history, and what time it is there.
+pub async fn greet(
+    api: &Api,
+    integrations: &[i64],
+    now: Timestamp,
+) -> (Result<(), Fault>, Option<Timestamp>) {
+    let since = now.saturating_sub(GREETING).unwrap_or(now);
+    let mut asked = json!({
+        "start_time": since.as_millisecond(),
+        "end_time": now.as_millisecond(),
+        "limit": 1,
+    });
+    if let Some(first) = integrations.first() {
+        asked["integration_id"] = (*first).into();
+    }
+    let (answer, clock) = api.post_dated(LIST, &asked).await;
+    (answer.map(drop), clock)
+}
 
 /// One attempt at a push, as the history lists it.
 #[derive(Debug, Clone, Deserialize)]

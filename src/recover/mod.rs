@@ -31,6 +31,7 @@ use tokio::time::sleep;
 pub use self::call::Tries;
 use self::complaints::Complaints;
 use self::feed::Window;
+pub use self::history::greet;
 use self::last::Last;
 pub use self::last::LastRun;
 pub use self::progress::Progress;

@@ -14,8 +14,8 @@ pub(super) const LONGEST: usize = 128 * 1024;
 /// More than the name of any of the event's variables takes.
 const SLACK: usize = 64;
 
-/// What every command searches.
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// What every command searches, and is itself searched in.
+pub const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Words that are passed on as they are called; the others are spelt out below.
 const PLAIN: [&str; 13] = [

@@ -23,6 +23,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use self::comment::Commenter;
+pub use self::environment::PATH as SEARCHED;
 pub use self::options::ExecOptions;
 use self::run::Ran;
 use super::{Failure, Sink, SinkError, Taken};
