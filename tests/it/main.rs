@@ -39,6 +39,7 @@ mod delivery;
 mod dependencies;
 mod deploy;
 mod disk;
+mod doctor;
 mod drain;
 mod events;
 mod exec;

@@ -39,6 +39,7 @@ fn each_command_has_a_help_with_examples() {
         "unreadable",
         "recover",
         "spill",
+        "doctor",
         "health",
         "check",
         "schema",

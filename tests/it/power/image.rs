@@ -15,7 +15,7 @@ const MEBIBYTES: u32 = 320;
 const MEMORY: u32 = 224;
 
 /// A mounted image. Unmounted when dropped.
-pub(super) struct Image {
+pub(crate) struct Image {
     volume: Volume,
     file: PathBuf,
     mounted: tempfile::TempDir,
@@ -23,7 +23,7 @@ pub(super) struct Image {
 
 impl Image {
     /// A new one of a kind, such as `xfs`, or why it cannot be had here.
-    pub(super) fn of(kind: &str) -> Result<Self, String> {
+    pub(crate) fn of(kind: &str) -> Result<Self, String> {
         let volume = Volume::try_of(MEMORY)?;
         let file = volume.path().join("image");
         let blank = File::create(&file).unwrap();
@@ -38,7 +38,7 @@ impl Image {
         Ok(image)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.mounted.path()
     }
 

@@ -9,7 +9,7 @@ mod cut;
 mod disk;
 mod failing;
 mod gate;
-mod image;
+pub(crate) mod image;
 mod record;
 mod replayed;
 
