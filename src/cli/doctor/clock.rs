@@ -35,8 +35,8 @@ pub(super) fn check(readings: &[Reading], now: Timestamp) -> Check {
     }
     check.tell(match readings {
         [] => format!("{now:.0}; no other clock was at hand"),
-        [one] => format!("{now:.0}, as it is for {}", one.whose),
-        many => format!("{now:.0}, as it is for {} others", many.len()),
+        [one] => format!("{now:.0}, compared with that of {}", one.whose),
+        many => format!("{now:.0}, compared with those of {} others", many.len()),
     });
     check
 }

@@ -63,7 +63,7 @@ pub(super) fn checks(settings: &Settings, now: Timestamp) -> Vec<Check> {
 fn spilled(path: &Path, now: Timestamp) -> Vec<Check> {
     let mut check = Check::new("spill");
     let (site, sync) = place(&mut check, path);
-    let contents = match path.exists() {
+    let contents = match site.is_some() && path.exists() {
         true => spill::look(path),
         false => Ok(Contents::default()),
     };

@@ -137,9 +137,10 @@ pub fn look(path: &Path) -> Result<Option<Header>, OpenError> {
     let number = |at: usize| word(&head, at).map_or(0, u32::from_be_bytes);
     let signed = |at: usize| word(&head, at).map_or(0, i32::from_be_bytes);
     let (pages, schema) = (number(28), signed(60));
+    let application = signed(68);
     // What is in the log only does not show here.
-    let has_tables = pages > 1 && !(has_log && signed(68) == 0);
-    open::admit(path, &INBOX, (signed(68), schema), has_tables)?;
+    let is_in_log = has_log && application == 0;
+    open::admit(path, &INBOX, (application, schema), pages > 1 && !is_in_log)?;
     let page = page_size(&head);
     let wanted = u64::from(pages) * page;
     if !has_log && number(24) == number(92) && wanted > meta.len() {
