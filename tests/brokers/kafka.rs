@@ -166,3 +166,18 @@ async fn what_the_brokers_refuse_for_its_size_is_given_up() {
         "{refused:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kafka_is_greeted_and_makes_no_topic_for_it() {
+    let cluster = cluster();
+    let sink = KafkaSink::new(options(cluster.bootstrap_servers())).unwrap();
+    sink.greet().await.unwrap();
+    assert!(arrived(&cluster).is_empty());
+    for _ in 0..2 {
+        let mut other = options(cluster.bootstrap_servers());
+        other.topic = "another".to_owned();
+        let missing = KafkaSink::new(other).unwrap().greet().await.unwrap_err();
+        let said = missing.to_string();
+        assert!(said.contains("the topic another does not exist"), "{said}");
+    }
+}

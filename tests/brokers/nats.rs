@@ -275,3 +275,21 @@ fn nats_options_that_cannot_work_are_refused_without_their_secrets() {
     assert_eq!(creds.key, "credentials");
     assert!(!format!("{seed}{creds}{:?}", options(1)).contains("p4ssword"));
 }
+
+#[tokio::test]
+async fn a_nats_is_greeted_and_gets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let mut server = server(folder.path(), port);
+    make_stream(port, "flashduty", "flashduty.>").await;
+    let sink = NatsSink::new(options(port)).unwrap();
+    sink.greet().await.unwrap();
+    assert_eq!(arrived(port).await.len(), 0);
+    server.kill();
+    let another = NatsSink::new(options(port)).unwrap();
+    let gone = another.greet().await.unwrap_err().to_string();
+    assert!(
+        gone.contains("cannot connect to nats://127.0.0.1"),
+        "{gone}"
+    );
+}

@@ -217,3 +217,19 @@ fn redis_options_that_cannot_work_are_refused_without_their_secrets() {
     let shown = format!("{:?}", options(1));
     assert!(!shown.contains("p4ssword"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_redis_is_greeted_and_gets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let mut server = server(folder.path(), port);
+    let sink = RedisSink::new(options(port)).unwrap();
+    sink.greet().await.unwrap();
+    assert_eq!(arrived(port).await.len(), 0);
+    server.kill();
+    let gone = sink.greet().await.unwrap_err().to_string();
+    assert!(
+        gone.contains("cannot connect to redis://127.0.0.1"),
+        "{gone}"
+    );
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Access, access};
+use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
 use super::report::Check;
@@ -71,7 +72,6 @@ async fn greet(
 }
 
 fn shown(sink: &Sink) -> String {
-    use secrecy::ExposeSecret as _;
     let host = match &sink.to {
         Destination::Http(http) => http
             .url
