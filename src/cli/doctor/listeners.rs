@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::report::{Check, parted};
 use crate::cli::access::within_reach;
-use crate::cli::request::{self, Reply, RequestError};
+use crate::cli::request::{self, Reply};
 use crate::cli::target::Target;
 use crate::config::{ProxyProtocol, Settings};
 use crate::listener::{ListenError, try_bind};
@@ -93,23 +93,25 @@ struct Readiness {
 }
 
 async fn probe(address: SocketAddr) -> Holder {
+    judge(ask(address, "/readyz").await)
+}
+
+/// The answer of who listens at `address`, if there is one.
+pub(super) async fn ask(address: SocketAddr, path: &str) -> Option<Reply> {
     let address = within_reach(address).to_string();
     let target = Target {
         authority: address.clone(),
         address,
-        path: "/readyz".to_owned(),
+        path: path.to_owned(),
     };
     let request = Request::get(&target.path)
         .header(HOST, &target.authority)
         .body(Full::<Bytes>::default());
-    match request {
-        Ok(request) => judge(request::send(&target, request, PROBE).await),
-        Err(_no_request) => Holder::Stranger("that cannot be asked"),
-    }
+    request::send(&target, request.ok()?, PROBE).await.ok()
 }
 
-fn judge(reply: Result<Reply, RequestError>) -> Holder {
-    let Ok(reply) = reply else {
+fn judge(reply: Option<Reply>) -> Holder {
+    let Some(reply) = reply else {
         return Holder::Stranger("that does not answer as a receiver does");
     };
     match serde_json::from_slice(&reply.body) {
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn a_receiver_is_known_by_its_readiness() {
         let said = |body: &'static str| {
-            judge(Ok(Reply {
+            judge(Some(Reply {
                 status: StatusCode::OK,
                 body: Bytes::from_static(body.as_bytes()),
             }))

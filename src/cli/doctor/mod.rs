@@ -12,6 +12,7 @@ mod process;
 mod recovery;
 mod report;
 mod sinks;
+mod source;
 mod store;
 
 use std::path::Path;
@@ -45,9 +46,9 @@ pub struct DoctorArgs {
 
 /// Shown below `doctor --help`.
 pub const EXAMPLES: &str = "\
-Looks at the configuration, secrets' files, ports, disk and its syncs, the store, the database, \
-names, sinks, the key of Flashduty's API, the clock, and what the system allows. Each finding says \
-what to do about it. Takes at most ten seconds, delivers nothing, and may run beside the receiver: \
+Looks at the configuration, secrets' files, ports, who may push, disk and its syncs, the store, \
+the database, names, sinks, the key of Flashduty's API, the clock, and what the system allows. \
+Each finding says what to do about it. Takes at most ten seconds, delivers nothing, and may run beside the receiver: \
 best as the receiver's user, in its working directory and with its environment. Of an http sink's \
 host only a HEAD of / is asked, without the sink's path, headers and secrets.
 
@@ -101,6 +102,9 @@ fn looks(loaded: &Arc<Loaded>, clock: &Arc<dyn Clock>) -> Vec<Look> {
     let given = Arc::clone(loaded);
     let ports = async move { vec![listeners::check(&given.settings).await] };
     looks.push(within("listeners", ports));
+    let given = Arc::clone(loaded);
+    let source = async move { vec![source::check(&given.settings).await] };
+    looks.push(within("source", source));
     let (given, now) = (Arc::clone(loaded), clock.now());
     let store = move || store::checks(&given.settings, now);
     looks.push(within("store", blocking("store", store)));

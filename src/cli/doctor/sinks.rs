@@ -84,16 +84,6 @@ fn shown(sink: &Sink) -> String {
 
 /// What an exec sink would run.
 fn program(check: &mut Check, name: &str, exec: &ExecSink) {
-    let unset = exec.env.iter().filter(|variable| {
-        let mut values = exec.values.iter();
-        !values.any(|(known, _)| known == *variable)
-    });
-    for variable in unset {
-        check.warn(
-            format!("the variable {variable}, which sink.{name}.env passes on, is not set"),
-            "set it where the receiver is started, or take it out of the list",
-        );
-    }
     if let Some(directory) = exec.directory.as_ref().filter(|folder| !folder.is_dir()) {
         check.fail(
             format!("{} is no folder to run in", directory.display()),
@@ -164,10 +154,9 @@ fn folder(check: &mut Check, name: &str, file: &FileSink) {
 mod tests {
     use super::*;
 
-    fn said(command: &[&str], env: &[&str]) -> Vec<String> {
+    fn said(command: &[&str]) -> Vec<String> {
         let exec = ExecSink {
             command: command.iter().map(ToString::to_string).collect(),
-            env: env.iter().map(ToString::to_string).collect(),
             ..ExecSink::default()
         };
         let mut check = Check::new("sink heal");
@@ -181,19 +170,16 @@ mod tests {
 
     #[test]
     fn a_program_is_looked_for_where_the_sink_would_find_it() {
-        assert_eq!(said(&["sh", "-c", "true"], &[]), Vec::<String>::new());
-        assert_eq!(said(&["/bin/sh"], &[]), Vec::<String>::new());
-        let missing = said(&["no-such-program"], &[]);
+        assert_eq!(said(&["sh", "-c", "true"]), Vec::<String>::new());
+        assert_eq!(said(&["/bin/sh"]), Vec::<String>::new());
+        let missing = said(&["no-such-program"]);
         assert_eq!(missing, ["there is no program no-such-program"]);
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("heal");
         std::fs::write(&script, "#!/bin/sh\n").unwrap();
         let script = script.to_str().unwrap();
         let expected = format!("{script} may not be executed by this user");
-        assert_eq!(said(&[script], &[]), [expected]);
-        let unset = said(&["sh"], &["TOKEN"]);
-        let expected = "the variable TOKEN, which sink.heal.env passes on, is not set";
-        assert_eq!(unset, [expected]);
+        assert_eq!(said(&[script]), [expected]);
     }
 
     #[test]

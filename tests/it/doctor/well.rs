@@ -66,6 +66,7 @@ fn where_all_is_well_nothing_is_found() {
             "configuration",
             "secrets",
             "listeners",
+            "source",
             "store",
             "sync",
             "names",
@@ -130,6 +131,27 @@ fn a_receiver_that_runs_is_recognised_and_not_disturbed() {
         .sum();
     assert_eq!(counted, 2.0);
     assert_eq!(receiver.stop().code(), Some(0));
+}
+
+#[test]
+fn that_a_receiver_lets_nobody_in_is_found() {
+    let admin = steady_port();
+    // Behind the first port, which stays any.
+    let (public, rest) = BASE.split_once("[admin]").unwrap();
+    let rest = rest.replacen("127.0.0.1:0", &format!("127.0.0.1:{admin}"), 1);
+    let receiver = Receiver::configured(&format!("{public}[admin]{rest}"));
+    let mut client = receiver.client();
+    let denied = client.push_with("/webhook", "", b"{}").unwrap();
+    assert_eq!(denied.status, 403);
+    let visit = Visit::of(command(&receiver.folder, &["doctor", "--json"]));
+    assert_eq!(
+        visit.finding("source", "warning"),
+        [
+            "no push was let in since the start, and 1 were denied for their address",
+            "read the hint in the log lines with outcome denied: mostly source.trusted_proxies \
+             lacks the proxy or balancer in front",
+        ]
+    );
 }
 
 /// What lies in a folder.
