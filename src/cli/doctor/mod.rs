@@ -48,9 +48,10 @@ pub struct DoctorArgs {
 pub const EXAMPLES: &str = "\
 Looks at the configuration, secrets' files, ports, who may push, disk and its syncs, the store, \
 the database, names, sinks, the key of Flashduty's API, the clock, and what the system allows. \
-Each finding says what to do about it. Takes at most ten seconds, delivers nothing, and may run beside the receiver: \
-best as the receiver's user, in its working directory and with its environment. Of an http sink's \
-host only a HEAD of / is asked, without the sink's path, headers and secrets.
+Each finding says what to do about it. Takes at most ten seconds, delivers nothing, and may run \
+beside the receiver: best as the receiver's user, in its working directory and with its \
+environment. Of an http sink's host only a HEAD of / is asked, without the sink's path, headers \
+and secrets.
 
 Exits with 0 when nothing fails, 1 when something does, 2 when the configuration cannot be used, \
 74 when the store's disk fails. For scripts:

@@ -81,7 +81,7 @@ fn user(is_root: bool) -> Check {
              may do what that user may not, so that some findings show only there",
         );
     }
-    check.tell("not root");
+    check.tell(if is_root { "root" } else { "not root" });
     check
 }
 
