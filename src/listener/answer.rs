@@ -14,7 +14,7 @@ use tower::Service as _;
 
 use super::door::Shared;
 use super::progress::Progress;
-use super::{CloseWithoutAnswer, RequestStart};
+use super::{CloseWithoutAnswer, OverTls, RequestStart};
 use crate::source::Peer;
 
 /// Why a request gets no answer; hyper then drops the connection.
@@ -31,6 +31,7 @@ pub(super) fn service(
     shared: Arc<Shared>,
     progress: Arc<Progress>,
     peer: Peer,
+    over_tls: Option<OverTls>,
 ) -> impl HttpService<
     Incoming,
     ResBody = Answer,
@@ -40,12 +41,16 @@ pub(super) fn service(
     service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
         let progress = Arc::clone(&progress);
+        let over_tls = over_tls.clone();
         let began = progress.begin_request();
         async move {
             let mut request = request.map(|body| Body::new(Receiving::new(body, &progress)));
             let extensions = request.extensions_mut();
             extensions.insert(RequestStart(began.ok_or(Unanswered::Evicted)?));
             extensions.insert(peer);
+            if let Some(over_tls) = over_tls {
+                extensions.insert(over_tls);
+            }
             let answer = shared.router.clone().call(request).await;
             let mut answer = answer.unwrap_or_else(|never| match never {});
             if answer.extensions().get::<CloseWithoutAnswer>().is_some() {

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use http::StatusCode;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::answer;
 use super::broken::{self, BrokenHead};
 use super::door::Shared;
 use super::progress::Progress;
 use super::proxied::read_header;
+use super::tls::{Ahead, Failure, Handshakes};
 use super::wire::Wire;
+use super::{OverTls, answer};
 use crate::lifecycle::Lifecycle;
 use crate::source::Peer;
 
@@ -44,23 +46,102 @@ pub(super) async fn serve(
         return;
     }
     let progress = Arc::new(progress);
-    let wire = Wire::new(stream, ahead, Arc::clone(&progress));
-    let conversation = converse(&shared, wire, &progress, peer);
-    match within(conversation, &progress, &shared.lifecycle).await {
+    match &shared.tls {
+        None => {
+            let wire = Wire::new(stream, ahead, Arc::clone(&progress));
+            talk(&shared, wire, &progress, (peer, None)).await;
+        }
+        // In a place of its own: it takes much more than a connection in the clear.
+        Some(tls) => {
+            let stream = Ahead::new(stream, ahead);
+            Box::pin(encrypt(&shared, tls, &progress, stream, peer)).await;
+        }
+    }
+}
+
+/// Shakes hands, and serves what comes then.
+async fn encrypt(
+    shared: &Arc<Shared>,
+    tls: &Handshakes,
+    progress: &Arc<Progress>,
+    stream: Ahead<TcpStream>,
+    peer: Peer,
+) {
+    let socket = peer.socket;
+    let shaken = within(tls.shake(stream), progress, &shared.lifecycle).await;
+    match shaken {
+        Ok(Ok((stream, over_tls))) => {
+            let wire = Wire::new(stream, Bytes::new(), Arc::clone(progress));
+            talk(shared, wire, progress, (peer, Some(over_tls))).await;
+        }
+        Ok(Err(Failure::Silent)) => {}
+        Ok(Err(Failure::Plain(stream))) => {
+            tls.plain(socket);
+            let answer = answer_in_the_clear(shared, stream, progress, peer);
+            // Whoever does not take it in time goes without.
+            let _taken = within(answer, progress, &shared.lifecycle).await;
+        }
+        Ok(Err(Failure::Other(error))) => tls.failed(socket, &error),
+        Err(Overdue) => tls.overdue(socket),
+    }
+}
+
+/// What a plain request is told on a port of TLS, in words that its client understands.
+async fn answer_in_the_clear(
+    shared: &Shared,
+    stream: Ahead<TcpStream>,
+    progress: &Arc<Progress>,
+    peer: Peer,
+) {
+    let (stream, bytes) = stream.into_parts();
+    let head = BrokenHead {
+        peer,
+        began: Instant::now(),
+        status: StatusCode::BAD_REQUEST,
+        detail: PLAIN.to_owned(),
+        bytes,
+    };
+    let answer = head.answer(PLAIN_REFUSAL, &shared.refuse);
+    let mut wire = Wire::new(stream, Bytes::new(), Arc::clone(progress));
+    let _nothing_withheld = wire.take_refusal();
+    say(&mut wire, &answer).await;
+}
+
+const PLAIN: &str = "this port speaks TLS, and this is plain HTTP: let the URL begin with https://, \
+                     or let the proxy or balancer in front of this port speak TLS to it";
+const PLAIN_REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+
+/// Requests and answers, in whatever they are wrapped, until the end or a deadline.
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Arc<Shared>,
+    wire: Wire<S>,
+    progress: &Arc<Progress>,
+    (peer, over_tls): (Peer, Option<OverTls>),
+) {
+    let socket = peer.socket;
+    let conversation = converse(shared, wire, progress, (peer, over_tls));
+    match within(conversation, progress, &shared.lifecycle).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%socket, "connection ended: {error:?}"),
         Err(Overdue) => tracing::debug!(%socket, "connection closed at its deadline"),
     }
 }
 
+/// The last that is said. Whether the peer hears all of it is its own affair.
+async fn say<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>, answer: &[u8]) {
+    if wire.write_all(answer).await.is_ok() {
+        let _closed = wire.shutdown().await;
+    }
+}
+
 /// Request after request; after a head that cannot be read, a refusal of our own.
-async fn converse(
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     shared: &Arc<Shared>,
-    wire: Wire<TcpStream>,
+    wire: Wire<S>,
     progress: &Arc<Progress>,
-    peer: Peer,
+    (peer, over_tls): (Peer, Option<OverTls>),
 ) -> hyper::Result<()> {
-    let service = answer::service(Arc::clone(shared), Arc::clone(progress), peer);
+    let service = answer::service(Arc::clone(shared), Arc::clone(progress), peer, over_tls);
     let mut connection = shared.http.serve_connection(TokioIo::new(wire), service);
     let ended = (&mut connection).await;
     let parts = connection.into_parts();
@@ -77,11 +158,7 @@ async fn converse(
         bytes: parts.read_buf,
     };
     let answer = head.answer(&refusal, &shared.refuse);
-    let said = wire.write_all(&answer).await;
-    if said.is_ok() {
-        // Whether the peer hears all of it is its own affair.
-        let _closed = wire.shutdown().await;
-    }
+    say(&mut wire, &answer).await;
     ended
 }
 

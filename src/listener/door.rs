@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::complaints::Complaints;
 use super::progress::{Limits, Progress};
 use super::seats::{Class, Full, Seats};
+use super::tls::{Handshakes, Tls};
 use super::{Gate, ListenerOptions, RefuseHead, Serving, connection};
 use crate::lifecycle::{Farewell, Lifecycle};
 use crate::source::Peer;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) proxy_protocol: bool,
     pub(super) complaints: Complaints,
     pub(super) refuse: RefuseHead,
+    pub(super) tls: Option<Handshakes>,
     gate: Gate,
     options: Arc<ArcSwap<ListenerOptions>>,
 }
@@ -76,6 +78,7 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(
         serving: Serving,
+        tls: Option<Tls>,
         lifecycle: Lifecycle,
         open: mpsc::Sender<Infallible>,
     ) -> Self {
@@ -94,6 +97,7 @@ impl Door {
             proxy_protocol: serving.options.load().proxy_protocol,
             complaints: Complaints::default(),
             refuse: serving.refuse,
+            tls: tls.map(Handshakes::new),
             gate: serving.gate,
             options: serving.options,
         };

@@ -6,7 +6,8 @@
 //! Invariants:
 //! - Accepting does no I/O on a connection and awaits nothing but the next one, and that those
 //!   which had to make room are closed.
-//! - Every connection always has a deadline, except while the router works on a complete head.
+//! - Every connection always has a deadline, except while the router works on a complete head; a
+//!   TLS handshake has that of the head.
 //! - A connection that is closed to make room never had a request in the router.
 //! - A request whose bytes reached this machine before closing began is answered, if need be by
 //!   the next process that has the socket.
@@ -23,6 +24,7 @@ mod seats;
 #[cfg(test)]
 mod tests;
 mod throttle;
+pub mod tls;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};
@@ -43,6 +45,7 @@ use crate::source::{Peer, Standing};
 pub use bind::{ListenError, try_bind};
 pub use broken::{BrokenHead, RefuseHead};
 use door::Door;
+use tls::Tls;
 
 /// Limits of the connections. A change applies to connections accepted after it, but for
 /// `proxy_protocol`, which is read once when [`Listener::run`] begins.
@@ -137,6 +140,13 @@ pub struct Serving {
 #[derive(Debug, Clone, Copy)]
 pub struct RequestStart(pub tokio::time::Instant);
 
+/// Request extension: it came encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverTls {
+    /// Whose certificate the client showed, by its common name, where one is asked for.
+    pub client: Option<Arc<str>>,
+}
+
 /// Response extension: the connection is closed without a byte of an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct CloseWithoutAnswer;
@@ -146,6 +156,7 @@ pub struct CloseWithoutAnswer;
 pub struct Listener {
     socket: std::net::TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
 }
 
 impl Listener {
@@ -163,7 +174,16 @@ impl Listener {
     pub fn from_std(socket: std::net::TcpListener) -> Result<Self, ListenError> {
         let address = socket.local_addr().map_err(ListenError::Inherited)?;
         bind::configure(&socket).map_err(ListenError::Inherited)?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address,
+            tls: None,
+        })
+    }
+
+    /// The same, speaking TLS on every connection, or plain HTTP where there is none.
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address with the port that was really bound.
@@ -176,10 +196,14 @@ impl Listener {
     /// # Errors
     /// When the socket cannot accept any more, whatever comes.
     pub async fn run(self, serving: Serving, lifecycle: Lifecycle) -> anyhow::Result<()> {
-        let Self { socket, address } = self;
+        let Self {
+            socket,
+            address,
+            tls,
+        } = self;
         let options = Arc::clone(&serving.options);
         let (open, mut all_closed) = mpsc::channel(1);
-        let door = Door::new(serving, lifecycle, open);
+        let door = Door::new(serving, tls, lifecycle, open);
         let seats = door.seats();
         door.accept_until_closed(socket)
             .await

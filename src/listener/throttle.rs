@@ -7,10 +7,17 @@ use tokio::time::Instant;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// One kind of line: at most one every ten seconds.
-#[derive(Debug, Default)]
+/// One kind of line: at most one every ten seconds, unless another time is given.
+#[derive(Debug)]
 pub(super) struct Throttle {
+    interval: Duration,
     state: Mutex<State>,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::every(INTERVAL)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -20,11 +27,19 @@ struct State {
 }
 
 impl Throttle {
+    /// At most one line every `interval`.
+    pub(super) fn every(interval: Duration) -> Self {
+        Self {
+            interval,
+            state: Mutex::default(),
+        }
+    }
+
     /// `Some` if the line may be logged now, with the number of lines left out since the last.
     pub(super) fn pass(&self) -> Option<u64> {
         let now = Instant::now();
         let mut state = self.state.lock().expect("no panic while counting");
-        if state.last.is_some_and(|last| now < last + INTERVAL) {
+        if state.last.is_some_and(|last| now < last + self.interval) {
             state.silenced += 1;
             return None;
         }

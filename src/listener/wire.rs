@@ -67,7 +67,8 @@ impl<S> Wire<S> {
         Some(refusal.len() - before)
     }
 
-    fn note_write(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Also of a flush and of the end: encrypted, what was written may still wait for the peer.
+    fn note_write<T>(&self, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match &poll {
             Poll::Ready(_) => self.progress.written(),
             Poll::Pending => self.progress.blocked(),
@@ -132,7 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     /// hyper flushes once all it has is handed over.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        let poll = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.note_write(poll))?;
         self.progress.flushed();
         Poll::Ready(Ok(()))
     }
@@ -143,7 +145,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             return Poll::Ready(Ok(()));
         }
         if !self.finished {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
+            ready!(self.note_write(poll))?;
             self.finished = true;
             self.progress.ending();
         }

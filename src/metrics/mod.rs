@@ -5,6 +5,7 @@ mod outcome;
 mod pause;
 pub mod series;
 mod sinks;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -23,6 +24,7 @@ pub use self::pause::{Pause, PauseReason};
 use self::series::{Series, SinkSeries};
 use self::sinks::SinkFamilies;
 pub use self::sinks::SinkMetrics;
+pub use self::tls::{HandshakeOutcome, ListenerTls, TlsMetrics};
 use crate::event::Outcome;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -111,6 +113,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// `flashduty_connections_evicted_total`: closed without a complete head to make room.
     pub connections_evicted: Counter,
+    /// Of listeners that speak TLS.
+    pub tls: TlsMetrics,
 }
 
 impl Metrics {
@@ -179,6 +183,7 @@ impl Metrics {
                 "connections_evicted",
                 "Connections without a complete head closed to make room",
             ),
+            tls: TlsMetrics::new(&mut add),
             registry,
         }
         .into()

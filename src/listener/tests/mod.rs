@@ -7,6 +7,7 @@ mod deadlines;
 mod drain;
 mod proxy;
 mod requests;
+mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
