@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::sinks::{Prepared, Sinks};
+use super::tls::Certificates;
 use super::{recovery, wiring};
 use crate::config::watch::{FileWatch, Seen};
 use crate::config::{self, ConfigError, ConfigSource, Loaded, Settings};
@@ -31,6 +32,7 @@ pub struct Live {
     listener: Arc<ArcSwap<ListenerOptions>>,
     admin: Arc<ArcSwap<ListenerOptions>>,
     admin_token: Arc<ArcSwapOption<SecretString>>,
+    certificates: Arc<Certificates>,
     watched: ArcSwap<Seen>,
     /// Other files may have to be watched.
     rewatch: Notify,
@@ -69,6 +71,7 @@ impl Live {
         let settings = loaded.settings;
         wiring::warn_of_few_files(&settings);
         let metrics = sinks.metrics();
+        let certificates = Certificates::new(&loaded.identities, &metrics, sinks.clock());
         Ok(Self {
             source,
             rules: Arc::new(ArcSwap::from_pointee(rules)),
@@ -79,6 +82,7 @@ impl Live {
                 &settings, farewell,
             ))),
             admin_token: Arc::new(ArcSwapOption::from_pointee(settings.admin.token.clone())),
+            certificates,
             watched: ArcSwap::from_pointee(loaded.watched),
             settings: ArcSwap::from_pointee(settings),
             rewatch: Notify::new(),
@@ -146,6 +150,10 @@ impl Live {
 
     pub(super) fn admin_token(&self) -> Arc<ArcSwapOption<SecretString>> {
         Arc::clone(&self.admin_token)
+    }
+
+    pub(super) fn certificates(&self) -> Arc<Certificates> {
+        Arc::clone(&self.certificates)
     }
 
     /// What is recovered, also after a reload.
@@ -232,6 +240,7 @@ impl Live {
             .store(Arc::new(wiring::admin_options(settings, farewell)));
         self.admin_token
             .store(settings.admin.token.clone().map(Arc::new));
+        self.certificates.apply(&loaded.identities);
         self.watched.store(Arc::new(loaded.watched));
         self.rewatch.notify_one();
         self.settings.store(Arc::new(loaded.settings));
@@ -250,7 +259,7 @@ impl Live {
         Ok(merged.kept)
     }
 
-    /// Reloads whenever a configuration or secret file changes, until closing.
+    /// Reloads whenever a file of configuration, secret or certificate changes, until closing.
     pub(super) async fn watch(self: Arc<Self>, lifecycle: Lifecycle) {
         let watch = FileWatch::new(Seen::clone(&self.watched.load()));
         let mut watch = match watch {

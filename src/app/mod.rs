@@ -18,6 +18,7 @@ mod spill;
 mod stop;
 mod store;
 mod streams;
+mod tls;
 mod unreadable;
 mod wiring;
 
@@ -282,6 +283,7 @@ impl Running {
             },
             metrics: ListenerMetrics::public(&self.metrics),
         };
+        let listener = listener.with_tls(self.live.certificates().of_server());
         let run = listener.run(serving, self.lifecycle.clone());
         self.lifecycle.spawn_vital("the public listener", run);
     }
@@ -329,6 +331,7 @@ impl Running {
             gate: Gate::open(),
             metrics: ListenerMetrics::default(),
         };
+        let listener = listener.with_tls(self.live.certificates().of_admin());
         let run = listener.run(serving, self.lifecycle.clone());
         self.lifecycle.spawn_vital("the admin listener", run);
     }
@@ -375,6 +378,8 @@ impl Running {
         });
         let watching = Arc::clone(&self.live).watch(self.lifecycle.clone());
         let _watching = self.lifecycle.spawn(watching);
+        let reminding = self.live.certificates().remind(self.lifecycle.clone());
+        let _reminding = self.lifecycle.spawn(reminding);
     }
 }
 

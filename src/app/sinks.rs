@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::plans::{self, Parts};
 use super::wiring;
+use crate::clock::Clock;
 use crate::config::{Identity, Loaded, Settings};
 use crate::dispatch::{Dispatcher, Neglected, Plan};
 use crate::inbox::{Committer, Inbox, InboxError, SinkId};
@@ -64,6 +65,11 @@ impl Sinks {
     /// Where their numbers are counted.
     pub(super) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
+    }
+
+    /// What they tell the time by.
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.parts.clock)
     }
 
     /// Waits until no sink is at work, at most for `patience`: what has not ended by then keeps its

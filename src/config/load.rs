@@ -7,6 +7,7 @@ use super::origins::Origins;
 use super::problem::{ConfigError, Report};
 use super::secret::{self, Resolver};
 use super::shape::Shape;
+use super::tls::Identities;
 use super::watch::Seen;
 use super::{Settings, check, sections, sink};
 
@@ -18,10 +19,12 @@ pub struct Loaded {
     /// The files that were read, in order: later ones win.
     pub files: Vec<PathBuf>,
     /// The files whose change may change the settings: those above, those that would be read if
-    /// they were there, and those that secrets are read from.
+    /// they were there, and those that secrets and certificates are read from.
     pub watched: Seen,
     /// The files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
+    /// What the listeners show, read from the files that the settings name.
+    pub identities: Identities,
     /// What a person should know, although it does not keep the receiver from starting.
     pub warnings: Vec<String>,
     origins: Origins,
@@ -62,6 +65,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
     }
     let mut settings = sections::read(merged, &mut report);
     sink::finish(&mut settings.sinks, &mut resolver, &mut report);
+    let identities = Identities::read(&settings, &mut resolver, &mut report);
     check::contradictions(&settings, &mut report);
     let secret_files = resolver.secrets;
     if let Err(error) = report.finish() {
@@ -80,6 +84,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
         files: layers.files,
         watched,
         secret_files,
+        identities,
         warnings,
         origins,
     })

@@ -33,6 +33,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 pub mod watch;
 
 use std::collections::BTreeMap;
@@ -60,6 +61,7 @@ pub use sink::{
 };
 pub use source::{ProxyProtocol, Source};
 pub use store::{Password, SpillUrl, Store, StoreUrl};
+pub use tls::{AdminTls, Identities, ServerTls, warning as certificate_warning};
 
 /// The whole configuration of flashduty-receiver.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

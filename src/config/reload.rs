@@ -12,7 +12,7 @@ pub struct Reload {
 }
 
 /// Takes `new`, but for what was bound or opened at the start: listeners, the webhook's path, the
-/// PROXY protocol and the store.
+/// PROXY protocol, whether they speak TLS, and the store.
 pub fn merge_reload(running: &Settings, mut new: Settings) -> Reload {
     let mut kept = Vec::new();
     let Settings {
@@ -46,6 +46,15 @@ pub fn merge_reload(running: &Settings, mut new: Settings) -> Reload {
         &mut source.proxy_protocol,
         &mut kept,
     );
+    // Other certificates are taken over; what a connection begins with stays.
+    if running.server.tls.is_on() != server.tls.is_on() {
+        server.tls.clone_from(&running.server.tls);
+        kept.push("server.tls");
+    }
+    if running.admin.tls.is_on() != admin.tls.is_on() {
+        admin.tls.clone_from(&running.admin.tls);
+        kept.push("admin.tls");
+    }
     keep_store(&running.store, store, &mut kept);
     Reload {
         settings: new,

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+use super::tls::{AdminTls, ServerTls};
 use super::{duration, secret, size, text};
 
 /// The public listener, and what a push may take.
@@ -53,6 +54,9 @@ pub struct Server {
     #[serde(with = "duration")]
     #[schemars(with = "duration::Text", extend("x-min" = "0s", "x-max" = "1h"))]
     pub drain_timeout: Duration,
+    /// What it shows whoever connects.
+    #[serde(skip_serializing_if = "ServerTls::is_absent")]
+    pub tls: ServerTls,
 }
 
 const ADDRESS: &str = "an address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"";
@@ -72,6 +76,7 @@ impl Default for Server {
             max_connections: 4096,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
+            tls: ServerTls::default(),
         }
     }
 }
@@ -109,6 +114,9 @@ pub struct Admin {
     )]
     #[schemars(with = "secret::Text")]
     pub token: Option<SecretString>,
+    /// What it shows whoever connects.
+    #[serde(skip_serializing_if = "AdminTls::is_absent")]
+    pub tls: AdminTls,
 }
 
 impl Default for Admin {
@@ -116,6 +124,7 @@ impl Default for Admin {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
             token: None,
+            tls: AdminTls::default(),
         }
     }
 }

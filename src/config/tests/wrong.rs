@@ -254,7 +254,7 @@ refused! {
 
     a_misspelt_key_is_recognised:
         "[server]\nlisen = \"0.0.0.0:8080\""
-        => r#"config.toml:2: server.lisen = ***: is an unknown key (did you mean listen?); allowed: ack_deadline, drain_delay, drain_timeout, header_timeout, idle_timeout, listen, max_body, max_connections, max_inflight, on_late, path"#;
+        => r#"config.toml:2: server.lisen = ***: is an unknown key (did you mean listen?); allowed: ack_deadline, drain_delay, drain_timeout, header_timeout, idle_timeout, listen, max_body, max_connections, max_inflight, on_late, path, tls"#;
 
     a_key_of_another_world_is_refused:
         "[sink.log]\ncolour = \"red\""
@@ -305,7 +305,7 @@ fn all_problems_are_reported_at_once() {
     config/default.toml:4: admission.max_clock_skew = "2d": is too long; allowed: numbers with a unit of ms, s, m, h or d, such as "90s" or "1h30m", from "0s" to "1d"
     config.toml:2: server.listen = "nowhere": is no address with a port; allowed: an address and a port, such as "0.0.0.0:8080" or "[::]:8080"
     config.toml:3: server.max_body = "big": is no size; allowed: a number with a unit of B, KiB, MiB, GiB or TiB (KB and so on count in thousands), such as "64KiB", from "1KiB" to "1GiB"
-    config.toml:4: server.lisen = ***: is an unknown key (did you mean listen?); allowed: ack_deadline, drain_delay, drain_timeout, header_timeout, idle_timeout, listen, max_body, max_connections, max_inflight, on_late, path
+    config.toml:4: server.lisen = ***: is an unknown key (did you mean listen?); allowed: ack_deadline, drain_delay, drain_timeout, header_timeout, idle_timeout, listen, max_body, max_connections, max_inflight, on_late, path, tls
     config.toml:6: log.format = "xml": is an unknown word; allowed: "json" or "pretty"
     environment variable FLASHDUTY__SERVER__MAX_CONNECTIONS: server.max_connections = "lots": is no whole number; allowed: a whole number from 10 to 1000000
     environment variable FLASHDUTY__SERVR__PATH: servr = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, recover, server, sink, source, store
