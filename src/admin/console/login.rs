@@ -17,6 +17,7 @@ use crate::admin::access::{self, Refusal};
 use crate::admin::params::Sent;
 use crate::admin::{Shared, session};
 use crate::intake::problem::Problem;
+use crate::listener::OverTls;
 use crate::source::Peer;
 
 /// Seconds in which an address may try so often: see `Shared::logins`.
@@ -32,6 +33,7 @@ struct Credentials {
 pub(super) async fn login(
     State(shared): State<Arc<Shared>>,
     peer: Option<Extension<Peer>>,
+    over_tls: Option<Extension<OverTls>>,
     headers: HeaderMap,
     Sent(body): Sent,
 ) -> Response {
@@ -69,16 +71,19 @@ pub(super) async fn login(
         "somebody logged in to the console"
     );
     let now = shared.admin.clock.now();
-    done(&session::begin(wanted, now, came_over_tls(&headers)))
+    let secure = over_tls.is_some() || came_over_tls(&headers);
+    done(&session::begin(wanted, now, secure))
 }
 
 /// Ends the session in the browser. One that was copied elsewhere lasts until its time is over or
 /// the token is changed: there is nothing here to strike it from.
-pub(super) async fn logout(headers: HeaderMap) -> Response {
+pub(super) async fn logout(over_tls: Option<Extension<OverTls>>, headers: HeaderMap) -> Response {
     if access::from_another_site(&headers) {
         return Refusal::CrossSite.into_response();
     }
-    done(&session::end(came_over_tls(&headers)))
+    done(&session::end(
+        over_tls.is_some() || came_over_tls(&headers),
+    ))
 }
 
 /// Whether the browser's page came over TLS, which a proxy before this listener ends. The browser says

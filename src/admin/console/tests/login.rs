@@ -16,6 +16,7 @@ use tracing::Dispatch;
 
 use crate::admin::session;
 use crate::admin::tests::Asked;
+use crate::listener::OverTls;
 use crate::source::Peer;
 
 const EVERYWHERE: &str = "0.0.0.0:9090";
@@ -86,6 +87,21 @@ async fn the_token_begins_a_session_on_every_receiver_that_knows_it() {
     assert_eq!(seen_with(&changed, &cookie).await, 401, "token changed");
     let without = Asked::at(EVERYWHERE, None).router();
     assert_eq!(seen_with(&without, &cookie).await, 401, "token taken away");
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_set_over_tls_is_never_sent_in_the_clear() {
+    let secure = |answer: &Answer| {
+        let set = answer.headers[SET_COOKIE].to_str().unwrap();
+        set.split("; ").any(|attribute| attribute == "Secure")
+    };
+    let router = guarded();
+    for (path, body) in [("/login", r#"{"token":"s3cret"}"#), ("/logout", "")] {
+        let plain = ask(&router, request("POST", path), body).await;
+        assert!(!secure(&plain), "{path}");
+        let over_tls = request("POST", path).extension(OverTls { client: None });
+        assert!(secure(&ask(&router, over_tls, body).await), "{path}");
+    }
 }
 
 #[tokio::test]
