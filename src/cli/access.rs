@@ -10,8 +10,9 @@ use secrecy::SecretString;
 use super::api::Api;
 use super::reader::Reader;
 use super::settings;
+use super::tls::TlsArgs;
 use crate::app;
-use crate::config::Settings;
+use crate::config::Loaded;
 
 /// Which receiver to ask.
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ pub struct AccessArgs {
     /// A file that holds the admin token; else the configuration's admin.token
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl AccessArgs {
@@ -38,11 +41,12 @@ impl AccessArgs {
         if self.api.is_some() {
             return self.receiver(config).await.map(Reader::Api);
         }
-        let settings = settings::load(config)?.settings;
-        let (api, base) = self.configured(&settings)?;
+        let loaded = settings::load(config)?;
+        let (api, base) = self.configured(&loaded)?;
         if api.is_up().await? {
             return Ok(Reader::Api(api));
         }
+        let settings = loaded.settings;
         let inbox = settings::open_store(&settings).await.with_context(|| {
             format!("no receiver answers at {base} (admin.listen), and its store cannot be opened")
         })?;
@@ -55,8 +59,11 @@ impl AccessArgs {
     /// When none answers, with what to do.
     pub async fn receiver(&self, config: Option<&Path>) -> anyhow::Result<Api> {
         let (api, base) = match &self.api {
-            Some(base) => (Api::new(base, self.token()?.as_ref())?, base.clone()),
-            None => self.configured(&settings::load(config)?.settings)?,
+            Some(base) => {
+                let api = Api::new(base, self.token()?.as_ref(), &self.tls.known()?)?;
+                (api, base.clone())
+            }
+            None => self.configured(&settings::load(config)?)?,
         };
         if !api.is_up().await? {
             bail!(
@@ -67,13 +74,15 @@ impl AccessArgs {
     }
 
     /// The API that a configuration names, and its URL.
-    fn configured(&self, settings: &Settings) -> anyhow::Result<(Api, String)> {
-        let base = format!("http://{}", within_reach(settings.admin.listen));
+    fn configured(&self, loaded: &Loaded) -> anyhow::Result<(Api, String)> {
+        let admin = &loaded.settings.admin;
+        let base = within_reach(admin.listen, admin.tls.is_on());
+        let known = self.tls.known_as(loaded.identities.admin.as_deref())?;
         let token = match self.token()? {
             Some(token) => Some(token),
-            None => settings.admin.token.clone(),
+            None => admin.token.clone(),
         };
-        Ok((Api::new(&base, token.as_ref())?, base))
+        Ok((Api::new(&base, token.as_ref(), &known)?, base))
     }
 
     fn token(&self) -> anyhow::Result<Option<SecretString>> {
@@ -90,14 +99,15 @@ impl AccessArgs {
     }
 }
 
-/// The address under which this machine reaches a listener: loopback when it listens everywhere.
-pub fn within_reach(listen: SocketAddr) -> SocketAddr {
+/// The URL under which this machine reaches a listener: loopback when it listens everywhere.
+pub fn within_reach(listen: SocketAddr, over_tls: bool) -> String {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    SocketAddr::new(ip, listen.port())
+    let scheme = if over_tls { "https" } else { "http" };
+    format!("{scheme}://{}", SocketAddr::new(ip, listen.port()))
 }
 
 #[cfg(test)]
@@ -112,7 +122,8 @@ mod tests {
             ("10.0.0.5:9090", "10.0.0.5:9090"),
         ] {
             let listen: SocketAddr = listen.parse().unwrap();
-            assert_eq!(within_reach(listen).to_string(), reached);
+            assert_eq!(within_reach(listen, false), format!("http://{reached}"));
+            assert_eq!(within_reach(listen, true), format!("https://{reached}"));
         }
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::{self, Answer, RequestError};
 use super::target::Target;
+use super::tls::Known;
 use crate::event::Seq;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,20 +28,15 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API at `base`, such as `http://127.0.0.1:9090`, or without its scheme.
+    /// The API at `base`, such as `http://127.0.0.1:9090`, or without its scheme, of a receiver that
+    /// is `known`.
     ///
     /// # Errors
     /// When `base` is no such URL, or the token cannot stand in a header.
-    pub fn new(base: &str, token: Option<&SecretString>) -> anyhow::Result<Self> {
-        if base.starts_with("https://") {
-            bail!(
-                "{base}: https is not spoken here; name the admin listener itself, such as \
-                 http://127.0.0.1:9090, from afar through a tunnel (ssh -L, kubectl port-forward)"
-            );
-        }
+    pub fn new(base: &str, token: Option<&SecretString>, known: &Known) -> anyhow::Result<Self> {
         let target = match base.contains("://") {
-            true => Target::parse(base, "/")?,
-            false => Target::parse(&format!("http://{base}"), "/")?,
+            true => Target::parse(base, "/", known)?,
+            false => Target::parse(&format!("http://{base}"), "/", known)?,
         };
         if target.path != "/" {
             bail!("{base}: name the admin listener alone, such as http://127.0.0.1:9090");
@@ -291,15 +287,11 @@ mod tests {
 
     #[test]
     fn a_base_with_a_path_is_refused() {
+        let api = |base| Api::new(base, None, &Known::default());
         for base in ["http://127.0.0.1:9090/", "127.0.0.1:9090", "localhost:9090"] {
-            assert!(Api::new(base, None).is_ok(), "{base}");
+            assert!(api(base).is_ok(), "{base}");
         }
-        let error = Api::new("https://receiver:9090", None).err().unwrap();
-        assert!(
-            error.to_string().contains("kubectl port-forward"),
-            "{error}"
-        );
-        assert!(Api::new("http://127.0.0.1:9090/api", None).is_err());
+        assert!(api("http://127.0.0.1:9090/api").is_err());
     }
 
     #[test]

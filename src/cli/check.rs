@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::printer::Printer;
 use super::{Exit, settings};
+use crate::clock::{Clock as _, SystemClock};
 
 /// Shown below `check --help`.
 pub const CHECK_EXAMPLES: &str = "\
@@ -27,7 +28,8 @@ pub fn check(config: Option<&Path>, printer: &mut Printer) -> anyhow::Result<Exi
     for file in &loaded.files {
         printer.note(&format!("read {}", file.display()))?;
     }
-    for warning in &loaded.warnings {
+    let of_certificates = loaded.identities.warnings(SystemClock.now());
+    for warning in loaded.warnings.iter().chain(&of_certificates) {
         printer.note(&format!("warning: {warning}"))?;
     }
     if printer.json() {

@@ -14,6 +14,7 @@ use super::printer::Printer;
 use super::request;
 use super::sample::Moment;
 use super::target::Target;
+use super::tls::Known;
 use crate::clock::{Clock as _, SystemClock};
 
 /// One of the sender's addresses, allowed by default. The demo's receiver trusts loopback as a
@@ -124,7 +125,7 @@ const PLAY: [Step; 8] = [
 /// # Errors
 /// When the receiver does not answer as the play says it does.
 pub async fn play(base: &str, pause: Duration, printer: &mut Printer) -> anyhow::Result<()> {
-    let target = Target::parse(base, "/webhook")?;
+    let target = Target::parse(base, "/webhook", &Known::default())?;
     let began = SystemClock.now().as_millisecond() - 90_000;
     for (number, step) in PLAY.iter().enumerate() {
         let (status, said) = push(&target, step, began).await?;

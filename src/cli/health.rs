@@ -12,7 +12,9 @@ use http_body_util::Full;
 use super::access::within_reach;
 use super::printer::Printer;
 use super::target::Target;
+use super::tls::TlsArgs;
 use super::{Exit, request, settings};
+use crate::config::{Loaded, Settings};
 
 /// A probe must end before whoever runs it loses patience; Docker gives it 30 s, people give less.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -30,6 +32,8 @@ pub struct HealthArgs {
     /// Ask only whether the process serves, not whether it can take a push now
     #[arg(long)]
     live: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Shown below `health --help`.
@@ -46,15 +50,11 @@ pub async fn run(
     config: Option<&Path>,
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    let base = match args.url {
-        Some(url) => url,
-        None => {
-            let settings = settings::load(config)?.settings;
-            format!("http://{}", within_reach(settings.admin.listen))
-        }
-    };
     let path = if args.live { "/livez" } else { "/readyz" };
-    let target = Target::parse(&base, path)?;
+    let target = match &args.url {
+        Some(url) => Target::parse(url, path, &args.tls.known()?)?,
+        None => configured(&settings::load(config)?, path, &args.tls)?,
+    };
     let request = Request::get(&target.path)
         .header(HOST, &target.authority)
         .body(Full::<Bytes>::default())?;
@@ -65,6 +65,23 @@ pub async fn run(
         StatusCode::OK => Exit::Done,
         _ => Exit::Failed,
     })
+}
+
+/// The admin listener; the public one, which answers too, where the other wants a certificate that is
+/// not at hand.
+fn configured(loaded: &Loaded, path: &str, tls: &TlsArgs) -> anyhow::Result<Target> {
+    let Settings { server, admin, .. } = &loaded.settings;
+    let (base, identity) = match admin.tls.client_ca.is_some() && !tls.has_client_cert() {
+        true => (
+            within_reach(server.listen, server.tls.is_on()),
+            &loaded.identities.server,
+        ),
+        false => (
+            within_reach(admin.listen, admin.tls.is_on()),
+            &loaded.identities.admin,
+        ),
+    };
+    Target::parse(&base, path, &tls.known_as(identity.as_deref())?)
 }
 
 #[cfg(test)]
@@ -80,6 +97,7 @@ mod tests {
         let args = HealthArgs {
             url: Some(format!("http://{}", listener.local_addr().unwrap())),
             live: false,
+            tls: TlsArgs::default(),
         };
         let (mut printer, out, _) = captured(false);
         let serve = async {
@@ -113,6 +131,7 @@ mod tests {
         let args = HealthArgs {
             url: Some(format!("http://{address}")),
             live: false,
+            tls: TlsArgs::default(),
         };
         let (mut printer, _, _) = captured(false);
         let error = run(args, None, &mut printer).await.unwrap_err();

@@ -29,6 +29,7 @@ pub mod settings;
 pub mod spill;
 pub mod tail;
 pub mod target;
+pub mod tls;
 pub mod unreadable;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::target::Target;
+use super::tls::Stream;
 
 /// A whole answer.
 #[derive(Debug, Clone)]
@@ -69,12 +70,14 @@ pub async fn send(
                 address: address(),
                 source,
             })?;
-        exchange(stream, request)
-            .await
-            .map_err(|error| RequestError::Failed {
-                address: address(),
-                source: error.into(),
-            })
+        let failed = |source| RequestError::Failed {
+            address: address(),
+            source,
+        };
+        let encrypted = target.encrypt(stream).await;
+        let stream = encrypted.map_err(|error| failed(error.into()))?;
+        let answered = exchange(stream, request).await;
+        answered.map_err(|error| failed(error.into()))
     };
     match tokio::time::timeout(timeout, exchange).await {
         Ok(result) => result,
@@ -147,12 +150,14 @@ pub async fn open(
                 address: address(),
                 source,
             })?;
-        begin(stream, request)
-            .await
-            .map_err(|error| RequestError::Failed {
-                address: address(),
-                source: error.into(),
-            })
+        let failed = |source| RequestError::Failed {
+            address: address(),
+            source,
+        };
+        let encrypted = target.encrypt(stream).await;
+        let stream = encrypted.map_err(|error| failed(error.into()))?;
+        let answered = begin(stream, request).await;
+        answered.map_err(|error| failed(error.into()))
     };
     match tokio::time::timeout(timeout, opening).await {
         Ok(result) => result,
@@ -163,7 +168,7 @@ pub async fn open(
     }
 }
 
-async fn begin(stream: TcpStream, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
+async fn begin(stream: Stream, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
     let shaken = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await;
     let (mut sender, connection) = shaken?;
     let mut connection: Option<Driving> = Some(Box::pin(connection));
@@ -186,7 +191,7 @@ async fn begin(stream: TcpStream, request: Request<Full<Bytes>>) -> hyper::Resul
     })
 }
 
-async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
+async fn exchange(stream: Stream, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let reply = async {
         let response = sender.send_request(request).await?;

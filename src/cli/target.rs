@@ -1,10 +1,15 @@
-//! Where requests go: a plain `http://` URL.
+//! Where requests go: an `http://` or `https://` URL.
+
+use std::io;
 
 use anyhow::{Context as _, bail};
 use http::Uri;
+use tokio::net::TcpStream;
+
+use super::tls::{Encryption, Known, Stream};
 
 /// A parsed URL, in the parts a request and a socket need.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// Host and port as the URL gave them, for the `Host` header.
     pub authority: String,
@@ -12,23 +17,23 @@ pub struct Target {
     pub address: String,
     /// Path and query.
     pub path: String,
+    /// Of an `https://` URL.
+    encryption: Option<Encryption>,
 }
 
 impl Target {
-    /// Takes an `http://` URL; one without a path means `default_path`.
+    /// Takes an `http://` URL, or an `https://` one of a receiver that is `known`; one without a path
+    /// means `default_path`.
     ///
     /// # Errors
     /// When it is no such URL, with what to write instead.
-    pub fn parse(url: &str, default_path: &str) -> anyhow::Result<Self> {
+    pub fn parse(url: &str, default_path: &str, known: &Known) -> anyhow::Result<Self> {
         let uri: Uri = url.parse().with_context(|| format!("{url} is not a URL"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => bail!(
-                "{url}: https is not spoken here; name the receiver's own port behind whatever ends \
-                 TLS, such as http://127.0.0.1:8080{default_path}"
-            ),
+        let is_secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => bail!("{url}: give a whole URL, such as http://127.0.0.1:8080{default_path}"),
-        }
+        };
         let authority = uri
             .authority()
             .with_context(|| format!("{url} names no host"))?;
@@ -39,15 +44,32 @@ impl Target {
             None | Some("" | "/") => default_path,
             Some(path) => path,
         };
+        let encryption = match is_secure {
+            true => Some(Encryption::new(authority.host(), known)?),
+            false => None,
+        };
+        let usual_port = if is_secure { 443 } else { 80 };
         Ok(Self {
             authority: authority.to_string(),
             address: format!(
                 "{}:{}",
                 authority.host(),
-                authority.port_u16().unwrap_or(80)
+                authority.port_u16().unwrap_or(usual_port)
             ),
             path: path.to_owned(),
+            encryption,
         })
+    }
+
+    /// Encrypts a connection to it, where that is asked for.
+    ///
+    /// # Errors
+    /// When whoever listens there is not known, or speaks no TLS.
+    pub async fn encrypt(&self, stream: TcpStream) -> io::Result<Stream> {
+        match &self.encryption {
+            Some(encryption) => encryption.begin(stream).await,
+            None => Ok(Stream::Plain(stream)),
+        }
     }
 }
 
@@ -57,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_url_gives_host_address_and_path() {
-        let target = |url| Target::parse(url, "/webhook").unwrap();
+        let target = |url| Target::parse(url, "/webhook", &Known::default()).unwrap();
         let full = target("http://[::1]:8080/webhook/a?team=b");
         assert_eq!(full.authority, "[::1]:8080");
         assert_eq!(full.address, "[::1]:8080");
@@ -65,12 +87,15 @@ mod tests {
         assert_eq!(target("http://receiver").address, "receiver:80");
         assert_eq!(target("http://receiver").path, "/webhook");
         assert_eq!(target("http://receiver/").path, "/webhook");
+        assert_eq!(target("https://receiver/").address, "receiver:443");
+        assert_eq!(target("https://[::1]:8443/").address, "[::1]:8443");
+        assert!(target("https://[::1]:8443/").encryption.is_some());
     }
 
     #[test]
     fn other_urls_are_refused_with_what_to_write() {
-        let error = |url| Target::parse(url, "/webhook").unwrap_err().to_string();
-        insta::assert_snapshot!(error("https://receiver/webhook"), @"https://receiver/webhook: https is not spoken here; name the receiver's own port behind whatever ends TLS, such as http://127.0.0.1:8080/webhook");
+        let parse = |url| Target::parse(url, "/webhook", &Known::default());
+        let error = |url| parse(url).unwrap_err().to_string();
         insta::assert_snapshot!(error("127.0.0.1:8080"), @"127.0.0.1:8080: give a whole URL, such as http://127.0.0.1:8080/webhook");
         assert!(!error("http://u:hunter2@receiver/").contains("hunter2"));
     }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::TcpStream;
 
 use crate::cli::target::Target;
+use crate::cli::tls::Stream;
 
 /// Answers are short; one this long is not from a receiver.
 const MAX_ANSWER: usize = 1 << 20;
@@ -26,12 +27,12 @@ pub trait Dial: Send + Sync + 'static {
 }
 
 impl Dial for Target {
-    type Stream = TcpStream;
+    type Stream = Stream;
 
-    async fn dial(&self) -> io::Result<TcpStream> {
+    async fn dial(&self) -> io::Result<Stream> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        self.encrypt(stream).await
     }
 }
 
@@ -81,6 +82,8 @@ impl<D: Dial> Connection<D> {
         self.open(dial).await?;
         let mut stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
         stream.write_all(request).await?;
+        // Encrypted, the end of it may still be here.
+        stream.flush().await?;
         self.buffer.clear();
         let head = read_head(&mut stream, &mut self.buffer).await?;
         let body = read_body(&mut stream, &mut self.buffer, &head).await?;

@@ -25,6 +25,7 @@ use super::Exit;
 use super::interrupt::Interrupt;
 use super::printer::Printer;
 use super::target::Target;
+use super::tls::TlsArgs;
 use crate::clock::{Clock as _, SystemClock};
 use crate::lifecycle::Lifecycle;
 
@@ -74,6 +75,8 @@ pub struct PushArgs {
     /// How long an answer may take; the sender waits one second
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     timeout: Duration,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Shown below `push --help`.
@@ -151,7 +154,7 @@ pub async fn run(args: PushArgs, printer: &mut Printer) -> anyhow::Result<Exit> 
 }
 
 fn plan(args: PushArgs) -> anyhow::Result<Plan<Target>> {
-    let target = Target::parse(&args.url, "/webhook")?;
+    let target = Target::parse(&args.url, "/webhook", &args.tls.known()?)?;
     let headers = args
         .headers
         .into_iter()

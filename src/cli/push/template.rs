@@ -264,6 +264,7 @@ fn write_decimal(slot: &mut [u8], value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::tls::Known;
 
     const FRESH: Fresh = Fresh {
         event_id: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
@@ -272,7 +273,12 @@ mod tests {
     };
 
     fn request(body: &Body) -> String {
-        let target = Target::parse("http://127.0.0.1:8080/webhook?team=a", "/").unwrap();
+        let target = Target::parse(
+            "http://127.0.0.1:8080/webhook?team=a",
+            "/",
+            &Known::default(),
+        )
+        .unwrap();
         let header = (
             HeaderName::from_static("x-flashduty-token"),
             HeaderValue::from_static("s3cret"),

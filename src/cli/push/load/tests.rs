@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use super::*;
 use crate::cli::push::template::Body;
 use crate::cli::target::Target;
+use crate::cli::tls::Known;
 
 /// A server that answers each request after `answer_time`, but nobody during the stall.
 #[derive(Clone)]
@@ -94,7 +95,7 @@ async fn read_request(stream: &mut DuplexStream) -> Option<serde_json::Value> {
 }
 
 fn plan(server: &Server, pace: Pace) -> Plan<Server> {
-    let target = Target::parse("http://receiver/webhook", "/").unwrap();
+    let target = Target::parse("http://receiver/webhook", "/", &Known::default()).unwrap();
     let body: Body = Template::sample("i_ack", None).unwrap();
     Plan {
         dial: server.clone(),
