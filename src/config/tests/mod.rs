@@ -4,6 +4,7 @@ mod concealment;
 mod defaults;
 mod layering;
 mod sinks;
+mod tls;
 mod watching;
 mod wrong;
 mod wrong_sinks;
