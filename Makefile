@@ -15,7 +15,7 @@ TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:pro
               setpriv:util-linux python3:python3 yaml.py:python3-yaml \
               nginx:nginx-light haproxy:haproxy systemd-analyze:systemd \
               redis-server:redis-server nats-server:nats-server openssl:openssl \
-              postgres:postgresql pgbouncer:pgbouncer promtool:prometheus
+              postgres:postgresql pgbouncer:pgbouncer promtool:prometheus sslscan:sslscan
 # What the documents show, of all that the tests take of the console.
 PICTURES := overview-light-en incidents-light-zh event-dark-en board-phone-light-en
 # What the image's binary has beside the default ones: the sinks for brokers.

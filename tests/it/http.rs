@@ -42,8 +42,8 @@ impl Answer {
 }
 
 /// A connection that is kept alive.
-pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
 impl Client {
@@ -65,9 +65,30 @@ impl Client {
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         stream.set_nodelay(true)?;
-        Ok(Self {
+        Ok(Self::over(stream))
+    }
+
+    /// Whether the other side has closed by now, as far as has been heard.
+    pub(crate) fn has_been_closed(&self) -> io::Result<bool> {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true)?;
+        let heard = stream.peek(&mut [0]);
+        stream.set_nonblocking(false)?;
+        Ok(!matches!(heard, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
+    }
+}
+
+impl<S: io::Read + io::Write> Client<S> {
+    /// Over a stream that is there already.
+    pub(crate) fn over(stream: S) -> Self {
+        Self {
             stream: BufReader::new(stream),
-        })
+        }
+    }
+
+    /// What it goes over.
+    pub(crate) fn stream(&self) -> &S {
+        self.stream.get_ref()
     }
 
     /// Sends `bytes` as they are.
@@ -140,15 +161,6 @@ impl Client {
     pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
         self.answer(false)
-    }
-
-    /// Whether the other side has closed by now, as far as has been heard.
-    pub(crate) fn has_been_closed(&self) -> io::Result<bool> {
-        let stream = self.stream.get_ref();
-        stream.set_nonblocking(true)?;
-        let heard = stream.peek(&mut [0]);
-        stream.set_nonblocking(false)?;
-        Ok(!matches!(heard, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
     }
 
     /// Whether the other side has closed: the next read finds the end.

@@ -14,6 +14,7 @@
 
 mod aloud;
 mod balancer;
+mod certificates;
 #[path = "../../src/inbox/postgres/tests/server.rs"]
 mod database;
 mod dice;
@@ -71,6 +72,8 @@ mod supervised;
 mod tail;
 mod tickets;
 mod tidy;
+mod tls;
+mod tls_admin;
 mod tools;
 mod unfinished;
 mod units;
