@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use crate::certificates::{Authority, ECDSA, Trusting};
 use crate::http::Answer;
 use crate::load::body;
 use crate::proxy::free_address;
-use crate::receiver::{BASE, Receiver, command};
+use crate::receiver::{BASE, PATIENCE, Receiver, command};
 
 /// An authority and what it issued as `own`, in `folder`.
 fn authority(folder: &Path) -> Authority {
@@ -107,10 +108,10 @@ fn an_expired_certificate_is_warned_of_and_starts_all_the_same() {
 
 /// A receiver whose admin port speaks TLS, at addresses that its configuration names.
 struct Guarded {
-    folder: tempfile::TempDir,
-    authority: Authority,
-    admin: SocketAddr,
     receiver: Receiver,
+    admin: SocketAddr,
+    authority: Authority,
+    folder: tempfile::TempDir,
 }
 
 impl Guarded {
@@ -126,10 +127,10 @@ impl Guarded {
         std::fs::write(folder.path().join("config.toml"), text).unwrap();
         let receiver = Receiver::run(folder.path(), command(folder.path(), &[]));
         Self {
-            folder,
-            authority,
-            admin,
             receiver,
+            admin,
+            authority,
+            folder,
         }
     }
 
@@ -139,6 +140,23 @@ impl Guarded {
 
     fn get(&self, client: &Trusting, path: &str) -> std::io::Result<Answer> {
         client.connect(self.admin)?.get(path)
+    }
+
+    /// The receiver hears of what a client did a moment later.
+    fn wait_until_counted(&self, client: &Trusting, outcome: &str, count: u32) {
+        let wanted = format!(
+            "flashduty_tls_handshakes_total{{listener=\"admin\",outcome=\"{outcome}\"}} {count}\n"
+        );
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.get(client, "/metrics").unwrap();
+            let metrics = String::from_utf8(metrics.body).unwrap();
+            if metrics.contains(&wanted) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{wanted}: {metrics}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -201,14 +219,8 @@ fn where_a_client_certificate_is_asked_for_nobody_is_served_without_one() {
         assert!(guarded.get(client, "/readyz").is_err());
     }
     assert!(guarded.get(&elsewhere.client(), "/readyz").is_err());
-    let metrics = guarded.get(&somebody, "/metrics").unwrap();
-    let metrics = String::from_utf8(metrics.body).unwrap();
-    for (outcome, count) in [("client_certificate", 2), ("rejected", 1)] {
-        let wanted = format!(
-            "flashduty_tls_handshakes_total{{listener=\"admin\",outcome=\"{outcome}\"}} {count}"
-        );
-        assert!(metrics.contains(&wanted), "{wanted}: {metrics}");
-    }
+    guarded.wait_until_counted(&somebody, "client_certificate", 2);
+    guarded.wait_until_counted(&somebody, "rejected", 1);
     // The public port answers health checks that have no certificate.
     let health = guarded.run(&["health"]);
     assert!(health.status.success(), "{health:?}");
