@@ -160,3 +160,70 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::super::ListenerMetrics;
+    use super::super::progress::Limits;
+    use super::super::seats::{Class, Seats};
+    use super::*;
+    use crate::lifecycle::Farewell;
+
+    const WRITE: Duration = Duration::from_secs(10);
+
+    /// Takes all that is written and passes nothing on, as TLS does while its peer does not read.
+    struct Stuck;
+
+    impl AsyncRead for Stuck {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_written_and_does_not_go_out_is_one_that_is_not_taken() {
+        let seats = Seats::new(ListenerMetrics::default());
+        let (seat, _) = seats.admit(Class::MayPush, 1);
+        let limits = Limits {
+            header: Duration::from_secs(5),
+            idle: Duration::from_secs(120),
+            write: WRITE,
+            farewell: Farewell::Patient,
+        };
+        let progress = Arc::new(Progress::new(limits, seat.unwrap()));
+        progress.arrived();
+        let _began = progress.begin_request();
+        progress.answered();
+        let mut wire = Wire::new(Stuck, Bytes::new(), Arc::clone(&progress));
+        let flushed =
+            std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut wire).poll_flush(cx).is_ready()));
+        assert!(!flushed.await);
+        assert_eq!(progress.due(), Some(Instant::now() + WRITE));
+    }
+}

@@ -98,6 +98,8 @@ fn a_chain_in_another_order_is_told_from_a_key_that_does_not_fit() {
     // A certificate that signed itself may be followed by itself.
     let twice = format!("{}{}", authority.cert, authority.cert);
     assert!(identity(&twice, &authority.key, None).is_ok());
+    let both = format!("{}{}", own.cert, authority.cert);
+    insta::assert_snapshot!(fault(&both, &authority.key, None), @"cert does not begin with the certificate of the key: that one comes first, then whoever signed it");
     let foreign = chain();
     let mixed = format!("{}{}", authority.cert, foreign.own.cert);
     let said = fault(&mixed, &authority.key, None);
