@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -38,9 +38,27 @@ fn s_client(receiver: &Receiver, options: &str) -> Output {
     Command::new("openssl")
         .args(["s_client", "-connect", &receiver.public.to_string()])
         .args(options.split_whitespace())
-        .stdin(std::process::Stdio::null())
+        .stdin(Stdio::null())
         .output()
         .unwrap()
+}
+
+/// What `openssl s_client` says when it asks for another handshake on the same connection.
+fn renegotiate(receiver: &Receiver) -> String {
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-tls1_2", "-connect"])
+        .arg(receiver.public.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Open until the end, which would otherwise come before the answer.
+    let mut stdin = client.stdin.take().unwrap();
+    stdin.write_all(b"R\n").unwrap();
+    let output = client.wait_with_output().unwrap();
+    drop(stdin);
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
@@ -79,6 +97,8 @@ fn pushes_come_by_the_versions_and_suites_of_today_and_by_no_other() {
         let output = s_client(&receiver, bad);
         assert!(!output.status.success(), "{bad}: {output:?}");
     }
+    let told = renegotiate(&receiver);
+    assert!(told.contains("no renegotiation"), "{told}");
     assert!(handshakes(&receiver, "completed") >= 6.0);
     let expires = receiver
         .metric("flashduty_tls_certificate_not_after_timestamp_seconds{listener=\"server\"}");
@@ -157,8 +177,12 @@ fn judge(report: &str, kind: &str) {
         .collect();
     let modern = BTreeSet::from(["0x0017", "0x0018", "0x001d"]);
     assert!(!groups.is_empty() && groups.is_subset(&modern), "{report}");
+    // What is called secure is that it is signalled; that it is refused is tried elsewhere.
+    for line in elements(report, "renegotiation") {
+        let (supported, secure) = (attribute(line, "supported"), attribute(line, "secure"));
+        assert!(supported == "0" || secure == "1", "{line}");
+    }
     for (name, attribute_of, wrong) in [
-        ("renegotiation", "supported", "1"),
         ("compression", "supported", "1"),
         ("heartbleed", "vulnerable", "1"),
     ] {
