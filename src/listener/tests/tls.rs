@@ -44,6 +44,11 @@ impl Secure {
     }
 
     async fn client(&self) -> TlsStream<TcpStream> {
+        self.client_behind("").await
+    }
+
+    /// A client that a balancer connects, which says so first.
+    async fn client_behind(&self, header: &str) -> TlsStream<TcpStream> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -51,7 +56,8 @@ impl Secure {
             .with_root_certificates(self.roots.clone())
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let stream = TcpStream::connect(self.server.address).await.unwrap();
+        let mut stream = TcpStream::connect(self.server.address).await.unwrap();
+        stream.write_all(header.as_bytes()).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         let connector = TlsConnector::from(Arc::new(config));
         connector.connect(name, stream).await.unwrap()
@@ -91,6 +97,18 @@ async fn requests_follow_each_other_encrypted_and_http_1_is_agreed_on() {
     }
     assert_eq!(secure.server.requests(), 2);
     assert_eq!(secure.metrics.counted(HandshakeOutcome::Completed), 1);
+}
+
+#[tokio::test]
+async fn the_proxy_header_comes_before_the_handshake() {
+    let secure = Secure::start(ListenerOptions {
+        proxy_protocol: true,
+        ..options()
+    });
+    let header = "PROXY TCP4 192.0.2.7 192.0.2.1 1234 443\r\n";
+    let mut client = secure.client_behind(header).await;
+    let answer = ask(&mut client, "/peer").await;
+    assert!(answer.ends_with("192.0.2.7 by 127.0.0.1"), "{answer}");
 }
 
 #[tokio::test]
