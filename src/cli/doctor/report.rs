@@ -27,6 +27,7 @@ impl Status {
         Word {
             text: text.to_owned(),
             width: STATUS,
+            least: None,
             paint,
         }
     }
@@ -240,6 +241,7 @@ fn print_check(check: &Check, width: usize, printer: &mut Printer) -> Result<(),
         let plain = |text: &str, width| Word {
             text: text.to_owned(),
             width,
+            least: None,
             paint: Paint::Plain,
         };
         [status.word(), plain(&check.check, width), plain(what, 0)]
