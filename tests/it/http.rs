@@ -1,6 +1,6 @@
 //! A blocking HTTP/1.1 client of a few lines: what a test sends is exactly what is written here.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 

@@ -81,9 +81,7 @@ pub(super) async fn logout(over_tls: Option<Extension<OverTls>>, headers: Header
     if access::from_another_site(&headers) {
         return Refusal::CrossSite.into_response();
     }
-    done(&session::end(
-        over_tls.is_some() || came_over_tls(&headers),
-    ))
+    done(&session::end(over_tls.is_some() || came_over_tls(&headers)))
 }
 
 /// Whether the browser's page came over TLS, which a proxy before this listener ends. The browser says

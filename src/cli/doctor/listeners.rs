@@ -13,47 +13,92 @@ use super::report::{Check, parted};
 use crate::cli::access::within_reach;
 use crate::cli::request::{self, Reply};
 use crate::cli::target::Target;
-use crate::config::{ProxyProtocol, Settings};
+use crate::cli::tls::TlsArgs;
+use crate::config::{Loaded, ProxyProtocol};
+use crate::listener::tls::Identity;
 use crate::listener::{ListenError, try_bind};
 
 /// A receiver answers probes at once.
 const PROBE: Duration = Duration::from_secs(2);
 
+/// One of the two ports, and how whoever holds it may be asked.
+pub(super) struct Door<'a> {
+    key: &'static str,
+    pub(super) listen: SocketAddr,
+    /// What it shows, where it has TLS.
+    identity: Option<&'a Identity>,
+    /// What it wants of whoever asks, which a doctor does not have.
+    wants: Option<&'static str>,
+}
+
+impl<'a> Door<'a> {
+    fn public(loaded: &'a Loaded) -> Self {
+        let settings = &loaded.settings;
+        // What does not begin with a PROXY header would be complained of in the receiver's log.
+        let behind_proxy = settings.source.proxy_protocol != ProxyProtocol::Off;
+        Self {
+            key: "server.listen",
+            listen: settings.server.listen,
+            identity: loaded.identities.server.as_deref(),
+            wants: behind_proxy.then_some("the PROXY protocol"),
+        }
+    }
+
+    pub(super) fn admin(loaded: &'a Loaded) -> Self {
+        let admin = &loaded.settings.admin;
+        let wants_certificate = admin.tls.client_ca.is_some();
+        Self {
+            key: "admin.listen",
+            listen: admin.listen,
+            identity: loaded.identities.admin.as_deref(),
+            wants: wants_certificate.then_some("a certificate of whoever connects"),
+        }
+    }
+
+    /// The answer of who listens there, if there is one.
+    pub(super) async fn ask(&self, path: &str) -> Option<Reply> {
+        if self.wants.is_some() {
+            return None;
+        }
+        let base = within_reach(self.listen, self.identity.is_some());
+        let known = TlsArgs::default().known_as(self.identity).ok()?;
+        let target = Target::parse(&base, path, &known).ok()?;
+        let request = Request::get(&target.path)
+            .header(HOST, &target.authority)
+            .body(Full::<Bytes>::default());
+        request::send(&target, request.ok()?, PROBE).await.ok()
+    }
+}
+
 /// Looks at both addresses.
-pub(super) async fn check(settings: &Settings) -> Check {
+pub(super) async fn check(loaded: &Loaded) -> Check {
     let mut check = Check::new("listeners");
-    // What does not begin with a PROXY header would be complained of in the receiver's log.
-    let answers = settings.source.proxy_protocol == ProxyProtocol::Off;
-    let (public, admin) = (settings.server.listen, settings.admin.listen);
-    let public = look(&mut check, ("server.listen", public), answers).await;
-    let admin = look(&mut check, ("admin.listen", admin), true).await;
+    let public = look(&mut check, &Door::public(loaded)).await;
+    let admin = look(&mut check, &Door::admin(loaded)).await;
     let told: Vec<String> = [public, admin].into_iter().flatten().collect();
     check.tell(told.join("; "));
     check
 }
 
 /// What there is to say of one that is all right.
-async fn look(
-    check: &mut Check,
-    (key, address): (&str, SocketAddr),
-    answers: bool,
-) -> Option<String> {
+async fn look(check: &mut Check, door: &Door<'_>) -> Option<String> {
+    let (key, address) = (door.key, door.listen);
     if address.port() == 0 {
         return Some(format!("{key} takes any port that is free"));
     }
-    match try_bind(address) {
-        Ok(()) => return Some(format!("{address} is free")),
-        Err(ListenError::InUse(..)) if answers => {}
-        Err(ListenError::InUse(..)) => {
-            return Some(format!("{address} is taken, and wants the PROXY protocol"));
+    match (try_bind(address), door.wants) {
+        (Ok(()), _) => return Some(format!("{address} is free")),
+        (Err(ListenError::InUse(..)), None) => {}
+        (Err(ListenError::InUse(..)), Some(wanted)) => {
+            return Some(format!("{address} is taken, and wants {wanted}"));
         }
-        Err(error) => {
+        (Err(error), _) => {
             let (what, advice) = parted(&error.to_string(), "choose another address");
             check.fail(format!("{key}: {what}"), advice);
             return None;
         }
     }
-    match probe(address).await {
+    match judge(door.ask("/readyz").await) {
         Holder::Ready => Some(format!("{address} is held by a receiver that is ready")),
         Holder::Unready(reason) => {
             check.fail(
@@ -90,24 +135,6 @@ struct Readiness {
     ready: bool,
     #[serde(default)]
     reason: Option<String>,
-}
-
-async fn probe(address: SocketAddr) -> Holder {
-    judge(ask(address, "/readyz").await)
-}
-
-/// The answer of who listens at `address`, if there is one.
-pub(super) async fn ask(address: SocketAddr, path: &str) -> Option<Reply> {
-    let address = within_reach(address).to_string();
-    let target = Target {
-        authority: address.clone(),
-        address,
-        path: path.to_owned(),
-    };
-    let request = Request::get(&target.path)
-        .header(HOST, &target.authority)
-        .body(Full::<Bytes>::default());
-    request::send(&target, request.ok()?, PROBE).await.ok()
 }
 
 fn judge(reply: Option<Reply>) -> Holder {

@@ -101,10 +101,10 @@ fn looks(loaded: &Arc<Loaded>, clock: &Arc<dyn Clock>) -> Vec<Look> {
     let secrets = move || vec![configuration::secrets(&given)];
     looks.push(within("secrets", blocking("secrets", secrets)));
     let given = Arc::clone(loaded);
-    let ports = async move { vec![listeners::check(&given.settings).await] };
+    let ports = async move { vec![listeners::check(&given).await] };
     looks.push(within("listeners", ports));
     let given = Arc::clone(loaded);
-    let source = async move { vec![source::check(&given.settings).await] };
+    let source = async move { vec![source::check(&given).await] };
     looks.push(within("source", source));
     let (given, now) = (Arc::clone(loaded), clock.now());
     let store = move || store::checks(&given.settings, now);

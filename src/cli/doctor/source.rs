@@ -1,9 +1,9 @@
 //! Who may push: what the lists say, and what a receiver that runs has made of them so far.
 
-use super::listeners::ask;
+use super::listeners::Door;
 use super::report::Check;
 use crate::cli::printer::counted;
-use crate::config::Settings;
+use crate::config::{Loaded, Settings};
 use crate::source::Enforce;
 
 /// Pushes since the start of the receiver, by what became of them.
@@ -18,12 +18,12 @@ struct Pushes {
 }
 
 /// Says what the lists say, and asks a receiver that listens at `admin.listen` how it went.
-pub(super) async fn check(settings: &Settings) -> Check {
+pub(super) async fn check(loaded: &Loaded) -> Check {
     let mut check = Check::new("source");
-    check.tell(told(settings));
-    let admin = settings.admin.listen;
-    if admin.port() != 0
-        && let Some(reply) = ask(admin, "/metrics").await
+    check.tell(told(&loaded.settings));
+    let admin = Door::admin(loaded);
+    if admin.listen.port() != 0
+        && let Some(reply) = admin.ask("/metrics").await
     {
         judge(
             &mut check,

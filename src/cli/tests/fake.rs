@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::api::Api;
 use crate::cli::reader::Reader;
+use crate::cli::tls::Known;
 
 pub(crate) struct Fake {
     listener: TcpListener,
@@ -16,7 +17,7 @@ impl Fake {
     pub(crate) async fn start() -> (Self, Reader) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let reader = Reader::Api(Api::new(&base, None).unwrap());
+        let reader = Reader::Api(Api::new(&base, None, &Known::default()).unwrap());
         (Self { listener }, reader)
     }
 
