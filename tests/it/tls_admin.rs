@@ -44,7 +44,7 @@ fn plain_http_on_a_port_of_tls_is_refused_with_what_to_do() {
     assert!(answer.header("x-request-id").is_some(), "{answer:?}");
     let line = receiver.lines.wait("the line about it", |line| {
         let message = line["message"].as_str().unwrap_or_default();
-        message.contains("server.listen speaks TLS")
+        message.contains("it came as plain HTTP")
     });
     assert_eq!(line["level"], "WARN");
     let name = "flashduty_tls_handshakes_total{listener=\"server\",outcome=\"plain_http\"}";
