@@ -21,6 +21,11 @@ const SCRIPTS: &[&str] = &[
     "__proto__",
     "constructor",
     "&lt;b&gt;&amp;&#x41;",
+    "</script><script>window.__ran = 1</script>",
+    "<svg><animate onbegin=window.__ran=1 attributeName=x dur=1s>",
+    "<math><mtext><table><mglyph><style><!--</style><img title=\"--><img src=x onerror=window.__ran=1>\">",
+    "<meta http-equiv=refresh content=\"0;url=javascript:window.__ran=1\">",
+    "<base href=//example.invalid/>",
 ];
 
 const PLAIN: &str = "disk almost full";
@@ -53,6 +58,7 @@ fn five_hundred_naughty_strings_are_shown_as_text_and_leave_the_page_as_it_is() 
     let mut texts: Vec<String> = serde_json::from_str(include_str!("../naughty.json")).unwrap();
     assert!(texts.len() >= 500);
     texts.extend(SCRIPTS.iter().map(|text| (*text).to_owned()));
+    assert!(texts.len() >= 515);
     // What the others are compared with.
     texts.extend([PLAIN.to_owned(), " ".to_owned()]);
     let receiver = Receiver::start("");
