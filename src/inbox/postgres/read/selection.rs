@@ -42,8 +42,11 @@ impl Selection {
             these.and(&format!("{seq} = {at}"));
         }
         if let Some(state) = filter.state {
-            // Spelled out, because only a literal lets the partial index be used.
-            these.and(&format!("d.state = {}", state_number(state)));
+            these.and(&match state {
+                // As the partial index has it: said by the state, it would be looked for among all.
+                DeliveryState::Dead => "d.dead".to_owned(),
+                _ => format!("d.state = {}", state_number(state)),
+            });
             match state {
                 DeliveryState::Pending => these.and("l.leased IS NOT TRUE"),
                 DeliveryState::Leased => these.and("l.leased"),
