@@ -134,7 +134,7 @@ struct Shared {
     admin: Admin,
     exposition: Exposition,
     started_at: Timestamp,
-    /// Attempts to log in: ten a minute from one address.
+    /// Logins with a wrong token: ten a minute from one address are answered as what they are.
     logins: Refusals,
     guesses: Guesses,
     /// Searches that go on now have one each.

@@ -3,6 +3,7 @@
 //! Whoever shows the token gets a cookie; nothing is kept here but how often an address tried. No
 //! answer and no log line repeats what was tried.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -20,7 +21,7 @@ use crate::intake::problem::Problem;
 use crate::listener::OverTls;
 use crate::source::Peer;
 
-/// Seconds in which an address may try so often: see `Shared::logins`.
+/// Seconds after which wrong tokens are told again what they are: see `Shared::logins`.
 const AGAIN_AFTER: &str = "60";
 
 /// The body of a request to log in.
@@ -49,9 +50,6 @@ pub(super) async fn login(
         };
     };
     let peer = peer.map(|Extension(peer)| peer.socket);
-    let Some(suppressed) = shared.logins.admit(peer) else {
-        return too_many();
-    };
     // What serde says of a body may repeat it.
     let Ok(Credentials { token }) = serde_json::from_slice(&body) else {
         let detail = r#"the body is no JSON object of the form {"token":"..."}"#;
@@ -59,12 +57,7 @@ pub(super) async fn login(
     };
     let given = SecretString::from(token);
     if !access::same_secret(wanted.expose_secret(), given.expose_secret().as_bytes()) {
-        tracing::warn!(
-            peer_ip = peer.map(tracing::field::display),
-            suppressed = (suppressed > 0).then_some(suppressed),
-            "a login to the console was refused: that was not the admin token"
-        );
-        return wrong();
+        return refuse(&shared, peer);
     }
     tracing::info!(
         peer_ip = peer.map(tracing::field::display),
@@ -73,6 +66,20 @@ pub(super) async fn login(
     let now = shared.admin.clock.now();
     let secure = over_tls.is_some() || came_over_tls(&headers);
     done(&session::begin(wanted, now, secure))
+}
+
+/// Only who is refused anyway is refused for the number of attempts, so that nobody can lock out others
+/// who come from the same address.
+fn refuse(shared: &Shared, peer: Option<IpAddr>) -> Response {
+    let Some(suppressed) = shared.logins.admit(peer) else {
+        return too_many();
+    };
+    tracing::warn!(
+        peer_ip = peer.map(tracing::field::display),
+        suppressed = (suppressed > 0).then_some(suppressed),
+        "a login to the console was refused: that was not the admin token"
+    );
+    wrong()
 }
 
 /// Ends the session in the browser. One that was copied elsewhere lasts until its time is over or
@@ -111,7 +118,8 @@ fn wrong() -> Response {
 }
 
 fn too_many() -> Response {
-    let detail = "too many attempts to log in from this address; wait a minute";
+    let detail = "too many logins with a wrong token came from this address in the last minute; the \
+                  right one is taken all the same";
     let status = StatusCode::TOO_MANY_REQUESTS;
     refused(status, detail, (RETRY_AFTER, AGAIN_AFTER))
 }
