@@ -9,7 +9,7 @@ import { subject } from "./events.js";
 import { t, word } from "./words.js";
 
 export async function show(main, { segments, signal, refresh }) {
-  const seq = segments[1];
+  const seq = encodeURIComponent(segments[1]);
   const [event, content, status] = await Promise.all([
     api.get(`events/${seq}`, {}, signal),
     api.text(`events/${seq}/body`, signal),

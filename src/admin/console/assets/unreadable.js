@@ -59,7 +59,7 @@ function filter(given, go) {
 }
 
 export async function one(main, { segments, signal, go }) {
-  const id = segments[1];
+  const id = encodeURIComponent(segments[1]);
   const [row, content] = await Promise.all([
     api.get(`unreadable/${id}`, {}, signal),
     api.text(`unreadable/${id}/body`, signal),

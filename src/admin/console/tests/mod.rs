@@ -269,6 +269,17 @@ fn a_link_out_of_the_console_is_made_in_one_place_that_takes_http_only() {
     }
 }
 
+/// A link to the console may hold anything behind its `#`, such as a way to another path of the API.
+#[test]
+fn what_an_address_names_stays_one_segment_of_a_path() {
+    for name in ["event.js", "unreadable.js"] {
+        let script = text(name);
+        let used = script.matches("segments[1]").count();
+        let encoded = script.matches("encodeURIComponent(segments[1])").count();
+        assert_eq!((used, encoded), (1, 1), "{name}");
+    }
+}
+
 /// The texts by key and language.
 fn words() -> BTreeMap<String, BTreeMap<String, String>> {
     serde_json::from_str(text("words.json")).unwrap()
