@@ -228,6 +228,8 @@ pub struct Candidate {
     pub name: String,
     /// Absent where there is no delivery.
     pub state: Option<DeliveryState>,
+    /// When the lease of a leased one ends, or has ended without a new one.
+    pub leased_until: Option<Timestamp>,
     pub event_id: Option<String>,
     pub event_type: String,
     pub command: bool,

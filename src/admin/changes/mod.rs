@@ -5,6 +5,8 @@
 //! run after what comes in meanwhile.
 
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

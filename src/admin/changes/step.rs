@@ -105,7 +105,12 @@ impl Hand<'_> {
         candidate: &Candidate,
     ) -> Result<Verdict, Problem> {
         use DeliveryState::{Dead, Leased, Pending};
-        let state = candidate.state;
+        let ended = candidate.leased_until.is_none_or(|end| end <= self.now);
+        let state = match candidate.state {
+            // Where nobody delivers any more, nobody takes it over either.
+            Some(Leased) if ended => Some(Pending),
+            state => state,
+        };
         if action == Action::Drop {
             return Ok(match state {
                 Some(Pending | Dead) => Verdict::Change(What::Drop, "dropped"),

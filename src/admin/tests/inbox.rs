@@ -208,6 +208,7 @@ impl Inbox for FixedInbox {
             sink: SinkId(1),
             name: row.sink,
             state: Some(row.state),
+            leased_until: None,
             event_id: row.event_id,
             event_type: row.event_type,
             command: false,

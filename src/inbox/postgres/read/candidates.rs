@@ -4,8 +4,8 @@
 use tokio_postgres::{GenericClient, Row};
 
 use super::deliveries::LANES;
-use super::limit;
 use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
+use super::{limit, timestamp};
 use crate::inbox::cursor::{Place, cut};
 use crate::inbox::numbers::{OUTCOME_STALE, state};
 use crate::inbox::postgres::error::Failure;
@@ -14,7 +14,7 @@ use crate::inbox::query::{Candidate, DeliveryFilter, Page};
 use crate::inbox::{Seq, SinkId};
 
 const COLUMNS: &str = "e.seq, s.id, s.name, d.state, coalesce(l.leased, false), e.event_id, \
-     e.event_type, e.command, e.outcome";
+     e.event_type, e.command, e.outcome, CASE WHEN l.leased THEN l.available END";
 
 pub(in crate::inbox::postgres) async fn candidates(
     client: &(impl GenericClient + Sync),
@@ -95,6 +95,7 @@ fn candidate(row: &Row) -> Result<Candidate, tokio_postgres::Error> {
         state: row
             .try_get::<_, Option<i16>>(3)?
             .map(|number| state(number, leased)),
+        leased_until: row.try_get::<_, Option<i64>>(9)?.map(timestamp),
         event_id: row.try_get(5)?,
         event_type: row.try_get(6)?,
         command: row.try_get(7)?,

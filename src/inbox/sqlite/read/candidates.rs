@@ -3,15 +3,15 @@
 
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::limit;
 use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
+use super::{limit, timestamp};
 use crate::inbox::cursor::{Place, cut};
 use crate::inbox::numbers::{OUTCOME_STALE, state};
 use crate::inbox::query::{Candidate, DeliveryFilter, Page};
 use crate::inbox::{Seq, SinkId};
 
 const COLUMNS: &str = "e.seq, s.id, s.name, d.state, coalesce(l.leased, 0), e.event_id, \
-     e.event_type, e.command, e.outcome";
+     e.event_type, e.command, e.outcome, CASE l.leased WHEN 1 THEN l.available END";
 
 const LANES: &str =
     "LEFT JOIN lanes l ON l.sink = d.sink AND l.head = d.seq AND l.lane IN (e.lane, -d.seq)";
@@ -83,6 +83,7 @@ fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         state: row
             .get::<_, Option<i16>>(3)?
             .map(|number| state(number, leased)),
+        leased_until: row.get::<_, Option<i64>>(9)?.map(timestamp),
         event_id: row.get(5)?,
         event_type: row.get(6)?,
         command: row.get(7)?,
