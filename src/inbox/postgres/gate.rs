@@ -1,15 +1,20 @@
 //! The start gate: what must be true of the database before the first commit.
 
+use std::time::Duration;
+
 use super::error::{Failure, sort};
 use super::session::{Call, Session};
 use crate::inbox::InboxError;
 
 /// PostgreSQL 13, as `server_version_num` has it: the oldest one that is looked after.
 const OLDEST: i32 = 130_000;
-/// Held while the schema is looked at and changed: the letters `FDRi`.
+/// Held while the schema is looked at and changed: the letters `FDRi`. Behind whoever waits for a table
+/// that a backup reads all others wait as well, so that is tried for a moment at a time only.
 const LOCK_SCHEMA: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
-     SELECT pg_advisory_xact_lock(1178882665)";
+     SELECT pg_advisory_xact_lock(1178882665); SET LOCAL lock_timeout = '200ms'";
 const ROLLBACK: &str = "ROLLBACK";
+/// Between two such moments.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
 pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_inbox.sql"),
     include_str!("migrations/0002_steps.sql"),
@@ -149,7 +154,8 @@ pub(super) fn from_later(schema: usize) -> Refused {
     ))
 }
 
-/// Carries out the next migration. Replicas that start together do so one after the other.
+/// Carries out the next migration, unless it has to be tried again. Replicas that start together do so
+/// one after the other.
 async fn next_step(session: &mut Session) -> Result<(), Refused> {
     session.begin(LOCK_SCHEMA).await?;
     let there = version(session).await?;
@@ -169,6 +175,13 @@ async fn next_step(session: &mut Session) -> Result<(), Refused> {
             .await
     };
     if let Err(error) = applied.await {
+        let failure = sort(&error);
+        if let Failure::Again(what) = &failure {
+            tracing::debug!("the store's tables are in use and are changed later: {what}");
+            session.end(ROLLBACK).await?;
+            tokio::time::sleep(TRY_AGAIN).await;
+            return Ok(());
+        }
         return Err(match error.as_db_error() {
             Some(answer) => Refused::Unfit(format!(
                 "does not take the tables of the store: {} (code {}); the role needs a schema that \
@@ -176,7 +189,7 @@ async fn next_step(session: &mut Session) -> Result<(), Refused> {
                 answer.message(),
                 answer.code().code()
             )),
-            None => sort(&error).into(),
+            None => failure.into(),
         });
     }
     session.end(super::session::COMMIT).await?;

@@ -280,6 +280,41 @@ async fn what_is_under_way_is_not_given_up_for_room() {
     assert_eq!((pruned.events, pruned.dropped.len()), (2, 2));
 }
 
+/// Tables without shared leases, with these rows.
+async fn make_tables_of_an_earlier_version(database: &str, rows: String) {
+    let database = database.to_owned();
+    let made = tokio::task::spawn_blocking(move || {
+        let server = server::Server::shared();
+        for step in MIGRATIONS.iter().take(5) {
+            server.sql(&database, step);
+        }
+        server.sql(&database, &rows);
+    });
+    made.await.unwrap();
+}
+
+#[tokio::test]
+async fn tables_that_are_in_use_are_changed_another_time_and_keep_nobody_waiting() {
+    let database = database().await;
+    let schema = "INSERT INTO meta (key, value) VALUES ('schema', 5)";
+    make_tables_of_an_earlier_version(&database, schema.to_owned()).await;
+    // As a backup does for as long as it lasts.
+    let backup = PostgresInbox::new(options(&database)).unwrap();
+    let mut reading = backup.connection().await.unwrap();
+    reading.begin("BEGIN").await.unwrap();
+    let lock = "LOCK TABLE deliveries IN ACCESS SHARE MODE";
+    reading.raw().batch_execute(lock).await.unwrap();
+    let hurried = PostgresOptions {
+        patience: Duration::from_secs(1),
+        ..options(&database)
+    };
+    let refused = PostgresInbox::open(hurried).await.err().unwrap();
+    let is_away = matches!(refused, PostgresOpenError::Away { .. });
+    assert!(is_away, "{refused}");
+    reading.end("COMMIT").await.unwrap();
+    PostgresInbox::open(options(&database)).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_waited_in_tables_of_an_earlier_version_is_delivered_in_its_order() {
     let database = database().await;
@@ -301,15 +336,7 @@ async fn what_waited_in_tables_of_an_earlier_version_is_delivered_in_its_order()
          VALUES (1, {lane}, 1, 2, true, {}, -1)",
         at(60).as_microsecond()
     );
-    let earlier = database.clone();
-    let made = tokio::task::spawn_blocking(move || {
-        let server = server::Server::shared();
-        for step in MIGRATIONS.iter().take(5) {
-            server.sql(&earlier, step);
-        }
-        server.sql(&earlier, &rows);
-    });
-    made.await.unwrap();
+    make_tables_of_an_earlier_version(&database, rows).await;
     let inbox = PostgresInbox::open(options(&database)).await.unwrap();
     let sink = inbox.sink("s").await.unwrap();
     assert!(
