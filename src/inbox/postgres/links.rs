@@ -1,9 +1,10 @@
 //! Locks on what a change by hand, or one for room, takes out of its lane or puts at its end.
 //!
 //! Locks are taken in the order of a commit, so that neither waits for the other in a circle: subjects
-//! by number, deliveries under shared leases, which get lanes, and lanes by number. Before them stand the events: no commit locks one, so
-//! they only keep changes and pruning off each other. A statement must see what was committed while
-//! it waited for a lock, so the transaction's isolation is READ COMMITTED.
+//! by number, deliveries under shared leases, which get lanes, and lanes by number. Before them stand
+//! the events: no commit locks one, so they only keep changes and pruning off each other. A statement
+//! must see what was committed while it waited for a lock, so the transaction's isolation is READ
+//! COMMITTED.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -157,7 +157,7 @@ impl Inbox for PostgresInbox {
     }
 
     async fn counts(&self) -> Result<Counts, InboxError> {
-        ask!(self, session => read::counts(session.raw()).await)
+        look!(self, session => read::counts(session.raw()).await)
     }
 
     async fn event(&self, seq: Seq) -> Result<Option<(EventRow, Bytes)>, InboxError> {
@@ -227,7 +227,7 @@ impl Inbox for PostgresInbox {
     }
 
     async fn replicas(&self) -> Result<Vec<Replica>, InboxError> {
-        ask!(self, session => replicas::known(session.raw()).await)
+        look!(self, session => replicas::known(session.raw()).await)
     }
 
     async fn unreadables(
