@@ -67,7 +67,9 @@ pub(super) fn broken_head(intake: &Arc<Intake>, head: &BrokenHead) -> Problem {
         query: None,
     };
     let mut push = Push::from_peer(Arc::clone(intake), head.began, head.peer, route);
-    // Counted whoever it is from: it may have been meant for the webhook.
+    // Counted whoever it is from: it may have been meant for the webhook. But anybody could use up
+    // the budget with such heads, or hide behind many of them that it is used up.
+    push.counts = Counts::Head;
     let _may_push = push.judge_astray(&HeaderMap::new());
     let outcome = PushOutcome::invalid;
     push.log_refusal(outcome, &head.detail);
@@ -91,8 +93,16 @@ pub(super) struct Push {
     pub(super) stranger: bool,
     pub(super) route: Route,
     pub(super) outcome: Option<PushOutcome>,
-    /// Whether it is a push; what is none is not counted.
-    counts: bool,
+    counts: Counts,
+}
+
+/// As what it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Push,
+    /// A head that never became a request.
+    Head,
+    Nothing,
 }
 
 impl Push {
@@ -121,7 +131,7 @@ impl Push {
             stranger: false,
             route,
             outcome: None,
-            counts: true,
+            counts: Counts::Push,
         }
     }
 
@@ -131,7 +141,7 @@ impl Push {
         if self.judge_astray(request.headers()) {
             return self.refuse(status, PushOutcome::invalid, detail.to_owned());
         }
-        self.counts = false;
+        self.counts = Counts::Nothing;
         self.log_refusal(PushOutcome::invalid, detail);
         Problem::new(status, detail).into_response()
     }
@@ -311,7 +321,7 @@ impl Push {
 
 impl Drop for Push {
     fn drop(&mut self) {
-        if !self.counts {
+        if self.counts == Counts::Nothing {
             return;
         }
         let outcome = self.outcome.unwrap_or_else(|| {
@@ -321,6 +331,10 @@ impl Drop for Push {
             );
             PushOutcome::aborted
         });
-        self.intake.metrics.push(outcome, self.start.elapsed());
+        let (metrics, took) = (&self.intake.metrics, self.start.elapsed());
+        match self.counts {
+            Counts::Head => metrics.head(outcome, took),
+            _ => metrics.push(outcome, took),
+        }
     }
 }

@@ -191,11 +191,16 @@ impl Metrics {
 
     /// Counts one webhook request that was answered `took` after its first byte.
     pub fn push(&self, outcome: PushOutcome, took: Duration) {
-        self.pushes[outcome as usize].inc();
-        self.ack_seconds.observe(took.as_secs_f64());
         if let Some(missed) = missed(outcome, took) {
             self.budget[usize::from(missed)].inc();
         }
+        self.head(outcome, took);
+    }
+
+    /// The same of a head that became no request: whose it is nobody knows, so it costs no budget.
+    pub fn head(&self, outcome: PushOutcome, took: Duration) {
+        self.pushes[outcome as usize].inc();
+        self.ack_seconds.observe(took.as_secs_f64());
         self.series.answered(outcome, took, Instant::now());
     }
 

@@ -83,6 +83,13 @@ fn a_flood_of_heads_that_are_no_http_is_a_few_lines_and_an_exact_count() {
         problem(&answer(&receiver, b"what?\r\n\r\n"), 400, "invalid");
     }
     assert_eq!(receiver.pushes("invalid"), 100.0);
+    // Anybody can send them: of the budget they use up nothing, and hide nothing that is used up.
+    let budget = ["kept", "missed"].map(|outcome| {
+        receiver.metric(&format!(
+            "flashduty_ack_budget_total{{outcome=\"{outcome}\"}}"
+        ))
+    });
+    assert_eq!(budget, [0.0, 0.0]);
     let lines = receiver.lines.all();
     let refused = lines.iter().filter(|line| line["outcome"] == "invalid");
     // Five in ten seconds; the loop may last longer on a busy machine.
