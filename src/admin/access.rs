@@ -1,8 +1,8 @@
 //! Who may use the API: a bearer token, a session that began with it, or being on this machine.
 //!
 //! Without a token only a loopback listener answers, and only to a `Host` that a browser cannot be
-//! talked into by a foreign DNS name. A change is refused when a browser says that another site
-//! asked for it.
+//! talked into by a foreign DNS name. What a browser says that another site asked for is refused,
+//! unless it is a person who follows a link.
 
 use std::net::SocketAddr;
 
@@ -50,8 +50,8 @@ pub enum Refusal {
          under a foreign name could otherwise read this API through your browser"
     )]
     HostForeign,
-    /// A browser sent a changing request on behalf of another site.
-    #[error("a page of another site may not change anything here")]
+    /// A browser asks on behalf of another site.
+    #[error("a page of another site may neither load nor change anything here")]
     CrossSite,
 }
 
@@ -129,7 +129,7 @@ impl Door<'_> {
             None => Pass::Here,
         };
         let changes = method != Method::GET && method != Method::HEAD;
-        if changes && from_another_site(headers) {
+        if from_another_site(headers) && (changes || !is_visit(headers)) {
             return Err(Refusal::CrossSite);
         }
         Ok(pass)
@@ -206,6 +206,13 @@ pub(super) fn from_another_site(headers: &HeaderMap) -> bool {
         (Some((_, origin)), Some(host)) => !origin.eq_ignore_ascii_case(host),
         _ => true,
     }
+}
+
+/// Whether a person follows a link, and nothing is loaded into another page. It would take a seat or a
+/// search from others, though that page could not read what comes.
+fn is_visit(headers: &HeaderMap) -> bool {
+    let says = |name: &str, wanted: &str| headers.get(name).is_some_and(|said| said == wanted);
+    says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
 }
 
 /// The header's value if it is there exactly once.
@@ -365,8 +372,23 @@ mod tests {
                 let verdict = judged(HERE, token, "POST", "/api/v1/reload", &headers);
                 assert_eq!(verdict, wanted, "POST {extra:?} token {token:?}");
                 let verdict = judged(HERE, token, "GET", "/api/v1/status", &headers);
-                assert_eq!(verdict, Ok(()), "GET {extra:?} token {token:?}");
+                assert_eq!(verdict, wanted, "GET {extra:?} token {token:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_site_may_lead_a_person_here_and_load_nothing() {
+        for (mode, dest, wanted) in [
+            ("navigate", "document", Ok(())),
+            ("navigate", "iframe", Err(CrossSite)),
+            ("no-cors", "image", Err(CrossSite)),
+        ] {
+            let site = ("sec-fetch-site", "cross-site");
+            let (mode, dest) = (("sec-fetch-mode", mode), ("sec-fetch-dest", dest));
+            let headers = &[("host", "localhost"), site, mode, dest];
+            let verdict = judged(HERE, None, "GET", "/api/v1/stream", headers);
+            assert_eq!(verdict, wanted, "{headers:?}");
         }
     }
 }

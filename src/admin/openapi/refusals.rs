@@ -36,7 +36,7 @@ fn why(status: u16) -> &'static str {
     match status {
         400 => "The request cannot be read: what is wrong with it is said.",
         401 => "The token is missing, wrong or not set.",
-        403 => "The Host is foreign, or another site asks for a change.",
+        403 => "The Host is foreign, or another site's page asks.",
         404 => "There is no such thing.",
         405 => "The path does not take this method.",
         408 => "The request did not come in time.",
