@@ -290,6 +290,7 @@ macro_rules! every_property {
             a_source_is_one_address_or_a_block_of_them,
             a_search_goes_on_where_it_ended_and_loses_and_repeats_nothing,
             a_search_ends_where_events_are_too_old,
+            what_came_long_before_it_was_stored_hides_nothing_behind_it,
             a_list_shows_titles_of_bodies_that_are_there_and_not_too_long,
         }
         $crate::inbox::conformance::conformance! { $make, subjects:

@@ -185,6 +185,38 @@ pub(in crate::inbox) async fn a_search_ends_where_events_are_too_old(inbox: &dyn
     assert_eq!(found(inbox, since).await, "b");
 }
 
+pub(in crate::inbox) async fn what_came_long_before_it_was_stored_hides_nothing_behind_it(
+    inbox: &dyn Inbox,
+) {
+    // The last two were offered again out of the box, with the time at which they came.
+    for (id, seconds) in [("a", 100), ("b", 110), ("c", 2), ("d", 1)] {
+        offer(inbox, event(id).received(seconds)).await;
+    }
+    for subject in [None, Subject::parse("incident:664af")] {
+        let mut listed = sift(1).filter;
+        listed.since = Some(at(50));
+        listed.subject = subject;
+        let sought = Sift {
+            filter: EventFilter {
+                limit: 10,
+                ..listed.clone()
+            },
+            ..text("i_ack")
+        };
+        assert_eq!(found(inbox, sought).await, "b a");
+        let mut seen = Vec::new();
+        loop {
+            let page = inbox.events(listed.clone()).await.unwrap();
+            seen.extend(page.items);
+            listed.cursor = page.next_cursor;
+            if listed.cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(ids(&seen), "b a");
+    }
+}
+
 pub(in crate::inbox) async fn a_list_shows_titles_of_bodies_that_are_there_and_not_too_long(
     inbox: &dyn Inbox,
 ) {

@@ -39,10 +39,6 @@ pub(super) fn by_subject(
         let Some((row, previous)) = found.optional()? else {
             continue;
         };
-        // Positions follow arrival, so the first one too old ends its chain.
-        if filter.since.is_some_and(|since| row.received_at < since) {
-            continue;
-        }
         heads.extend(previous);
         if filter.matches(&row) {
             items.push(row);

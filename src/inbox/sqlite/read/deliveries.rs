@@ -1,9 +1,9 @@
 //! Lists of deliveries, with the attempts that were kept.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
-use super::{limit, timestamp};
+use super::{going_on, limit, timestamp};
 use crate::inbox::Seq;
 use crate::inbox::cursor::{Place, cut};
 use crate::inbox::numbers::{begun, state};
@@ -76,17 +76,11 @@ fn next_below(
     filter: &DeliveryFilter,
     end: i64,
 ) -> rusqlite::Result<Option<Place>> {
-    let below: Option<(i64, i64)> = sql
-        .prepare_cached(
-            "SELECT seq, received FROM events WHERE seq < ?1 ORDER BY seq DESC LIMIT 1",
-        )?
-        .query_row([end], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    // Positions follow arrival, so the first one too old ends the list.
-    let since = filter.since.map(|since| since.as_microsecond());
-    Ok(below
-        .filter(|(_, received)| since.is_none_or(|since| *received >= since))
-        .map(|(seq, _)| Place::before(seq)))
+    let below: i64 = sql
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE seq < ?1")?
+        .query_row([end], |row| row.get(0))?;
+    let next = going_on(sql, below, filter.since)?;
+    Ok((next > 0).then(|| Place::before(next)))
 }
 
 fn delivery_row(row: &Row<'_>) -> rusqlite::Result<(DeliveryRow, i64)> {

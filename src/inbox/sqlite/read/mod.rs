@@ -12,6 +12,7 @@ mod subjects;
 mod unreadable;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::chains::by_subject;
@@ -79,21 +80,32 @@ pub(super) fn events(sql: &Connection, filter: &EventFilter) -> rusqlite::Result
         )?
         .collect::<rusqlite::Result<_>>()?;
     let full = items.len() == filter.limit;
-    let mut next = match items.last() {
+    let next = match items.last() {
         Some(row) if full => row.seq.0 - 1,
         _ => floor,
     };
-    // Positions follow arrival, so the first one too old ends the list.
-    if let Some(end) = items.iter().position(|row| !filter.matches(row)) {
-        if filter
-            .since
-            .is_some_and(|since| items[end].received_at < since)
-        {
-            next = 0;
-        }
-        items.retain(|row| filter.matches(row));
-    }
-    Ok(page(items, next))
+    items.retain(|row| filter.matches(row));
+    Ok(page(items, going_on(sql, next, filter.since)?))
+}
+
+/// Where a list that looked at everything above `next` goes on: at the newest event there that was
+/// received since then, and not far below; zero, where there is none. Positions follow arrival, but for
+/// what was offered again: what lies behind it may be younger.
+fn going_on(sql: &Connection, next: i64, since: Option<Timestamp>) -> rusqlite::Result<i64> {
+    let Some(since) = since else {
+        return Ok(next);
+    };
+    let found = sql
+        .prepare_cached(
+            "SELECT seq FROM events WHERE seq <= ?1 AND seq > ?2 AND received >= ?3 \
+             ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row(
+            params![next, next.saturating_sub(LOOKED_AT), since.as_microsecond()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(found.unwrap_or_default())
 }
 
 /// The first half of a key is made of the id alone, so a range of keys holds all routes.

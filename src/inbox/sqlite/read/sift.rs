@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{EVENT_COLUMNS, cursor, event_row, limit};
+use super::{EVENT_COLUMNS, cursor, event_row, going_on, limit};
 use crate::inbox::Seq;
 use crate::inbox::search::{Sift, Sifted, below};
 
@@ -43,27 +43,28 @@ pub(in crate::inbox::sqlite) fn sift(sql: &Connection, sift: &Sift) -> rusqlite:
     ))?;
     let mut rows = statement.query(params![from, limit(sift.rows)])?;
     let mut sifted = Sifted::default();
-    while let Some(row) = rows.next()? {
+    loop {
+        let Some(row) = rows.next()? else {
+            if sifted.looked_at < sift.rows {
+                sifted.next = None;
+            }
+            break;
+        };
         let event = event_row(row)?;
         sifted.looked_at += 1;
         sifted.searched_to = Some(event.received_at);
         sifted.next = below(event.seq);
-        // Positions follow arrival, so the first one too old ends the search.
-        let since = sift.filter.since;
-        if since.is_some_and(|since| event.received_at < since) {
-            sifted.next = None;
-            return Ok(sifted);
-        }
         let body = row.get_ref(14)?.as_blob().unwrap_or_default();
         if sift.selects(&event) && sift.is_in(&event, body) {
             sifted.items.push(event);
         }
         if sifted.items.len() >= sift.filter.limit || began.elapsed() >= LONGEST {
-            return Ok(sifted);
+            break;
         }
     }
-    if sifted.looked_at < sift.rows {
-        sifted.next = None;
+    if let (Some(next), since @ Some(_)) = (sifted.next, sift.filter.since) {
+        let next = going_on(sql, next.0, since)?;
+        sifted.next = (next > 0).then_some(Seq(next));
     }
     Ok(sifted)
 }
