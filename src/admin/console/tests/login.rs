@@ -1,7 +1,5 @@
 //! Logging in and out, as a browser does it.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,10 +10,10 @@ use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tower::ServiceExt as _;
-use tracing::Dispatch;
 
 use crate::admin::session;
 use crate::admin::tests::Asked;
+use crate::lines::Lines;
 use crate::listener::OverTls;
 use crate::source::Peer;
 
@@ -333,40 +331,4 @@ async fn wrong_bearer_tokens_leave_a_warning_a_minute_for_each_address_and_never
         last.contains("WARN") && last.contains("suppressed=39"),
         "{last}"
     );
-}
-
-/// While a process has one subscriber only, whether a line is wanted at all is decided for good by the
-/// thread that comes to it first, which may be another test's, without one.
-static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
-
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
-        ANOTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
-        let lines = Self::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        (lines, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn all(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
