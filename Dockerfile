@@ -5,6 +5,8 @@
 #   docker build --build-arg BUILD_IMAGE=mirror.example/rust:1.95-slim-trixie \
 #                --build-arg RUNTIME_IMAGE=mirror.example/debian:trixie-slim .
 #
+# make image does the first and says as well what is built: see scripts/stamp.sh.
+#
 # The build image must not have a newer glibc than the runtime image: same Debian release in both.
 ARG BUILD_IMAGE=rust:1.95-slim-trixie
 ARG RUNTIME_IMAGE=debian:trixie-slim
@@ -26,8 +28,12 @@ RUN mkdir src \
     && touch src/lib.rs \
     && cargo build --release --locked --features nats,redis,kafka \
     && rm -r src
+COPY build.rs build.rs
 COPY src src
 COPY config config
+# The history is not copied, so git cannot be asked.
+ARG BUILD_COMMIT=""
+ARG SOURCE_DATE_EPOCH=""
 # COPY keeps the files' times, which may be older than the placeholder that was just compiled.
 RUN find src -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --features nats,redis,kafka
@@ -54,5 +60,16 @@ VOLUME ["/data"]
 EXPOSE 8080 9090
 # The start waits up to store.lock_wait (30 s) for a predecessor to let go of the inbox.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=40s --retries=3 CMD ["/usr/local/bin/flashduty-receiver", "health"]
+ARG VERSION=""
+ARG BUILD_COMMIT=""
+ARG BUILD_DATE=""
+ARG SOURCE_URL=""
+LABEL org.opencontainers.image.title="flashduty-receiver" \
+    org.opencontainers.image.description="Receives Flashduty webhooks, makes them durable, answers within the second and hands them to your tools" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${BUILD_COMMIT}" \
+    org.opencontainers.image.created="${BUILD_DATE}" \
+    org.opencontainers.image.source="${SOURCE_URL}"
 ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/bin/flashduty-receiver"]
 CMD ["serve"]

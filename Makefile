@@ -15,7 +15,7 @@ TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:pro
               setpriv:util-linux python3:python3 yaml.py:python3-yaml \
               nginx:nginx-light haproxy:haproxy systemd-analyze:systemd \
               redis-server:redis-server nats-server:nats-server openssl:openssl \
-              postgres:postgresql pgbouncer:pgbouncer promtool:prometheus sslscan:sslscan
+              postgres:postgresql pgbouncer:pgbouncer promtool:prometheus sslscan:sslscan git:git
 # What the documents show, of all that the tests take of the console.
 PICTURES := overview-light-en incidents-light-zh event-dark-en board-phone-light-en
 # What the image's binary has beside the default ones: the sinks for brokers.
@@ -65,6 +65,15 @@ screenshots: compiler ## look at each page of the console in Chromium, and put t
 bench: compiler ## measure the receiver beside the limits of this machine
 	@scripts/install.sh postgres:postgresql
 	cargo bench --locked --bench throughput --bench delivery --bench postgres
+
+.PHONY: image
+image: ## build the image with a container engine (ENGINE, docker unless set), which knows what it is
+	@scripts/image-build.sh --tag flashduty-receiver:latest
+
+.PHONY: dist
+dist: brokers ## build and pack the static binary of a release, for this machine's architecture
+	@scripts/install.sh musl-gcc:musl-tools
+	@scripts/dist.sh "$$(uname -m)-unknown-linux-musl"
 
 .PHONY: image-check
 image-check: brokers ## carry out the Dockerfile without a container engine, and try the result; needs root

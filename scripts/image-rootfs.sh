@@ -81,7 +81,8 @@ debian_base() {
 carry_out() {
     local instruction=$1 rest=$2
     case $instruction in
-        FROM | EXPOSE | VOLUME) ;;
+        # What an engine notes beside the files.
+        FROM | EXPOSE | VOLUME | ARG | LABEL) ;;
         RUN) in_root "$rest" ;;
         COPY) copy "$rest" ;;
         ENV) printf '%s\n' "$rest" >>"$work/env" ;;

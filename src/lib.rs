@@ -3,6 +3,7 @@
 //!
 //! Read the modules in this order; each may use only those above it.
 
+pub mod build;
 pub mod clock;
 pub mod aside;
 pub mod event;

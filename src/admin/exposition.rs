@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 use super::process::Process;
+use crate::build;
 use crate::metrics::Metrics;
 
 /// The content type for scrapers that take `OpenMetrics`, or do not say what they take.
@@ -38,11 +39,14 @@ impl Exposition {
     /// Registers `flashduty_build_info` and the `process_*` metrics.
     pub(super) fn new() -> Self {
         let mut around = Registry::default();
-        let build = Family::<[(&str, &str); 1], Gauge>::default();
-        build
-            .get_or_create(&[("version", env!("CARGO_PKG_VERSION"))])
-            .set(1);
-        around.register("flashduty_build_info", "The running build; always 1", build);
+        let info = Family::<[(&str, &str); 3], Gauge>::default();
+        let labels = [
+            ("version", build::VERSION),
+            ("commit", build::COMMIT),
+            ("build_date", build::date()),
+        ];
+        info.get_or_create(&labels).set(1);
+        around.register("flashduty_build_info", "The running build; always 1", info);
         around.register_collector(Box::new(ProcessCollector));
         Self { around }
     }
@@ -117,9 +121,12 @@ mod tests {
     #[test]
     fn the_text_names_the_build_the_process_and_the_service_and_ends_once() {
         let text = Exposition::new().text(&Metrics::new()).unwrap();
-        let version = env!("CARGO_PKG_VERSION");
+        let (version, commit, date) = (build::VERSION, build::COMMIT, build::date());
         for wanted in [
-            format!("flashduty_build_info{{version=\"{version}\"}} 1\n"),
+            format!(
+                "flashduty_build_info{{version=\"{version}\",commit=\"{commit}\",\
+                 build_date=\"{date}\"}} 1\n"
+            ),
             "flashduty_pushes_total{outcome=\"accepted\"} 0\n".to_owned(),
             "# TYPE process_cpu_seconds counter\n".to_owned(),
             "\nprocess_cpu_seconds_total ".to_owned(),

@@ -199,13 +199,7 @@ impl App {
             farewell: self.farewell,
             lifecycle,
         };
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            listen = %self.public.local_addr(),
-            admin = %self.admin.local_addr(),
-            path = running.live.settings().server.path,
-            "ready for pushes"
-        );
+        running.announce(self.public.local_addr(), self.admin.local_addr());
         running.serve_public(self.public);
         let recovery = running.recover();
         running.serve_admin(self.admin, recovery);

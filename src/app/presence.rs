@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Running;
+use crate::build;
 use crate::clock::Clock;
 use crate::inbox::{Inbox, Replica};
 
@@ -38,7 +39,7 @@ impl Presence {
             name: self.name.clone(),
             started_at: self.started_at,
             seen_at: now,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: build::VERSION.to_owned(),
         }
     }
 
@@ -64,6 +65,19 @@ impl Presence {
 }
 
 impl Running {
+    /// Says which build takes pushes from now on, and where.
+    pub(super) fn announce(&self, public: SocketAddr, admin: SocketAddr) {
+        tracing::info!(
+            version = build::VERSION,
+            commit = build::COMMIT,
+            build_date = build::date(),
+            listen = %public,
+            admin = %admin,
+            path = self.live.settings().server.path,
+            "ready for pushes"
+        );
+    }
+
     /// Says now and then that this receiver is there, where others may share its store, and at the end
     /// that it goes.
     pub(super) fn be_seen(&self) {

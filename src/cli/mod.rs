@@ -43,6 +43,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use self::printer::{PrintError, Printer};
 use self::reader::Reader;
+use crate::build;
 use crate::config::ConfigError;
 use crate::inbox::InboxError;
 use crate::inbox::sqlite::OpenError;
@@ -50,7 +51,12 @@ use crate::supervisor::WrongSocket;
 
 /// Receives Flashduty webhooks, makes them durable, answers in time and hands them on.
 #[derive(Debug, Parser)]
-#[command(name = "flashduty-receiver", version, after_help = EXAMPLES)]
+#[command(
+    name = "flashduty-receiver",
+    version,
+    long_version = build::description(),
+    after_help = EXAMPLES
+)]
 pub struct Cli {
     /// As given, or none.
     #[arg(

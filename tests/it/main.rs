@@ -33,6 +33,7 @@ mod volume;
 mod admission;
 mod alerts;
 mod broken;
+mod builds;
 mod compose;
 mod crash;
 mod dashboards;

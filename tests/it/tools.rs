@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::tidy::ROOT;
 
 /// Puts a stand-in for a command into `folder`.
-fn stand_in(folder: &Path, name: &str, script: &str) {
+pub(crate) fn stand_in(folder: &Path, name: &str, script: &str) {
     let path = folder.join(name);
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
