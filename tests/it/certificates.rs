@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::http::Client;
-use crate::receiver::PATIENCE;
+use crate::receiver::{PATIENCE, Receiver};
 use crate::room::faketime;
 
 pub(crate) const ECDSA: &str = "ec -pkeyopt ec_paramgen_curve:prime256v1";
@@ -131,6 +131,14 @@ impl Authority {
             .expect("openssl is there: `make test` installs it");
         assert!(made.status.success(), "{arguments}: {made:?}");
     }
+}
+
+/// A receiver in `folder` whose public port speaks TLS, and that shows the numbers of it: the admin port
+/// does not.
+pub(crate) fn receiver_with_tls(folder: &Path) -> Receiver {
+    let authority = Authority::new(folder, "authority");
+    authority.issue("own", ECDSA);
+    Receiver::start_in(folder, &format!("[server.tls]\n{}", authority.keys("own")))
 }
 
 /// A connection over TLS.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::alerts::{exposition_with_room, metrics_in, rules, shown};
+use crate::certificates::receiver_with_tls;
 use crate::fake::{FakeServer, Reply};
 use crate::http::SENDER;
 use crate::prometheus::{JOB, Prometheus};
@@ -214,7 +215,9 @@ fn each_query_of_the_dashboard_returns_data_from_a_running_receiver() {
     receiver.lines.wait("recovery to begin", |line| {
         text(line, "message").starts_with("from now on")
     });
-    let prometheus = Prometheus::start(receiver.admin);
+    let folder = tempfile::tempdir().unwrap();
+    let encrypted = receiver_with_tls(folder.path());
+    let prometheus = Prometheus::start(&[receiver.admin, encrypted.admin]);
     traffic(&receiver, &sender);
 
     let dashboard = dashboard();
@@ -240,7 +243,8 @@ fn each_query_of_the_dashboard_returns_data_from_a_running_receiver() {
 
 #[test]
 fn the_dashboard_asks_for_numbers_there_are() {
-    let receiver = Receiver::start("");
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = receiver_with_tls(folder.path());
     let exposition = exposition_with_room(&receiver);
     let names = shown(&exposition);
     let dashboard = dashboard();

@@ -23,14 +23,16 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes the admin listener at `target`; returns once it has done so.
-    pub(crate) fn start(target: SocketAddr) -> Self {
+    /// Scrapes the admin listeners at `targets`; returns once it has asked one of them.
+    pub(crate) fn start(targets: &[SocketAddr]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("prometheus.yml");
+        let targets: Vec<String> = targets.iter().map(|target| format!("'{target}'")).collect();
+        let targets = targets.join(", ");
         let configuration = format!(
             "global:\n  scrape_interval: 250ms\n  scrape_timeout: 250ms\n  \
              evaluation_interval: 250ms\nrule_files: ['{ROOT}/{RULES}']\nscrape_configs:\n  \
-             - job_name: {JOB}\n    static_configs:\n      - targets: ['{target}']\n"
+             - job_name: {JOB}\n    static_configs:\n      - targets: [{targets}]\n"
         );
         std::fs::write(&file, configuration).unwrap();
         let address = free_address();

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::alerts::{alerts, exposition_with_room, metrics_in, shown};
+use crate::certificates::receiver_with_tls;
 use crate::prometheus::Prometheus;
-use crate::receiver::Receiver;
 use crate::tidy::{assert_none, files, read};
 
 pub(crate) const RUNBOOKS: &str = "docs/runbooks";
@@ -103,8 +103,9 @@ fn queries(text: &str) -> Vec<&str> {
 
 #[test]
 fn what_a_page_has_people_ask_can_be_asked() {
-    let receiver = Receiver::start("");
-    let prometheus = Prometheus::start(receiver.admin);
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = receiver_with_tls(folder.path());
+    let prometheus = Prometheus::start(&[receiver.admin]);
     let exposition = exposition_with_room(&receiver);
     let names = shown(&exposition);
     let mut asked = 0;
