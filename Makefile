@@ -73,7 +73,11 @@ image: ## build the image with a container engine (ENGINE, docker unless set), w
 .PHONY: dist
 dist: brokers ## build and pack the static binary of a release, for this machine's architecture
 	@scripts/install.sh musl-gcc:musl-tools
-	@scripts/dist.sh "$$(uname -m)-unknown-linux-musl"
+	@FEATURES=$(FEATURES) scripts/dist.sh "$$(uname -m)-unknown-linux-musl"
+
+.PHONY: sbom
+sbom: ## write what a release is made of, with cargo-cyclonedx, which has to be there
+	@FEATURES=$(FEATURES) scripts/sbom.sh
 
 .PHONY: image-check
 image-check: brokers ## carry out the Dockerfile without a container engine, and try the result; needs root

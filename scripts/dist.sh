@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # dist.sh TARGET: builds the static binary for TARGET, such as x86_64-unknown-linux-musl, and packs it as
 # dist/flashduty-receiver-VERSION-TARGET.tar.gz, with its licence. What would differ from one machine or
-# day to the next, such as paths, owners and times, is kept out of both.
+# day to the next, such as paths, owners and times, is kept out of both. DIST names another folder than dist.
 #
 # The machine must be of TARGET's architecture: what is C in the tree is compiled with musl-gcc.
 set -euo pipefail
@@ -15,7 +15,7 @@ fail() {
 }
 
 main() {
-    local target=${1:-} name stage
+    local target=${1:-} dist=${DIST:-dist} name stage
     case $target in
         "$(uname -m)"-unknown-linux-musl) ;;
         *) fail "the target is $(uname -m)-unknown-linux-musl here, not \"$target\"" ;;
@@ -26,11 +26,11 @@ main() {
     name=flashduty-receiver-$VERSION-$target
     stage=$(scripts/target.sh)/dist/$name
     rm -rf "$stage"
-    mkdir -p "$stage" dist
+    mkdir -p "$stage" "$dist"
     cp "$(scripts/target.sh)/$target/release/flashduty-receiver" LICENSE README.md CHANGELOG.md "$stage"
     try "$stage/flashduty-receiver"
-    pack "$name"
-    say "made dist/$name.tar.gz"
+    pack "$name" >"$dist/$name.tar.gz"
+    say "made $dist/$name.tar.gz"
 }
 
 # Takes over what scripts/stamp.sh says, also for the build.
@@ -43,6 +43,8 @@ stamp() {
 
 build() {
     local flags
+    # The functions that it would call are in a library of the compiler, which is not linked.
+    [ "$(uname -m)" != aarch64 ] || export CFLAGS="${CFLAGS:-} -mno-outline-atomics"
     # The paths of this machine are no part of the binary.
     flags="--remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
     # CC is for librdkafka, whose own build knows no targets.
@@ -64,7 +66,7 @@ try() {
 pack() {
     tar --create --directory="$(scripts/target.sh)/dist" --sort=name --format=gnu \
         --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX "$1" |
-        gzip --no-name --best >"dist/$1.tar.gz"
+        gzip --no-name --best
 }
 
 main "$@"

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Writes what the binaries and the image are made of, dist/flashduty-receiver-VERSION.cdx.json, with
+# cargo-cyclonedx. DIST names another folder.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+
+main() {
+    local line dist=${DIST:-dist}
+    while IFS= read -r line; do
+        export "${line?}"
+    done < <(scripts/stamp.sh)
+    cargo cyclonedx --format json --spec-version 1.5 --features "${FEATURES:-nats,redis,kafka}" \
+        --target "${TARGET:-$(uname -m)-unknown-linux-musl}"
+    mkdir -p "$dist"
+    # It writes beside the manifest.
+    mv flashduty-receiver.cdx.json "$dist/flashduty-receiver-$VERSION.cdx.json"
+}
+
+main
