@@ -11,10 +11,10 @@ main() {
         export "${line?}"
     done < <(scripts/stamp.sh)
     cargo cyclonedx --format json --spec-version 1.5 --features "${FEATURES:-nats,redis,kafka}" \
-        --target "${TARGET:-$(uname -m)-unknown-linux-musl}"
+        --target "${TARGET:-$(uname -m)-unknown-linux-musl}" --override-filename=bom
     mkdir -p "$dist"
     # It writes beside the manifest.
-    mv flashduty-receiver.cdx.json "$dist/flashduty-receiver-$VERSION.cdx.json"
+    mv bom.json "$dist/flashduty-receiver-$VERSION.cdx.json"
 }
 
 main
