@@ -57,8 +57,8 @@ fn main() -> io::Result<()> {
         commit += "-dirty";
     }
     let epoch = epoch.unwrap_or_else(|| UNKNOWN.to_owned());
-    writeln!(out, "cargo::rustc-env=FLASHDUTY_BUILD_COMMIT={commit}")?;
-    writeln!(out, "cargo::rustc-env=FLASHDUTY_BUILD_EPOCH={epoch}")
+    writeln!(out, "cargo::rustc-env=BUILT_FROM_COMMIT={commit}")?;
+    writeln!(out, "cargo::rustc-env=BUILT_FROM_EPOCH={epoch}")
 }
 
 /// The files that change when another commit is checked out, or the sources differ from it.

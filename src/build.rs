@@ -9,9 +9,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The hash of the commit it was built from, with `-dirty` behind it where the sources were others;
 /// or `unknown`.
-pub const COMMIT: &str = env!("FLASHDUTY_BUILD_COMMIT");
+pub const COMMIT: &str = env!("BUILT_FROM_COMMIT");
 
-static DATE: LazyLock<String> = LazyLock::new(|| date_of(env!("FLASHDUTY_BUILD_EPOCH")));
+static DATE: LazyLock<String> = LazyLock::new(|| date_of(env!("BUILT_FROM_EPOCH")));
 
 static DESCRIPTION: LazyLock<String> =
     LazyLock::new(|| format!("{VERSION} (commit {COMMIT}, build date {})", date()));
@@ -29,7 +29,7 @@ pub fn description() -> &'static str {
 
 /// The date of so many seconds since the Unix epoch; what is no number is said as it is.
 fn date_of(epoch: &str) -> String {
-    let seconds = epoch.parse().ok();
+    let seconds = epoch.parse::<i64>().ok();
     let date = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
     date.map_or_else(|| epoch.to_owned(), |date| date.to_string())
 }

@@ -82,7 +82,7 @@ impl Script {
     fn stamp(&self, variables: &[(&str, &str)]) -> (String, String) {
         let said = self.says(variables);
         let value = |name: &str| {
-            let before = format!("cargo::rustc-env=FLASHDUTY_BUILD_{name}=");
+            let before = format!("cargo::rustc-env=BUILT_FROM_{name}=");
             let mut found = said.iter().filter_map(|line| line.strip_prefix(&before));
             found.next().unwrap().to_owned()
         };
