@@ -8,6 +8,7 @@ pub mod clock;
 pub mod aside;
 pub mod event;
 pub mod metrics;
+pub mod trace;
 pub mod stdout;
 pub mod envelope;
 pub mod words;
@@ -33,3 +34,7 @@ pub mod app;
 pub mod cli;
 #[cfg(test)]
 mod lines;
+#[cfg(test)]
+#[path = "../tests/it/fake/mod.rs"]
+#[expect(dead_code, reason = "it serves the end-to-end tests as well")]
+mod fake;

@@ -68,6 +68,16 @@ impl Lifecycle {
         tokio::spawn(self.clone().guard(name, task))
     }
 
+    /// Spawns a task that nobody depends on: neither does [`Lifecycle::wait`] wait for it, nor is it
+    /// missed if it ends.
+    pub fn spawn_dispensable<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        #[expect(clippy::disallowed_methods, reason = "this is the lifecycle")]
+        tokio::spawn(task)
+    }
+
     async fn guard(
         self,
         name: &'static str,

@@ -5,6 +5,7 @@ mod outcome;
 mod pause;
 pub mod series;
 mod sinks;
+mod spans;
 mod tls;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use self::pause::{Pause, PauseReason};
 use self::series::{Series, SinkSeries};
 use self::sinks::SinkFamilies;
 pub use self::sinks::SinkMetrics;
+pub use self::spans::SpanMetrics;
 pub use self::tls::{HandshakeOutcome, ListenerTls, TlsMetrics};
 use crate::event::Outcome;
 
@@ -115,6 +117,8 @@ pub struct Metrics {
     pub connections_evicted: Counter,
     /// Of listeners that speak TLS.
     pub tls: TlsMetrics,
+    /// `flashduty_otlp_spans_total`: spans for a collector of traces.
+    pub spans: SpanMetrics,
 }
 
 impl Metrics {
@@ -184,6 +188,7 @@ impl Metrics {
                 "Connections without a complete head closed to make room",
             ),
             tls: TlsMetrics::new(&mut add),
+            spans: SpanMetrics::new(&mut add),
             registry,
         }
         .into()

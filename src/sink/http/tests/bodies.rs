@@ -7,7 +7,7 @@ use crate::sign::Standard;
 use crate::template::UrlPath;
 
 /// The request that `lease` becomes.
-async fn sent(lease: Lease, change: impl FnOnce(&mut HttpOptions)) -> fake::Received {
+async fn sent(lease: Lease, change: impl FnOnce(&mut HttpOptions)) -> Received {
     let server = FakeServer::scripted(vec![Reply::new(200, "{}")]);
     let mut options = options(&server.url("/hook?team=a"));
     change(&mut options);

@@ -3,9 +3,6 @@
 mod answers;
 mod bodies;
 mod connections;
-#[path = "../../../../tests/it/fake/mod.rs"]
-#[expect(dead_code, reason = "it serves the end-to-end tests as well")]
-mod fake;
 mod presets;
 mod secrets;
 mod speed;
@@ -17,9 +14,9 @@ use bytes::Bytes;
 use http::HeaderName;
 use secrecy::SecretString;
 
-use self::fake::{FakeServer, Reply};
 use super::*;
 use crate::event::{Event, Id, Route};
+use crate::fake::{FakeServer, Received, Reply};
 use crate::filter::Expression;
 use crate::template::{Kind, Template, UrlTemplate};
 use crate::words::WORDS;

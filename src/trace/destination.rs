@@ -1,0 +1,197 @@
+//! Where spans are sent: one request for each batch, and what its answer asks for.
+//!
+//! Of the URL nothing is shown but its host, and the headers are secret. Answers are bounded, redirects
+//! are not followed, and of the environment nothing is read.
+
+use std::error::Error as _;
+use std::fmt;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Span, encode};
+
+/// For all of a request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// For the connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Of an answer.
+const LONGEST_ANSWER: usize = 64 << 10;
+/// Of what the other side says.
+const LONGEST_REASON: usize = 200;
+/// The longest pause that a collector may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Where a URL without a path leads to.
+const PATH: &str = "/v1/traces";
+
+/// What a destination is made of.
+#[derive(Debug, Clone)]
+pub struct DestinationOptions {
+    /// The URL; without a path, that of OTLP is meant.
+    pub endpoint: SecretString,
+    /// Sent with each request.
+    pub headers: Vec<(HeaderName, SecretString)>,
+    /// What makes the spans, by attributes.
+    pub resource: Vec<(String, String)>,
+    /// Which share of the traces that begin here is recorded, from 0 to 1.
+    pub ratio: f64,
+}
+
+/// Why options make no destination. Names no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum BadDestination {
+    /// The URL.
+    #[error("is no http or https URL of a collector")]
+    Endpoint,
+    /// The value of a header.
+    #[error("holds a character that no header may have")]
+    Header(HeaderName),
+    /// There is no client, for want of certificates for instance.
+    #[error("cannot prepare requests: {0}")]
+    Client(String),
+}
+
+/// Where spans are sent.
+pub struct Destination {
+    client: Client,
+    url: Url,
+    headers: HeaderMap,
+    resource: Vec<(String, String)>,
+    ratio: f64,
+}
+
+/// Why a request was not taken.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// For people.
+    pub(super) reason: String,
+    /// Whether it may be taken later, and how long the collector asks to be left alone.
+    pub(super) again: Option<Duration>,
+}
+
+impl Destination {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When nothing can be sent with these options.
+    pub fn new(options: DestinationOptions) -> Result<Self, BadDestination> {
+        let url = Url::parse(options.endpoint.expose_secret());
+        let mut url = url.map_err(|_no_url| BadDestination::Endpoint)?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(BadDestination::Endpoint);
+        }
+        if url.path() == "/" {
+            url.set_path(PATH);
+        }
+        let mut headers = HeaderMap::with_capacity(options.headers.len() + 1);
+        for (name, value) in options.headers {
+            let read = HeaderValue::from_str(value.expose_secret());
+            let Ok(mut value) = read else {
+                return Err(BadDestination::Header(name));
+            };
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Installed already, it stays.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .http1_only()
+            .connect_timeout(CONNECT)
+            .timeout(TIMEOUT)
+            .pool_max_idle_per_host(1)
+            .user_agent(concat!("flashduty-receiver/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| BadDestination::Client(error.without_url().to_string()))?;
+        Ok(Self {
+            client,
+            url,
+            headers,
+            resource: options.resource,
+            ratio: options.ratio,
+        })
+    }
+
+    /// Which share of the traces that begin here is recorded.
+    pub(super) fn ratio(&self) -> f64 {
+        self.ratio
+    }
+
+    /// The host, which may be shown.
+    pub(super) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// Posts `spans`, and tells how many of them were not taken for good, and why.
+    pub(super) async fn post(&self, spans: &[Span]) -> Result<(u64, String), Failure> {
+        let sent = self
+            .client
+            .post(self.url.clone())
+            .headers(self.headers.clone())
+            .body(encode::request(&self.resource, spans))
+            .send()
+            .await;
+        let answer = sent.map_err(|error| Failure {
+            reason: told(error),
+            again: Some(Duration::ZERO),
+        })?;
+        let (status, pause) = (answer.status(), retry_after(answer.headers()));
+        if status.is_success() {
+            let (count, said) = encode::rejected(&read(answer).await);
+            return Ok((count, said.chars().take(LONGEST_REASON).collect()));
+        }
+        // Those that the specification of OTLP names; what is neither is wrong with the request.
+        let may_work_later = matches!(status.as_u16(), 429 | 502 | 503 | 504);
+        Err(Failure {
+            reason: format!("it answered {}", status.as_u16()),
+            again: may_work_later.then(|| pause.unwrap_or_default().min(LONGEST_PAUSE)),
+        })
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Destination").field(&self.host()).finish()
+    }
+}
+
+/// The beginning of the body; one that breaks off belongs to a request that was taken.
+async fn read(mut answer: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > LONGEST_ANSWER {
+            break;
+        }
+    }
+    body
+}
+
+/// Seconds, or a date by the other side's own clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let wanted = text(RETRY_AFTER)?;
+    if let Ok(seconds) = wanted.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
+    let wait = date(wanted)?.duration_since(date(text(DATE)?)?);
+    Some(Duration::try_from(wait).unwrap_or_default())
+}
+
+/// What went wrong, without the URL.
+fn told(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
