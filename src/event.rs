@@ -170,10 +170,17 @@ pub struct Event {
     pub received_at: Timestamp,
     /// How it got here.
     pub origin: Origin,
-    /// The W3C trace context it came with, if any.
+    /// The W3C trace context it came with, or that it was given when it came in, if any.
     pub trace_parent: Option<Box<str>>,
     /// The bytes as they came.
     pub body: Bytes,
+}
+
+impl Event {
+    /// The id of the trace it belongs to, as log lines have it.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace_parent.as_deref()?.get(3..35)
+    }
 }
 
 #[cfg(test)]

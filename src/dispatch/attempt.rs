@@ -37,16 +37,18 @@ impl Dispatcher {
         stop: &CancellationToken,
     ) -> Ended {
         let (taken, bytes) = (block.len(), body_bytes(&block));
-        let (wanted, mut settled) = self.sort_out(&plan, block);
+        let (mut wanted, mut settled) = self.sort_out(&plan, block);
+        let began = self.begin_traces(&mut wanted);
         let begun = tokio::time::Instant::now();
         let results = self.deliver(&plan, &wanted, desk, stop).await;
         let seconds = begun.elapsed().as_secs_f64();
         let mut ended = Ended::default();
         for (lease, result) in wanted.into_iter().zip(results) {
             self.metrics.seconds.observe(seconds);
-            if let Some(end) = self.end(&plan, lease, result, &mut ended) {
-                settled.push(end);
-            }
+            let span = self.traced(&lease, began);
+            let end = self.end(&plan, lease, result, &mut ended);
+            self.end_trace(span, end.as_ref());
+            settled.extend(end);
         }
         desk.settle(settled);
         if !ended.gone {
@@ -159,12 +161,14 @@ impl Dispatcher {
                 seq = lease.seq.0,
                 event_id = lease.event.event_id.as_ref().map(crate::event::Id::as_str),
                 attempt = lease.attempt,
+                trace_id = lease.event.trace_id(),
                 "a delivery is given up; see `deliveries --state dead`: {reason}"
             ),
             Settlement::RetryAt(at, reason) => tracing::debug!(
                 sink = &*self.name,
                 seq = lease.seq.0,
                 attempt = lease.attempt,
+                trace_id = lease.event.trace_id(),
                 next = %at,
                 "a delivery failed and is tried again: {reason}"
             ),
@@ -177,11 +181,14 @@ impl Dispatcher {
         let now = self.clock.now();
         let mut settled = Vec::with_capacity(block.len());
         let mut wanted = Vec::with_capacity(block.len());
-        for lease in block {
+        for mut lease in block {
             match self.unwanted(plan, &lease, now) {
                 Some(settlement) => {
                     self.count(&settlement);
-                    settled.push(lease.settle(settlement));
+                    let span = self.unattempted(&mut lease);
+                    let end = lease.settle(settlement);
+                    self.end_trace(span, Some(&end));
+                    settled.push(end);
                 }
                 None => wanted.push(lease),
             }
@@ -200,6 +207,7 @@ impl Dispatcher {
             tracing::error!(
                 sink = &*self.name,
                 seq = lease.seq.0,
+                trace_id = lease.event.trace_id(),
                 "an attempt was interrupted and is not begun again; see `deliveries --state dead`"
             );
             return Some(Settlement::Dead(INTERRUPTED.to_owned()));

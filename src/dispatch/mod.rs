@@ -8,6 +8,7 @@ mod backoff;
 mod breaker;
 mod janitor;
 mod plan;
+mod spans;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ pub use self::plan::{Ages, Plan};
 use crate::clock::Clock;
 use crate::inbox::{Committer, Desk, Lease, Settlement, SinkId, body_bytes};
 use crate::metrics::{Pause, PauseReason, SinkMetrics};
+use crate::trace::Tracer;
 
 /// Delivers one sink's events.
 pub struct Dispatcher {
@@ -37,6 +39,7 @@ pub struct Dispatcher {
     plan: Arc<ArcSwap<Plan>>,
     clock: Arc<dyn Clock>,
     metrics: SinkMetrics,
+    tracer: Option<Tracer>,
 }
 
 impl Dispatcher {
@@ -53,6 +56,15 @@ impl Dispatcher {
             plan,
             clock,
             metrics,
+            tracer: None,
+        }
+    }
+
+    /// The same, with spans for its attempts while the tracer is on.
+    pub fn with_tracer(self, tracer: Tracer) -> Self {
+        Self {
+            tracer: Some(tracer),
+            ..self
         }
     }
 

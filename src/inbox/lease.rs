@@ -1,5 +1,6 @@
 //! The right to attempt a delivery: how it is claimed, and how it ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 
 use super::SinkId;
 use crate::event::{Event, Seq};
+use crate::trace::Context;
 
 /// The right to attempt one delivery until the lease ends. Consumed by settling it.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Lease {
     pub replay: bool,
     /// What earlier answers of this sink said about the subject, by name; empty unless asked for.
     pub remembered: Vec<(String, String)>,
+    /// The span of the attempt, where one is recorded.
+    pub trace: Option<Context>,
     /// Another worker may take it after this.
     pub expires_at: Timestamp,
     /// What orders it: positive for a subject, negative for a delivery of its own.
@@ -45,6 +49,14 @@ impl Lease {
     /// How long the lease still lasts at `now`; zero once it has run out.
     pub fn time_left(&self, now: Timestamp) -> Duration {
         Duration::try_from(self.expires_at.duration_since(now)).unwrap_or_default()
+    }
+
+    /// The `traceparent` that goes with the event: the attempt's own, or else the event's.
+    pub fn trace_parent(&self) -> Option<Cow<'_, str>> {
+        match &self.trace {
+            Some(context) => Some(context.own.to_string().into()),
+            None => self.event.trace_parent.as_deref().map(Cow::from),
+        }
     }
 
     /// Ends the lease with `settlement`.
@@ -208,6 +220,7 @@ impl Lease {
             interrupted: false,
             replay: false,
             remembered: Vec::new(),
+            trace: None,
             expires_at: Timestamp::MAX,
             lane: -seq,
             token: 1,

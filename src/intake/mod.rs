@@ -12,6 +12,7 @@ mod offer;
 mod receive;
 mod refusals;
 mod rules;
+mod spans;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use crate::inbox::{Committer, Inbox, Keeper};
 use crate::lifecycle::Lifecycle;
 use crate::listener::RefuseHead;
 use crate::metrics::Metrics;
+use crate::trace::Tracer;
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -61,6 +63,8 @@ pub struct Intake {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What spans are made with.
+    pub tracer: Tracer,
     /// What follows up on a push after its handler is gone.
     pub lifecycle: Lifecycle,
     /// Memory for large bodies.

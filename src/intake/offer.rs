@@ -9,13 +9,14 @@ use std::time::Duration;
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::body::Share;
 use super::receive::Push;
 use super::rules::Arrival;
+use super::spans::{self, Commit, Trace};
 use super::{Intake, OnLate, answer};
 use crate::aside::aside;
 use crate::event::{Event, Id, Origin, Outcome};
@@ -62,7 +63,7 @@ impl Push {
             peer_ip: Some(self.peer.socket),
             received_at: now.checked_sub(waited).unwrap_or(now),
             origin: Origin::Push,
-            trace_parent: trace_parent(&parts.headers),
+            trace_parent: self.trace_parent(parts),
             body,
         };
         if let Some(time) = envelope.event_time {
@@ -80,13 +81,23 @@ impl Push {
         let event = Arc::clone(&offer.event);
         let deadline = self.deadline();
         let committed = self.intake.committer.offer(offer);
+        // While the store works.
+        if let Some(trace) = &mut self.trace {
+            trace.is_about(&event);
+        }
+        let commit = self.trace.as_ref();
+        let commit = commit.and_then(|trace| trace.commit(&self.intake));
         // Whatever becomes of this handler, the offer goes on, and somebody looks at its end.
         let mut waiting = Waiting {
             intake: Arc::clone(&self.intake),
             rest: Some((committed, event, share)),
+            commit,
             late: false,
         };
         let answered = tokio::time::timeout_at(deadline, waiting.outcome()).await;
+        if let Ok(ended) = &answered {
+            waiting.end_commit(ended);
+        }
         match answered {
             Ok(Ok(taken)) => {
                 let (_, event, _) = waiting.rest.take().expect("taken once");
@@ -135,6 +146,14 @@ impl Push {
         self.done((PushOutcome::late, response))
     }
 
+    /// What whoever goes on with the trace is told: of the push's own span, or where none is made, of
+    /// the one it came from.
+    fn trace_parent(&self, parts: &Parts) -> Option<Box<str>> {
+        let own = self.trace.as_ref().map(Trace::parent);
+        let parent = own.or_else(|| spans::parent(&parts.headers))?;
+        Some(parent.to_string().into())
+    }
+
     /// The line of a push that does not become a delivered event.
     async fn report(&self, event: &Event, taken: &Taken) {
         let Taken::Judged(offered) = taken else {
@@ -151,6 +170,7 @@ impl Push {
             event_type = event.event_type.as_str(),
             subject = event.subject.as_ref().map(tracing::field::display),
             tag = self.route.tag.as_deref(),
+            trace_id = event.trace_id(),
             source_ip = self.source_ip.map(tracing::field::display),
             peer_ip = %self.peer.socket,
             differs = offered.differs.then_some(true),
@@ -194,6 +214,7 @@ type Committing = oneshot::Receiver<Result<Taken, Refusal>>;
 struct Waiting {
     intake: Arc<Intake>,
     rest: Option<(Committing, Arc<Event>, Share)>,
+    commit: Option<Commit>,
     late: bool,
 }
 
@@ -202,6 +223,12 @@ impl Waiting {
         match &mut self.rest {
             Some((committed, ..)) => committed.await.unwrap_or(Err(Refusal::Failed)),
             None => Err(Refusal::Failed),
+        }
+    }
+
+    fn end_commit(&mut self, answer: &Result<Taken, Refusal>) {
+        if let Some(commit) = self.commit.take() {
+            commit.end(&self.intake, answer);
         }
     }
 }
@@ -217,15 +244,20 @@ impl Drop for Waiting {
         } else {
             PushOutcome::aborted
         };
+        let (commit, intake) = (self.commit.take(), Arc::clone(&self.intake));
         let _following = self.intake.lifecycle.spawn(async move {
             let committed = committed.await.unwrap_or(Err(Refusal::Failed));
             drop(share);
+            if let Some(commit) = commit {
+                commit.end(&intake, &committed);
+            }
             tracing::warn!(
                 target: "flashduty::push",
                 outcome = outcome.as_str(),
                 event_id = event.event_id.as_ref().map(Id::as_str),
                 event_type = event.event_type.as_str(),
                 subject = event.subject.as_ref().map(tracing::field::display),
+                trace_id = event.trace_id(),
                 committed = committed.is_ok(),
                 seq = committed.as_ref().ok().and_then(Taken::seq).map(|seq| seq.0),
                 error = committed.as_ref().err().map(tracing::field::display),
@@ -233,14 +265,4 @@ impl Drop for Waiting {
             );
         });
     }
-}
-
-/// The trace context, when it has the shape that W3C Trace Context gives version 00.
-fn trace_parent(headers: &HeaderMap) -> Option<Box<str>> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    let shaped = text.len() == 55
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    shaped.then(|| text.into())
 }

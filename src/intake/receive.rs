@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::body::{self, BodyError, Bounds};
 use super::misrouted::misrouted;
 use super::problem::Problem;
+use super::spans::Trace;
 use super::{Intake, Rules, answer};
 use crate::event::Route;
 use crate::listener::{BrokenHead, RequestStart};
@@ -93,6 +94,8 @@ pub(super) struct Push {
     pub(super) stranger: bool,
     pub(super) route: Route,
     pub(super) outcome: Option<PushOutcome>,
+    /// Absent where nothing is traced.
+    pub(super) trace: Option<Trace>,
     counts: Counts,
 }
 
@@ -131,6 +134,7 @@ impl Push {
             stranger: false,
             route,
             outcome: None,
+            trace: None,
             counts: Counts::Push,
         }
     }
@@ -161,6 +165,7 @@ impl Push {
         if let Some(refusal) = self.judge_source(judgement, &parts.headers) {
             return self.done(refusal);
         }
+        self.trace = Trace::begin(&self.intake, &parts.headers);
         if let Some(detail) = misrouted(&self.route, &*self.intake.inbox) {
             return self.refuse(StatusCode::NOT_FOUND, PushOutcome::invalid, detail);
         }
@@ -307,6 +312,7 @@ impl Push {
                 source_ip = self.source_ip.map(tracing::field::display),
                 peer_ip = %self.peer.socket,
                 tag = self.route.tag.as_deref(),
+                trace_id = self.trace.as_ref().map(|trace| tracing::field::display(trace.id())),
                 suppressed = (suppressed > 0).then_some(suppressed),
                 "push refused: {detail}"
             );
@@ -315,6 +321,9 @@ impl Push {
 
     pub(super) fn done(mut self, (outcome, response): (PushOutcome, Response)) -> Response {
         self.outcome = Some(outcome);
+        if let Some(trace) = &mut self.trace {
+            trace.answered(response.status());
+        }
         response
     }
 }
@@ -336,5 +345,6 @@ impl Drop for Push {
             Counts::Head => metrics.head(outcome, took),
             _ => metrics.push(outcome, took),
         }
+        self.end_trace(outcome);
     }
 }

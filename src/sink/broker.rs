@@ -53,8 +53,8 @@ pub(super) fn fields(lease: &Lease) -> Vec<(&'static str, Cow<'_, str>)> {
     if lease.replay {
         fields.push(("Flashduty-Replay", "true".into()));
     }
-    if let Some(trace) = &event.trace_parent {
-        fields.push(("traceparent", (&**trace).into()));
+    if let Some(trace) = lease.trace_parent() {
+        fields.push(("traceparent", trace));
     }
     fields
 }

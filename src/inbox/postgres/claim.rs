@@ -132,6 +132,7 @@ fn lease(row: &Row, claim: &Claim, now: Timestamp) -> Result<Lease, Failure> {
         interrupted: row.try_get(5)?,
         replay: row.try_get(6)?,
         remembered: pairs.collect(),
+        trace: None,
         expires_at: time::after(now, claim.ttl),
         lane: row.try_get(3)?,
         token: row.try_get(1)?,

@@ -276,6 +276,7 @@ impl<'b> Deliveries<'b> {
             interrupted: false,
             replay: false,
             remembered: Vec::new(),
+            trace: None,
             expires_at: time::after(self.now, claim.ttl),
             lane,
             token: -seq,

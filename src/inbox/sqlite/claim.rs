@@ -89,6 +89,7 @@ impl Work<'_> {
             interrupted,
             replay,
             remembered: Vec::new(),
+            trace: None,
             expires_at,
             lane,
             token,

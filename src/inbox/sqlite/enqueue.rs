@@ -76,6 +76,7 @@ impl Work<'_> {
             interrupted: false,
             replay: false,
             remembered: Vec::new(),
+            trace: None,
             expires_at,
             lane,
             token,

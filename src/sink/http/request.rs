@@ -233,8 +233,8 @@ impl HttpSink {
                 headers.remove(name);
             }
         }
-        if let Some(parent) = &lease.event.trace_parent
-            && let Ok(parent) = HeaderValue::from_str(parent)
+        if let Some(parent) = lease.trace_parent()
+            && let Ok(parent) = HeaderValue::from_str(&parent)
         {
             headers.entry(TRACE_PARENT).or_insert(parent);
         }

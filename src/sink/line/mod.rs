@@ -184,6 +184,7 @@ impl Line<'_> {
             event.origin
         };
         self.text("origin", Some(origin.as_str()));
+        self.text("trace_id", event.trace_id());
         self.truncated();
         self.out.extend_from_slice(b"}\n");
     }

@@ -78,6 +78,15 @@ fn an_acknowledged_incident_is_one_line_in_the_documented_order() {
 }
 
 #[test]
+fn an_event_of_a_trace_says_which() {
+    let mut event = event(br#"{"event_type":"x"}"#);
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    event.trace_parent = Some(parent.into());
+    let line = parse(&line_of(&event, &LabelStyle::Object));
+    assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+}
+
+#[test]
 fn what_is_absent_is_left_out() {
     let mut event = event(br#"{"event_type":"x"}"#);
     event.route = Route::default();

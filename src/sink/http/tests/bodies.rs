@@ -5,6 +5,7 @@ use standardwebhooks::Webhook;
 use super::*;
 use crate::sign::Standard;
 use crate::template::UrlPath;
+use crate::trace::{Context, TraceParent};
 
 /// The request that `lease` becomes.
 async fn sent(lease: Lease, change: impl FnOnce(&mut HttpOptions)) -> Received {
@@ -48,6 +49,17 @@ async fn the_pushed_bytes_go_out_unchanged_under_the_headers_of_every_request() 
     ] {
         assert_eq!(request.header(name), value, "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_attempt_with_a_span_of_its_own_hands_that_on() {
+    let mut lease = lease();
+    let stored = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let own = "00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01";
+    Arc::get_mut(&mut lease.event).unwrap().trace_parent = Some(stored.into());
+    lease.trace = TraceParent::parse(own).map(|own| Context { own, parent: None });
+    let request = sent(lease, |_| {}).await;
+    assert_eq!(request.header("traceparent"), Some(own));
 }
 
 #[tokio::test]
