@@ -26,6 +26,7 @@ use crate::intake::{Arrival, Rules};
 use crate::lifecycle::Lifecycle;
 use crate::recover::{Ask, LastRun, NotBegun, Progress, Recovery};
 use crate::routing::Target;
+use crate::trace::Tracer;
 
 pub(super) struct Hooks {
     pub(super) live: Arc<Live>,
@@ -35,6 +36,7 @@ pub(super) struct Hooks {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) recovery: Arc<Recovery>,
     pub(super) presence: Arc<Presence>,
+    pub(super) tracer: Tracer,
     pub(super) lifecycle: Lifecycle,
 }
 
@@ -176,7 +178,9 @@ impl Hooks {
     /// Offers one again, and leaves it in the box.
     async fn offer_one(&self, id: i64) -> Result<Reoffered, Problem> {
         let (row, body) = self.unreadable(id).await?;
-        let offer = self.offer_of(row, body).await?;
+        let mut offer = self.offer_of(row, body).await?;
+        let (trace, began) = (self.tracer.adopt(&mut offer.event), self.clock.now());
+        let event = Arc::clone(&offer.event);
         let event_id = offer.event.event_id.as_ref().map(ToString::to_string);
         let command = offer.event.command;
         let offered = match self.committer.offer(offer).await {
@@ -190,6 +194,11 @@ impl Hooks {
             }
             Err(_) => return Err(unavailable(&InboxError::Closed)),
         };
+        if let Some(context) = trace {
+            let times = (began, self.clock.now());
+            let what = (&*event, offered.seq());
+            self.tracer.came_in(context, "offer", what, times);
+        }
         tracing::info!(
             unreadable = id,
             seq = offered.seq().map(|seq| seq.0),

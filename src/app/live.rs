@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use super::sinks::{Prepared, Sinks};
 use super::tls::Certificates;
-use super::{recovery, wiring};
+use super::{recovery, traces, wiring};
 use crate::config::watch::{FileWatch, Seen};
 use crate::config::{self, ConfigError, ConfigSource, Loaded, Settings};
 use crate::dispatch::Neglected;
@@ -23,6 +23,7 @@ use crate::listener::ListenerOptions;
 use crate::metrics::Metrics;
 use crate::recover;
 use crate::telemetry::Telemetry;
+use crate::trace::Tracer;
 
 /// What is in force now.
 pub struct Live {
@@ -41,6 +42,7 @@ pub struct Live {
     /// What the sinks start with, until they have started.
     prepared: Mutex<Option<Prepared>>,
     telemetry: Option<Telemetry>,
+    tracer: Tracer,
     metrics: Arc<Metrics>,
     farewell: Farewell,
     /// Absent until the sinks have started.
@@ -62,6 +64,8 @@ impl Live {
         let routing = sinks.routing(&loaded.settings);
         let rules = wiring::rules(&loaded, routing)?;
         let recovery = recovery::plan(&loaded)?;
+        let tracer = sinks.tracer();
+        tracer.change(traces::destination(&loaded)?);
         for file in &loaded.files {
             tracing::info!("configuration read from {}", file.display());
         }
@@ -90,6 +94,7 @@ impl Live {
             recovery: watch::Sender::new(recovery),
             prepared: Mutex::new(Some(prepared)),
             telemetry,
+            tracer,
             metrics,
             farewell,
             lifecycle: ArcSwapOption::empty(),
@@ -216,6 +221,7 @@ impl Live {
         let routing = self.sinks.routing(&loaded.settings);
         let rules = wiring::rules(&loaded, routing)?;
         let recovery = recovery::plan(&loaded)?;
+        let traces = traces::destination(&loaded)?;
         let settings = &loaded.settings;
         if let Some(telemetry) = &self.telemetry {
             telemetry
@@ -241,6 +247,7 @@ impl Live {
         self.admin_token
             .store(settings.admin.token.clone().map(Arc::new));
         self.certificates.apply(&loaded.identities);
+        self.tracer.change(traces);
         self.watched.store(Arc::new(loaded.watched));
         self.rewatch.notify_one();
         self.settings.store(Arc::new(loaded.settings));

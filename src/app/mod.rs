@@ -18,7 +18,9 @@ mod spill;
 mod stop;
 mod store;
 mod streams;
+mod tend;
 mod tls;
+mod traces;
 mod unreadable;
 mod wiring;
 
@@ -42,7 +44,6 @@ pub use self::wiring::routing;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::{ConfigSource, Loaded};
-use crate::dispatch::{Janitor, JanitorOptions};
 use crate::inbox::spill::SpillOptions;
 use crate::inbox::{Committer, CommitterOptions, Inbox};
 use crate::intake::{self, Intake, Refusals};
@@ -53,6 +54,7 @@ use crate::recover::Recovery;
 use crate::stdout::Stdout;
 use crate::supervisor::Supervisor;
 use crate::telemetry::Telemetry;
+use crate::trace::{Exporter, Tracer};
 
 /// What the operator tells a running service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,8 @@ pub struct App {
     contact: Arc<Contact>,
     committer: Committer,
     committing: std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>,
+    tracer: Tracer,
+    exporter: Exporter,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     stdout: Stdout,
@@ -135,12 +139,14 @@ impl App {
             metrics: Arc::clone(&metrics),
             spill: spill.clone(),
         });
+        let (tracer, exporter) = Tracer::new(&metrics.spans);
         let sinks = Sinks::new(
             store.inbox(),
             committer.clone(),
             Parts {
                 stdout: stdout.clone(),
                 clock: Arc::clone(&clock),
+                tracer: tracer.clone(),
             },
             Arc::clone(&metrics),
         );
@@ -155,6 +161,8 @@ impl App {
             contact,
             committer,
             committing: Box::pin(committing),
+            tracer,
+            exporter,
             metrics,
             clock,
             stdout,
@@ -182,6 +190,7 @@ impl App {
     pub async fn run(self, signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
         let lifecycle = Lifecycle::default();
         let committing = lifecycle.spawn_vital_last("the group commit", self.committing);
+        let exporting = lifecycle.spawn_dispensable(self.exporter.run());
         let health = ServiceHealth::new(&lifecycle, &self.committer, &self.metrics);
         let _gauge = lifecycle.spawn(Arc::clone(&health).show_in_metrics());
         self.contact.begin(&lifecycle).await;
@@ -192,6 +201,7 @@ impl App {
             store: self.store,
             spill: self.spill,
             committer: self.committer,
+            tracer: self.tracer.clone(),
             metrics: self.metrics,
             presence: Presence::new(self.public.local_addr(), self.clock.now()),
             clock: self.clock,
@@ -209,6 +219,10 @@ impl App {
         running.supervisor.give_signs_of_life(&running.lifecycle);
         let end = running.until_stopped(signals).await;
         let result = running.wind_up(committing, end).await;
+        let patience = stop::last_spans(self.farewell, end, result.is_ok());
+        self.tracer.finish();
+        // What a collector does not take by then is nobody's loss but its own.
+        let _finished = tokio::time::timeout(patience, exporting).await;
         self.stdout.flush(stop::last_lines(self.farewell)).await;
         result
     }
@@ -222,6 +236,7 @@ struct Running {
     store: Store,
     spill: Option<SpillOptions>,
     committer: Committer,
+    tracer: Tracer,
     metrics: Arc<Metrics>,
     presence: Arc<Presence>,
     clock: Arc<dyn Clock>,
@@ -260,6 +275,7 @@ impl Running {
             health: self.health.shared(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
+            tracer: self.tracer.clone(),
             lifecycle: self.lifecycle.clone(),
             budget: Arc::default(),
             refusals: Refusals::new(5, 100, Duration::from_secs(10)),
@@ -290,6 +306,7 @@ impl Running {
             committer: self.committer.clone(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
+            tracer: self.tracer.clone(),
             in_box: unreadable::InBox::default(),
         };
         let recovery = admission.recovery();
@@ -311,6 +328,7 @@ impl Running {
                 clock: Arc::clone(&self.clock),
                 recovery,
                 presence: Arc::clone(&self.presence),
+                tracer: self.tracer.clone(),
                 lifecycle: self.lifecycle.clone(),
             }),
             token: self.live.admin_token(),
@@ -328,52 +346,6 @@ impl Running {
         let listener = listener.with_tls(self.live.certificates().of_admin());
         let run = listener.run(serving, self.lifecycle.clone());
         self.lifecycle.spawn_vital("the admin listener", run);
-    }
-
-    fn tend(&self) {
-        let store = &self.live.settings().store;
-        let janitor = Janitor {
-            inbox: self.inbox(),
-            clock: Arc::clone(&self.clock),
-            metrics: Arc::clone(&self.metrics),
-            options: JanitorOptions {
-                retention: store.retention,
-                min_free: store.min_free_disk,
-            },
-            neglected: self.live.neglected(),
-            unclean: self.store.was_unclean(),
-            warnings: self.health.warnings(),
-        };
-        let run = janitor.run(self.lifecycle.clone());
-        let closing = self.lifecycle.closing_token();
-        // A database that hangs does not hold up the end: whatever a step was about to do can wait.
-        self.spawn_at_contact("the janitor", async move {
-            let ended = closing.run_until_cancelled(run).await;
-            ended.unwrap_or(Ok(()))
-        });
-        let (opened, committer) = (self.store.clone(), self.committer.clone());
-        let lifecycle = self.lifecycle.clone();
-        let _distrusting = self.lifecycle.spawn(async move {
-            tokio::select! {
-                what = opened.broken() => {
-                    committer.distrust(what);
-                    lifecycle.drain();
-                }
-                () = lifecycle.closing() => {}
-            }
-        });
-        let (shared, committer) = (self.store.clone(), self.committer.clone());
-        let lifecycle = self.lifecycle.clone();
-        let _sharing = self.lifecycle.spawn(async move {
-            tokio::select! {
-                () = shared.share(&committer) => {}
-                () = lifecycle.draining() => {}
-            }
-        });
-        let watching = Arc::clone(&self.live).watch(self.lifecycle.clone());
-        let _watching = self.lifecycle.spawn(watching);
-        let reminding = self.live.certificates().remind(self.lifecycle.clone());
-        let _reminding = self.lifecycle.spawn(reminding);
     }
 }
 

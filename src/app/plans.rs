@@ -21,6 +21,7 @@ use crate::sink::file::{FileOptions, FileSink};
 use crate::sink::http::{Body, HttpOptions, HttpSink};
 use crate::sink::log::{LogSink, LogSinkOptions};
 use crate::stdout::Stdout;
+use crate::trace::Tracer;
 
 /// What is written together, and leased at once.
 const BATCH: usize = 256;
@@ -43,6 +44,7 @@ const REMEMBERED: &str = "remembered";
 pub(super) struct Parts {
     pub(super) stdout: Stdout,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) tracer: Tracer,
 }
 
 /// All that a sink's plan is made from: plans of the same identity are the same.

@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::recover::{
     self, Admission, Found, NotAdmitted, Plan, Recovery, Scope, Surroundings, Tries, Verdict,
 };
+use crate::trace::Tracer;
 
 /// What is recovered and how; `None` without a key, or when nothing says what is ours.
 ///
@@ -63,6 +64,7 @@ pub(super) struct Admit {
     pub(super) committer: Committer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) tracer: Tracer,
     pub(super) in_box: InBox,
 }
 
@@ -100,6 +102,7 @@ impl Admission for Admit {
         };
         let routing = Arc::clone(&rules);
         let mut offer = aside(bytes, move || routing.offer(envelope, arrival, now)).await;
+        let trace = (!dry_run).then(|| self.tracer.adopt(&mut offer.event));
         let event = Arc::clone(&offer.event);
         if event.command && !self.live.settings().recover.commands {
             // Shown, and carried out only when a person replays it.
@@ -109,7 +112,14 @@ impl Admission for Admit {
             return self.foretell(&event).await;
         }
         match self.offer(offer).await? {
-            Ok(taken) => Ok(verdict(&event, taken)),
+            Ok(taken) => {
+                if let Some(context) = trace.flatten() {
+                    let times = (now, self.clock.now());
+                    let what = (&*event, taken.seq());
+                    self.tracer.came_in(context, "recover", what, times);
+                }
+                Ok(verdict(&event, taken))
+            }
             Err(reason) => {
                 let parts = (event.route.clone(), event.body.clone());
                 self.keep(&rules, reason, parts, dry_run).await

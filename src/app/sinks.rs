@@ -19,6 +19,7 @@ use crate::inbox::{Committer, Inbox, InboxError, SinkId};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::routing::Routing;
+use crate::trace::Tracer;
 
 /// What sinks are made with, and those that run.
 pub(super) struct Sinks {
@@ -70,6 +71,11 @@ impl Sinks {
     /// What they tell the time by.
     pub(super) fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.parts.clock)
+    }
+
+    /// What their spans are made with.
+    pub(super) fn tracer(&self) -> Tracer {
+        self.parts.tracer.clone()
     }
 
     /// Waits until no sink is at work, at most for `patience`: what has not ended by then keeps its
@@ -171,7 +177,8 @@ impl Sinks {
             Arc::clone(&running.plan),
             Arc::clone(&self.parts.clock),
             self.metrics.sink(&name),
-        );
+        )
+        .with_tracer(self.tracer());
         let run = dispatcher.run(self.committer.clone(), running.stop.clone());
         let (leave, closing) = (self.leave.clone(), lifecycle.clone());
         let run = self.dispatchers.track_future(async move {

@@ -29,6 +29,9 @@ const LAST_ATTEMPTS: Duration = Duration::from_millis(200);
 /// How long the last lines of the log may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
 const LAST_LINES_IN_HASTE: Duration = Duration::from_millis(20);
+/// How long a collector has for the last spans; it has no more than is left of the drain.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+const LAST_SPANS_IN_HASTE: Duration = Duration::from_millis(50);
 
 impl Running {
     /// Returns once nothing more is accepted, with the time until which what is left may take.
@@ -157,6 +160,16 @@ pub(super) fn last_lines(farewell: Farewell) -> Duration {
     match farewell {
         Farewell::Patient => LAST_LINES,
         Farewell::Brief => LAST_LINES_IN_HASTE,
+    }
+}
+
+/// How long the last spans may take, where the drain ends at `end`.
+pub(super) fn last_spans(farewell: Farewell, end: Instant, in_order: bool) -> Duration {
+    match farewell {
+        Farewell::Patient if in_order => end
+            .saturating_duration_since(Instant::now())
+            .clamp(LAST_SPANS_IN_HASTE, LAST_SPANS),
+        Farewell::Patient | Farewell::Brief => LAST_SPANS_IN_HASTE,
     }
 }
 

@@ -1,0 +1,44 @@
+//! Where spans are sent, as the configuration has it.
+
+use crate::config::{Loaded, Otlp};
+use crate::trace::{BadDestination, Destination, DestinationOptions};
+
+/// Where spans are sent; `None` while nothing is traced.
+///
+/// # Errors
+/// A [`crate::config::ConfigError`] when nothing can be sent there.
+pub(super) fn destination(loaded: &Loaded) -> anyhow::Result<Option<Destination>> {
+    let otlp = &loaded.settings.otlp;
+    let Some(endpoint) = &otlp.endpoint else {
+        return Ok(None);
+    };
+    let destination = Destination::new(DestinationOptions {
+        endpoint: endpoint.clone(),
+        headers: otlp.headers.clone(),
+        resource: resource(otlp),
+        ratio: otlp.sample_ratio,
+    });
+    match destination {
+        Ok(destination) => Ok(Some(destination)),
+        Err(bad) => {
+            let key = match &bad {
+                BadDestination::Header(name) => format!("otlp.headers.{name}"),
+                BadDestination::Endpoint | BadDestination::Client(_) => "otlp.endpoint".to_owned(),
+            };
+            Err(loaded.problem(&key, bad.to_string()).into())
+        }
+    }
+}
+
+/// What makes the spans. What is configured goes before what is known anyway.
+fn resource(otlp: &Otlp) -> Vec<(String, String)> {
+    let known = [
+        ("service.name", otlp.service_name.clone()),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    let known = known.map(|(key, value)| (key.to_owned(), value));
+    let known = known
+        .into_iter()
+        .filter(|(key, _)| !otlp.resource.contains_key(key));
+    known.chain(otlp.resource.clone()).collect()
+}
