@@ -115,6 +115,7 @@ pub(super) fn contradictions(settings: &Settings, report: &mut Report<'_>) {
     envelope(settings, report);
     flashduty(settings, report);
     recover(settings, report);
+    settings.otlp.check(report);
     sink::contradictions(
         &settings.sinks,
         settings.flashduty.app_key.is_some(),

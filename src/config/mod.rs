@@ -19,6 +19,7 @@ mod load;
 mod log;
 mod net;
 mod origins;
+mod otlp;
 mod problem;
 mod recover;
 mod reload;
@@ -49,6 +50,7 @@ pub use flashduty::Flashduty;
 pub use layers::{ConfigSource, NamedFile};
 pub use load::{Loaded, load};
 pub use log::{Log, LogFormat};
+pub use otlp::Otlp;
 pub use problem::{ConfigError, Place, Problem};
 pub use recover::Recover;
 pub use reload::{Reload, merge_reload};
@@ -85,6 +87,8 @@ pub struct Settings {
     pub flashduty: Flashduty,
     /// Fetching what came while no receiver took it.
     pub recover: Recover,
+    /// Where traces are sent.
+    pub otlp: Otlp,
     /// Where events are delivered, by name.
     #[serde(rename = "sink")]
     pub sinks: BTreeMap<String, Sink>,
@@ -104,6 +108,7 @@ impl Default for Settings {
             log: Log::default(),
             flashduty: Flashduty::default(),
             recover: Recover::default(),
+            otlp: Otlp::default(),
             sinks: BTreeMap::from([(LOG_SINK.to_owned(), log)]),
         }
     }

@@ -30,6 +30,7 @@ pub(super) fn read(mut merged: Table, report: &mut Report<'_>) -> Settings {
         log: section("log", take("log"), report),
         flashduty: section("flashduty", take("flashduty"), report),
         recover: section("recover", take("recover"), report),
+        otlp: section("otlp", take("otlp"), report),
         sinks: sink::sinks(take("sink"), report),
     };
     for unknown in merged.keys() {

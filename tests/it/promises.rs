@@ -69,7 +69,8 @@ fn keys(table: &toml::Table, path: &str, found: &mut BTreeSet<String>) {
                 found.insert("envelope.*".to_owned());
             }
             (
-                "source.headers" | "sink.log.retry" | "sink.http.headers" | "sink.http.remember",
+                "source.headers" | "sink.log.retry" | "sink.http.headers" | "sink.http.remember"
+                | "otlp.headers" | "otlp.resource",
                 _,
             ) => {
                 found.insert(path);

@@ -97,6 +97,9 @@ fn names(settings: &Settings) -> BTreeMap<String, Vec<String>> {
         let base = host(&settings.flashduty.base_url);
         named.push(("flashduty.base_url".to_owned(), base));
     }
+    if let Some(endpoint) = secret(&settings.otlp.endpoint) {
+        named.push(("otlp.endpoint".to_owned(), Some(endpoint)));
+    }
     let mut names = BTreeMap::<String, Vec<String>>::new();
     for (key, host) in named {
         let Some(host) = host.filter(|host| host.parse::<IpAddr>().is_err()) else {

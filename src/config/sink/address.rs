@@ -7,7 +7,7 @@ use serde::Serializer;
 use super::super::secret::HIDDEN;
 
 /// Writes scheme and host of a URL, or of each in a list with commas: all that may be shown.
-pub(super) fn serialize<S: Serializer>(
+pub(in crate::config) fn serialize<S: Serializer>(
     url: &Option<SecretString>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -37,7 +37,7 @@ fn shown(url: &str) -> String {
 }
 
 /// Whether there is at least one server, and each has one of `schemes` and a host.
-pub(super) fn check_servers<'a>(
+pub(in crate::config) fn check_servers<'a>(
     servers: impl Iterator<Item = &'a str>,
     schemes: &[&str],
 ) -> Result<(), String> {

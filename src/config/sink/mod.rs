@@ -4,7 +4,7 @@
 //! what only its type has ([`Destination`]) are read as two structs, each from its share of the
 //! table, so that neither hides what the other does not know; the schema has them merged.
 
-mod address;
+pub(super) mod address;
 mod check;
 mod condition;
 mod delivery;

@@ -9,6 +9,8 @@ fn everything_shown(loaded: &Loaded) -> String {
     let about = loaded.problem("admin.token", "is mentioned");
     let other = loaded.problem("source.token[0]", "is mentioned");
     let header = loaded.problem("source.headers.X-Team", "is mentioned");
+    let collector = ["otlp.endpoint", "otlp.headers.Authorization"]
+        .map(|key| loaded.problem(key, "is mentioned").to_string());
     let keys = [
         "url",
         "path",
@@ -25,7 +27,9 @@ fn everything_shown(loaded: &Loaded) -> String {
     let sink = sink.join("\n");
     let warnings = loaded.warnings.join("\n");
     let described = describe(&loaded.settings);
-    format!("{described}\n{about}\n{other}\n{header}\n{sink}\n{loaded:?}\n{warnings}")
+    format!(
+        "{described}\n{about}\n{other}\n{header}\n{collector:?}\n{sink}\n{loaded:?}\n{warnings}"
+    )
 }
 
 proptest! {
@@ -44,6 +48,7 @@ proptest! {
         let proxy = format!("\"http://u:S3cret~{plain}@proxy.example:3128\"");
         let text = format!(
             "[admin]\ntoken = {quoted}\n[source]\ntoken = [{quoted}, {quoted}]\nheaders = {{ X-Team = {quoted} }}\n\
+             [otlp]\nendpoint = {url}\nheaders = {{ Authorization = {quoted} }}\n\
              [flashduty]\napp_key = {quoted}\n[recover]\nintegrations = [7]\n[sink.a]\ntype = \"http\"\nurl = {url}\npath = {path}\nproxy = {proxy}\n\
              template = {template}\nsigning_secret = [{quoted}, {quoted}]\nheaders = {{ Authorization = {quoted} }}\n"
         );
@@ -64,6 +69,9 @@ proptest! {
             format!("[source]\ntoken = {quoted}, {quoted}"),
             format!("[source]\ntoken = S3cret~{}", tail.replace(['\'', '"'], "")),
             format!("[flashduty]\nappkey = {quoted}"),
+            format!("[otlp]\nendpoint = {quoted}"),
+            format!("[otlp]\nendpoint = \"https://u:S3cret~{plain}@h\""),
+            format!("[otlp]\nendpoint = {url}\nheaders.Host = {quoted}"),
             format!("[sink.a]\ntype = \"http\"\nurl = {quoted}"),
             format!("[sink.a]\ntype = \"http\"\nurl = [{quoted}]"),
             format!("[sink.a]\ntype = \"http\"\nurl = \"ftp://S3cret~{plain}\""),

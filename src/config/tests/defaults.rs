@@ -119,6 +119,8 @@ fn what_the_default_file_shows_in_comments_can_be_used() {
     assert!(settings.admin.token.is_some());
     assert_eq!(settings.source.token.len(), 1);
     assert_eq!(settings.source.headers.len(), 1);
+    let otlp = &settings.otlp;
+    assert!(otlp.endpoint.is_some() && otlp.headers.len() + otlp.resource.len() == 2);
     let log = &settings.sinks[LOG_SINK].delivery;
     assert!(log.max_age.is_some() && log.filter.is_some());
     assert_eq!(settings.sinks.len(), 4, "one of each type this build has");
@@ -129,7 +131,7 @@ fn the_schema_names_every_key_and_its_range() {
     let schema = schema();
     assert_eq!(schema["title"], "flashduty-receiver");
     let keys: Vec<String> = all_keys().into_iter().collect();
-    assert_eq!(keys.len(), 120);
+    assert_eq!(keys.len(), 125);
     for key in keys {
         let named = |name: &str| Shape::at("sink.any").map(|any| any.variant(name));
         let sink = key

@@ -70,6 +70,7 @@ fn variables_are_read_as_the_type_of_their_key() {
         ("FLASHDUTY__SINK__SECOND_LOG__TYPE", "log"),
         ("FLASHDUTY__SINK__SECOND_LOG__ENABLED", "false"),
         ("FLASHDUTY__SINK__SECOND_LOG__LABELS", "string"),
+        ("FLASHDUTY__OTLP__SAMPLE_RATIO", "0.25"),
         ("FLASHDUTY_UNRELATED", "x"),
         ("PATH", "/bin"),
     ]);
@@ -87,6 +88,7 @@ fn variables_are_read_as_the_type_of_their_key() {
     assert_eq!(settings.admin.token.unwrap().expose_secret(), "007");
     let lifted = LabelStyle::Lift(vec!["team".to_owned(), "service".to_owned()]);
     assert_eq!(labels(&settings.sinks[LOG_SINK]), &lifted);
+    assert_eq!(settings.otlp.sample_ratio.to_string(), "0.25");
     let second = &settings.sinks["second_log"];
     assert!(!second.is_enabled());
     assert_eq!(labels(second), &LabelStyle::String);

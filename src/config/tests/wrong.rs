@@ -260,13 +260,25 @@ refused! {
         "[sink.log]\ncolour = \"red\""
         => r#"config.toml:2: sink.log.colour = ***: is an unknown key; allowed: enabled, filter, include_stale, labels, max_age, on_interrupt, order, rate, retry, type"#;
 
+    a_share_of_traces_is_no_percentage:
+        "[otlp]\nsample_ratio = 10"
+        => r#"config.toml:2: otlp.sample_ratio = 10: is no number from 0 to 1; allowed: a number from 0 to 1, such as 0.1"#;
+
+    a_collector_is_named_by_a_url:
+        "[otlp]\nendpoint = \"collector:4318\""
+        => r#"config.toml:2: otlp.endpoint = ***: does not begin with http:// or https://; allowed: a URL that begins with http:// or https://, such as "http://127.0.0.1:4318", "file:/path/to/it" or "env:NAME_OF_VARIABLE""#;
+
+    a_collector_is_told_no_user_in_its_url:
+        "[otlp]\nendpoint = \"https://me@collector.example\""
+        => r#"config.toml:2: otlp.endpoint = ***: has a user in it: send a header instead; allowed: a URL that begins with http:// or https://, such as "http://127.0.0.1:4318", "file:/path/to/it" or "env:NAME_OF_VARIABLE""#;
+
     a_misspelt_section_is_recognised:
         "[sever]\nlisten = \"0.0.0.0:8080\""
-        => r#"config.toml:1: sever = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, recover, server, sink, source, store"#;
+        => r#"config.toml:1: sever = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, otlp, recover, server, sink, source, store"#;
 
     a_section_is_no_path_in_quotes:
         "\"server.listen\" = \"0.0.0.0:8080\""
-        => r#"config.toml:1: "server.listen" = ***: is an unknown section; allowed: admin, admission, envelope, flashduty, log, recover, server, sink, source, store"#;
+        => r#"config.toml:1: "server.listen" = ***: is an unknown section; allowed: admin, admission, envelope, flashduty, log, otlp, recover, server, sink, source, store"#;
 
     a_section_is_a_table:
         "server = \"0.0.0.0:8080\""
@@ -308,7 +320,7 @@ fn all_problems_are_reported_at_once() {
     config.toml:4: server.lisen = ***: is an unknown key (did you mean listen?); allowed: ack_deadline, drain_delay, drain_timeout, header_timeout, idle_timeout, listen, max_body, max_connections, max_inflight, on_late, path, tls
     config.toml:6: log.format = "xml": is an unknown word; allowed: "json" or "pretty"
     environment variable FLASHDUTY__SERVER__MAX_CONNECTIONS: server.max_connections = "lots": is no whole number; allowed: a whole number from 10 to 1000000
-    environment variable FLASHDUTY__SERVR__PATH: servr = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, recover, server, sink, source, store
+    environment variable FLASHDUTY__SERVR__PATH: servr = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, otlp, recover, server, sink, source, store
     environment variable FLASHDUTY__SINK__LOG__LABEL: sink.log.label = ***: is an unknown key (did you mean labels?); allowed: enabled, filter, include_stale, labels, max_age, on_interrupt, order, rate, retry, type
     environment variable FLASHDUTY__SOURCE__ALLOW: source.allow[1] = "nobody": is no address; allowed: addresses such as "203.0.113.7" and blocks such as "203.0.113.0/24" or "2001:db8::/32"
     environment variable FLASHDUTY__SOURCE__TOKEN: source.token[0] = ***: is empty; allowed: the secret itself, "file:/path/to/it" or "env:NAME_OF_VARIABLE"
