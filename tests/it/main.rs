@@ -15,6 +15,7 @@
 mod aloud;
 mod balancer;
 mod certificates;
+mod collector;
 #[path = "../../src/inbox/postgres/tests/server.rs"]
 mod database;
 mod dice;
@@ -78,5 +79,6 @@ mod tidy;
 mod tls;
 mod tls_admin;
 mod tools;
+mod traces;
 mod unfinished;
 mod units;

@@ -40,6 +40,7 @@ mod others;
 mod output;
 mod restart;
 mod slow;
+mod traces;
 mod watchers;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
