@@ -133,7 +133,7 @@ impl Exporter {
             };
             match destination.post(batch).await {
                 Ok((rejected, said)) => {
-                    self.taken(&destination, count, (rejected, &said));
+                    self.taken(&destination, count, (rejected, said.as_str()));
                     return;
                 }
                 Err(failure) => {

@@ -6,6 +6,7 @@ use crate::collector::{Collector, Span};
 use crate::fake::{FakeServer, Reply};
 use crate::http::SENDER;
 use crate::receiver::{BASE, PATIENCE, Receiver};
+use crate::sender::Sender;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -178,6 +179,27 @@ fn tracing_is_turned_on_and_off_by_a_reload() {
     let spans = collector.spans();
     assert!(of_event(&spans, "receive", "before").is_none());
     assert!(of_event(&spans, "receive", "after").is_none());
+}
+
+#[test]
+fn what_is_recovered_begins_a_trace_of_its_own() {
+    let (sender, collector) = (Sender::new(), Collector::new());
+    let tables = sender.tables("interval = \"100ms\"\nrate = \"1000/1s\"");
+    let receiver = Receiver::start(&(tables + &collector.table("")));
+    receiver.lines.wait("recovery to begin", |line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.starts_with("from now on")
+    });
+    // Nobody answers this one.
+    sender.push("127.0.0.1:1".parse().unwrap());
+    let recovered = collector.wait("the recovered event", |spans| {
+        spans.iter().find(|span| span.name == "recover").cloned()
+    });
+    assert_eq!(recovered.parent, None);
+    assert_eq!(recovered.text("origin"), "recovered");
+    let delivered = collector.wait("its delivery", |spans| attempts(spans, "log").pop());
+    assert_eq!(delivered.trace, recovered.trace);
+    assert_eq!(delivered.parent, Some(recovered.id));
 }
 
 #[test]
