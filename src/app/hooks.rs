@@ -196,7 +196,7 @@ impl Hooks {
         };
         if let Some(context) = trace {
             let times = (began, self.clock.now());
-            let what = (&*event, offered.seq());
+            let what = (&*event, offered.seq(), offered.outcome());
             self.tracer.came_in(context, "offer", what, times);
         }
         tracing::info!(

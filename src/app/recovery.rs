@@ -115,7 +115,7 @@ impl Admission for Admit {
             Ok(taken) => {
                 if let Some(context) = trace.flatten() {
                     let times = (now, self.clock.now());
-                    let what = (&*event, taken.seq());
+                    let what = (&*event, taken.seq(), taken.outcome());
                     self.tracer.came_in(context, "recover", what, times);
                 }
                 Ok(verdict(&event, taken))

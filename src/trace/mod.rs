@@ -28,7 +28,7 @@ pub use self::context::{Context, SpanId, TraceId, TraceParent};
 pub use self::destination::{BadDestination, Destination, DestinationOptions};
 pub use self::export::Exporter;
 pub use self::span::{Kind, Span, Value};
-use crate::event::{Event, Seq};
+use crate::event::{Event, Outcome, Seq};
 use crate::metrics::SpanMetrics;
 
 /// How many spans may wait to be sent; each takes one or two KiB.
@@ -142,18 +142,19 @@ impl Tracer {
         Some(context)
     }
 
-    /// Records that an event came in by the way called `name` from the first of the two times to the
-    /// second.
+    /// Records that an event came in by the way called `name`, and how it was judged, from the first of
+    /// the two times to the second.
     pub fn came_in(
         &self,
         context: Context,
         name: &'static str,
-        (event, seq): (&Event, Option<Seq>),
+        (event, seq, outcome): (&Event, Option<Seq>, Outcome),
         times: (Timestamp, Timestamp),
     ) {
         if context.own.sampled {
             let span = Span::new(context, name, Kind::Internal, times);
-            self.record(span.of_event(event).at(seq));
+            let span = span.of_event(event).at(seq);
+            self.record(span.with("flashduty.outcome", outcome.as_str()));
         }
     }
 

@@ -197,6 +197,7 @@ fn what_is_recovered_begins_a_trace_of_its_own() {
     });
     assert_eq!(recovered.parent, None);
     assert_eq!(recovered.text("origin"), "recovered");
+    assert_eq!(recovered.text("outcome"), "accepted");
     let delivered = collector.wait("its delivery", |spans| attempts(spans, "log").pop());
     assert_eq!(delivered.trace, recovered.trace);
     assert_eq!(delivered.parent, Some(recovered.id));
