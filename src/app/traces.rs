@@ -12,9 +12,12 @@ pub(super) fn destination(loaded: &Loaded) -> anyhow::Result<Option<Destination>
     let Some(endpoint) = &otlp.endpoint else {
         return Ok(None);
     };
+    let ca = otlp.authorities();
+    let ca = ca.map_err(|what| loaded.problem("otlp.ca_file", what))?;
     let destination = Destination::new(DestinationOptions {
         endpoint: endpoint.clone(),
         headers: otlp.headers.clone(),
+        ca,
         resource: resource(otlp),
         ratio: otlp.sample_ratio,
     });
@@ -23,6 +26,7 @@ pub(super) fn destination(loaded: &Loaded) -> anyhow::Result<Option<Destination>
         Err(bad) => {
             let key = match &bad {
                 BadDestination::Header(name) => format!("otlp.headers.{name}"),
+                BadDestination::Ca(_) => "otlp.ca_file".to_owned(),
                 BadDestination::Endpoint | BadDestination::Client(_) => "otlp.endpoint".to_owned(),
             };
             Err(loaded.problem(&key, bad.to_string()).into())

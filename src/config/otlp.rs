@@ -1,6 +1,7 @@
 //! `[otlp]`: where traces are sent.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::problem::Report;
 use super::sink::address;
-use super::{header, secret};
+use super::{header, secret, text};
 
 /// Headers that a request has of itself.
 const OWN_HEADERS: [&str; 5] = [
@@ -40,6 +41,10 @@ pub struct Otlp {
     )]
     #[schemars(with = "header::Fixed")]
     pub headers: Vec<(HeaderName, SecretString)>,
+    /// Certificates that are trusted beside the system's.
+    #[serde(deserialize_with = "path", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("x-allowed" = "the path of a file with certificates in PEM, or \"\" for none"))]
+    pub ca_file: Option<PathBuf>,
     /// Which share of the traces that begin here is recorded.
     #[serde(deserialize_with = "ratio")]
     #[schemars(extend("x-allowed" = "a number from 0 to 1, such as 0.1"))]
@@ -58,6 +63,7 @@ impl Default for Otlp {
         Self {
             endpoint: None,
             headers: Vec::new(),
+            ca_file: None,
             sample_ratio: 1.0,
             service_name: "flashduty-receiver".to_owned(),
             resource: BTreeMap::new(),
@@ -66,6 +72,19 @@ impl Default for Otlp {
 }
 
 impl Otlp {
+    /// The certificates in `ca_file`.
+    ///
+    /// # Errors
+    /// When it cannot be read, with its path.
+    pub fn authorities(&self) -> Result<Option<String>, String> {
+        let Some(path) = &self.ca_file else {
+            return Ok(None);
+        };
+        let read = std::fs::read_to_string(path);
+        read.map(Some)
+            .map_err(|error| format!("leads to {}, which cannot be read: {error}", path.display()))
+    }
+
     /// Reports what cannot be sent.
     pub(super) fn check(&self, report: &mut Report<'_>) {
         if report.blames("otlp") {
@@ -98,6 +117,11 @@ fn is_endpoint(text: &str) -> Result<(), String> {
         true => Err("has a user in it: send a header instead".to_owned()),
         false => Ok(()),
     }
+}
+
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = text::read_string(deserializer)?;
+    Ok((!path.is_empty()).then(|| path.into()))
 }
 
 /// A number, also as the text of a variable.

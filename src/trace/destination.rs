@@ -5,11 +5,15 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Span, encode};
@@ -34,6 +38,8 @@ pub struct DestinationOptions {
     pub endpoint: SecretString,
     /// Sent with each request.
     pub headers: Vec<(HeaderName, SecretString)>,
+    /// Certificates in PEM that are trusted beside the system's.
+    pub ca: Option<String>,
     /// What makes the spans, by attributes.
     pub resource: Vec<(String, String)>,
     /// Which share of the traces that begin here is recorded, from 0 to 1.
@@ -49,7 +55,10 @@ pub enum BadDestination {
     /// The value of a header.
     #[error("holds a character that no header may have")]
     Header(HeaderName),
-    /// There is no client, for want of certificates for instance.
+    /// The certificates that are to be trusted.
+    #[error("{0}")]
+    Ca(String),
+    /// There is no client.
     #[error("cannot prepare requests: {0}")]
     Client(String),
 }
@@ -96,8 +105,7 @@ impl Destination {
             headers.insert(name, value);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // Installed already, it stays.
-        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let tls = tls(options.ca.as_deref(), url.scheme() == "https")?;
         let client = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
@@ -105,6 +113,7 @@ impl Destination {
             .connect_timeout(CONNECT)
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(1)
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("flashduty-receiver/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| BadDestination::Client(error.without_url().to_string()))?;
@@ -158,6 +167,38 @@ impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Destination").field(&self.host()).finish()
     }
+}
+
+/// The provider is named here, so that nothing depends on one that the process has or has not.
+fn tls(ca: Option<&str>, is_used: bool) -> Result<ClientConfig, BadDestination> {
+    let mut roots = RootCertStore::empty();
+    // Where nothing is encrypted, a machine without certificates will do.
+    if is_used {
+        let system = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(system.certs);
+    }
+    if let Some(ca) = ca {
+        let known = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+            let bad = |error: String| {
+                BadDestination::Ca(format!("holds a certificate that cannot be used: {error}"))
+            };
+            let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+            let added = roots.add(certificate);
+            added.map_err(|error| bad(error.to_string()))?;
+        }
+        if roots.len() == known {
+            return Err(BadDestination::Ca("holds no certificate".to_owned()));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| BadDestination::Client(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// The beginning of the body; one that breaks off belongs to a request that was taken.

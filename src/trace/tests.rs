@@ -31,6 +31,7 @@ fn options(url: &str, ratio: f64) -> DestinationOptions {
             http::HeaderName::from_static("x-team"),
             "s3cret".to_owned().into(),
         )],
+        ca: None,
         resource: vec![("service.name".to_owned(), "receiver".to_owned())],
         ratio,
     }
@@ -317,6 +318,10 @@ fn what_cannot_be_sent_to_is_refused_without_a_secret() {
         Destination::new(options.clone()).unwrap()
     );
     assert!(!shown.contains("s3cret"), "{shown}");
+    options.ca = Some("no certificate".to_owned());
+    let refused = Destination::new(options.clone()).unwrap_err();
+    assert!(matches!(refused, BadDestination::Ca(_)), "{refused}");
+    options.ca = None;
     options.headers[0].1 = "s3cret\n".to_owned().into();
     let refused = Destination::new(options).unwrap_err();
     assert!(matches!(&refused, BadDestination::Header(name) if name == "x-team"));
