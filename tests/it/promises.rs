@@ -84,7 +84,7 @@ fn keys(table: &toml::Table, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// The default file's keys, with those that are there as comments only.
-fn default_keys() -> BTreeSet<String> {
+pub(crate) fn default_keys() -> BTreeSet<String> {
     let text = read("config/default.toml");
     let uncommented: Vec<&str> = text
         .lines()
@@ -181,6 +181,29 @@ fn with_files_from(line: &str, mounted: &Path) -> String {
     here.collect()
 }
 
+/// What `check` says of a configuration, with the secrets that are mounted where it is used.
+pub(crate) fn checked(text: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let url = folder.path().join("url");
+    fs::write(&url, "https://tools.example.com/hook/0123456789abcdef").unwrap();
+    let lines = text.lines().map(|line| {
+        let mounted = match line.starts_with("url = ") {
+            true => &url,
+            false => &secret,
+        };
+        with_files_from(line, mounted)
+    });
+    let here = lines.collect::<Vec<_>>().join("\n");
+    let file = folder.path().join("shown.toml");
+    fs::write(&file, here).unwrap();
+    run(
+        &["--config", file.to_str().unwrap(), "check"],
+        folder.path(),
+    )
+}
+
 #[test]
 fn every_configuration_that_is_shown_is_accepted() {
     let mut shown: Vec<(String, String)> = Vec::new();
@@ -192,33 +215,16 @@ fn every_configuration_that_is_shown_is_accepted() {
                 .map(|block| (path.clone(), (*block).to_owned())),
         );
     }
-    for path in files("deploy", ".toml") {
-        let text = read(&path);
-        shown.push((path, text));
+    for folder in ["deploy", "config/examples"] {
+        for path in files(folder, ".toml") {
+            let text = read(&path);
+            shown.push((path, text));
+        }
     }
     assert!(shown.len() > 10, "found {}", shown.len());
     let mut offenders = Vec::new();
     for (path, text) in shown {
-        let folder = tempfile::tempdir().unwrap();
-        // The secrets that are mounted where it is deployed.
-        let secret = folder.path().join("secret");
-        fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
-        let url = folder.path().join("url");
-        fs::write(&url, "https://tools.example.com/hook/0123456789abcdef").unwrap();
-        let lines = text.lines().map(|line| {
-            let mounted = match line.starts_with("url = ") {
-                true => &url,
-                false => &secret,
-            };
-            with_files_from(line, mounted)
-        });
-        let here = lines.collect::<Vec<_>>().join("\n");
-        let file = folder.path().join("shown.toml");
-        fs::write(&file, here).unwrap();
-        let checked = run(
-            &["--config", file.to_str().unwrap(), "check"],
-            folder.path(),
-        );
+        let checked = checked(&text);
         if !checked.status.success() {
             let said = String::from_utf8_lossy(&checked.stderr).into_owned();
             offenders.push(format!("{path}: {said}\n{text}"));

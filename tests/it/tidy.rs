@@ -61,6 +61,7 @@ pub(crate) fn documents() -> Vec<String> {
     found.extend(
         [
             "README",
+            "README.zh-CN",
             "ARCHITECTURE",
             "CONTRIBUTING",
             "SECURITY",

@@ -1,0 +1,261 @@
+//! The documents can be followed: commands, scripts and data are read as whoever follows them has them
+//! read, and what is named is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::markdown::{anchors, links, sections, words};
+use crate::promises::default_keys;
+use crate::tidy::{ROOT, assert_none, documents, files, read};
+
+/// Where commands begin on a page, besides at a line's beginning.
+const BEFORE: [&str; 6] = ["\n", "`", "$ ", "-- ", "receiver ", "("];
+/// Where the shell takes over from a command's arguments.
+const BEHIND: [char; 8] = ['`', '\n', '|', '&', '>', '<', ';', ')'];
+
+/// Runs `command` with `input` on its standard input.
+fn told(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// Each block of the documents in one of `languages`, with where it stands.
+fn shown(languages: &[&str]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for path in documents() {
+        for section in sections(&read(&path)) {
+            for block in section.blocks {
+                if languages.contains(&block.language.as_str()) {
+                    found.push((format!("{path}, {}", section.heading), block.text));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What is typed in a block of a terminal: the lines behind a prompt.
+fn typed(text: &str) -> String {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("$ "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn scripts_are_such_as_the_shell_reads() {
+    let mut scripts = shown(&["sh", "bash"]);
+    let terminals = shown(&["console"]);
+    scripts.extend(terminals.into_iter().map(|(at, text)| (at, typed(&text))));
+    assert!(scripts.len() > 30, "{}", scripts.len());
+    let mut offenders = Vec::new();
+    for (at, script) in scripts {
+        let said = told(Command::new("bash").arg("-n"), &script);
+        if !said.status.success() || !said.stderr.is_empty() {
+            let errors = String::from_utf8_lossy(&said.stderr);
+            offenders.push(format!("{at}: {errors}\n{script}"));
+        }
+    }
+    assert_none(&offenders, "bash can read what is shown for it");
+}
+
+/// The arguments of each of the receiver's commands in a text, with something in place of `IP` and `ID`.
+fn commands(text: &str) -> Vec<String> {
+    let name = "flashduty-receiver ";
+    let one_line = text.replace("\\\n", " ");
+    let places = one_line.match_indices(name);
+    places
+        .map(|(at, _)| one_line.split_at(at))
+        .filter(|(before, _)| BEFORE.iter().any(|end| before.ends_with(*end)))
+        .filter_map(|(_, here)| here.strip_prefix(name))
+        .filter_map(|rest| rest.split(BEHIND).next()?.split(" #").next())
+        .map(|arguments| {
+            let arguments = arguments.replace(" IP", " 192.0.2.1");
+            arguments.replace(" ID", " 1")
+        })
+        .collect()
+}
+
+#[test]
+fn commands_take_the_arguments_they_are_shown_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown: BTreeSet<(String, String)> = documents()
+        .into_iter()
+        .flat_map(|path| {
+            let commands = commands(&read(&path));
+            commands
+                .into_iter()
+                .map(move |command| (path.clone(), command))
+        })
+        .collect();
+    assert!(shown.len() > 80, "{}", shown.len());
+    let mut offenders = Vec::new();
+    for (path, arguments) in shown {
+        let output = Command::new("sh")
+            .args(["-c", &format!("\"$0\" {arguments} --help")])
+            .arg(env!("CARGO_BIN_EXE_flashduty-receiver"))
+            .current_dir(folder.path())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap();
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            offenders.push(format!("{path}: {arguments}: {said}"));
+        }
+    }
+    assert_none(&offenders, "a command can be used as it is shown");
+}
+
+#[test]
+fn data_can_be_parsed() {
+    let mut offenders = Vec::new();
+    for (at, text) in shown(&["json"]) {
+        if let Err(error) = serde_json::from_str::<serde_json::Value>(&text) {
+            offenders.push(format!("{at}: {error}"));
+        }
+    }
+    let yaml = shown(&["yaml"]);
+    assert!(yaml.len() > 1);
+    let parsed = told(
+        Command::new("python3").args([
+            "-c",
+            "import sys, json, yaml\n\
+             for at, text in json.load(sys.stdin):\n\
+             \x20   try: list(yaml.safe_load_all(text))\n\
+             \x20   except yaml.YAMLError as error: print(at, error)",
+        ]),
+        &serde_json::to_string(&yaml).unwrap(),
+    );
+    assert!(parsed.status.success(), "{parsed:?}");
+    let said = String::from_utf8_lossy(&parsed.stdout);
+    offenders.extend(said.lines().map(str::to_owned));
+    assert_none(&offenders, "JSON and YAML are what they say");
+}
+
+#[test]
+fn an_anchor_leads_to_a_heading() {
+    let mut offenders = Vec::new();
+    for path in documents() {
+        let folder = Path::new(&path).parent().unwrap();
+        for section in sections(&read(&path)) {
+            for target in links(&section.prose) {
+                let Some((file, anchor)) = target.split_once('#') else {
+                    continue;
+                };
+                if file.contains("://") {
+                    continue;
+                }
+                let file = match file {
+                    "" => PathBuf::from(&path),
+                    _ => folder.join(file),
+                };
+                let text = fs::read_to_string(Path::new(ROOT).join(file)).unwrap_or_default();
+                if !anchors(&sections(&text)).iter().any(|one| one == anchor) {
+                    offenders.push(format!("{path} links to {target}"));
+                }
+            }
+        }
+    }
+    assert_none(&offenders, "what stands behind a # is a heading there");
+}
+
+/// The words in backticks of all documents, with the document.
+fn named() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for path in documents() {
+        for section in sections(&read(&path)) {
+            let words = words(&section.prose);
+            found.extend(words.into_iter().map(|word| (path.clone(), word)));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_file_that_is_named_is_there() {
+    let folders = [
+        "docs/", "deploy/", "config/", "src/", "tests/", "scripts/", "benches/",
+    ];
+    let mut offenders = Vec::new();
+    for (path, word) in named() {
+        if word.contains(' ') || !folders.iter().any(|folder| word.starts_with(folder)) {
+            continue;
+        }
+        // Of a pattern the folder.
+        let file = word.split(['*', '{']).next().unwrap();
+        if !Path::new(ROOT).join(file).exists() {
+            offenders.push(format!("{path} names {word}"));
+        }
+    }
+    assert_none(&offenders, "a file that is named is in the repository");
+}
+
+#[test]
+fn a_key_that_is_named_can_be_set() {
+    let sections = [
+        "server",
+        "admin",
+        "source",
+        "store",
+        "admission",
+        "log",
+        "flashduty",
+        "recover",
+    ];
+    let known = default_keys();
+    let mut offenders = Vec::new();
+    for (path, word) in named() {
+        let is_key = word.split_once('.').is_some_and(|(section, key)| {
+            let plain = |at: u8| at.is_ascii_lowercase() || at == b'_' || at == b'.';
+            sections.contains(&section) && key.bytes().all(plain)
+        });
+        let below = format!("{word}.");
+        // A table is named as well; the last is the name of what nats publishes under.
+        if is_key
+            && !known.contains(&word)
+            && !known.iter().any(|key| key.starts_with(&below))
+            && word != "flashduty.events"
+        {
+            offenders.push(format!("{path} names {word}"));
+        }
+    }
+    assert_none(&offenders, "a key that is named is one of the default file");
+}
+
+#[test]
+fn a_metric_that_is_named_is_counted() {
+    let listed = read("docs/metrics.md") + &read("deploy/prometheus/rules.yaml");
+    let sources: String = files("src/metrics", ".rs")
+        .iter()
+        .map(|path| read(path))
+        .collect();
+    let mut offenders = BTreeSet::new();
+    for path in documents() {
+        for rest in read(&path).split("flashduty_").skip(1) {
+            let end = |at: char| !at.is_ascii_lowercase() && at != '_';
+            let name = rest.split(end).next().unwrap().trim_end_matches('_');
+            let kinds = ["_total", "_bucket", "_sum", "_count"];
+            let plain = kinds.iter().find_map(|kind| name.strip_suffix(kind));
+            let plain = plain.unwrap_or(name);
+            // The last is the crate, whose modules a filter of the log names.
+            if !listed.contains(&format!("flashduty_{plain}"))
+                && !sources.contains(&format!("\"{plain}\""))
+                && plain != "receiver"
+            {
+                offenders.insert(format!("{path} names flashduty_{name}"));
+            }
+        }
+    }
+    let offenders: Vec<String> = offenders.into_iter().collect();
+    assert_none(&offenders, "a metric that is named is one there is");
+}
