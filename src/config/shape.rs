@@ -22,9 +22,30 @@ static ROOT: LazyLock<Value> = LazyLock::new(|| {
         .into()
 });
 
-/// The JSON Schema of the configuration, draft 2020-12.
+/// The JSON Schema of a configuration file, draft 2020-12, by which editors complete and check one.
 pub fn schema() -> Value {
-    ROOT.clone()
+    let mut schema = ROOT.clone();
+    if let Some(root) = schema.as_object_mut() {
+        // Settings are whole. A file leaves out what stays as it is.
+        root.remove("required");
+    }
+    close(&mut schema);
+    schema
+}
+
+/// Forbids keys that a table does not name, as the receiver does, unless it takes any.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(words) => {
+            if words.contains_key("properties") {
+                let rest = words.entry("additionalProperties");
+                rest.or_insert(Value::Bool(false));
+            }
+            words.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
 }
 
 /// One node of the schema.

@@ -147,3 +147,24 @@ fn the_schema_names_every_key_and_its_range() {
         );
     }
 }
+
+#[test]
+fn the_schema_takes_a_file_that_leaves_sections_out_and_no_key_that_is_unknown() {
+    let schema = schema();
+    assert_eq!(schema.get("required"), None);
+    for place in [
+        "",
+        "/properties/server",
+        "/properties/server/properties/tls",
+        "/properties/recover",
+        "/properties/sink/additionalProperties/anyOf/0",
+        "/properties/sink/additionalProperties/anyOf/0/properties/retry",
+    ] {
+        let table = schema.pointer(place).unwrap();
+        assert_eq!(table["additionalProperties"], false, "{place}: {table}");
+        assert_eq!(table.get("required"), None, "{place}");
+    }
+    // Names that are the user's are taken, whatever they are.
+    let sinks = &schema["properties"]["sink"]["additionalProperties"];
+    assert!(sinks.is_object(), "{sinks}");
+}
