@@ -259,3 +259,16 @@ fn a_metric_that_is_named_is_counted() {
     let offenders: Vec<String> = offenders.into_iter().collect();
     assert_none(&offenders, "a metric that is named is one there is");
 }
+
+#[test]
+fn the_schemas_that_upgrades_speak_of_are_those_of_the_stores() {
+    let page = read("docs/upgrades.md");
+    for (store, steps) in [
+        ("inbox in a file", "src/inbox/sqlite/migrations"),
+        ("PostgreSQL", "src/inbox/postgres/migrations"),
+        ("spill", "src/inbox/sqlite/spill"),
+    ] {
+        let row = format!("| {store} | {} |", files(steps, ".sql").len());
+        assert!(page.contains(&row), "docs/upgrades.md has no {row}");
+    }
+}

@@ -86,3 +86,4 @@ mod traces;
 mod translation;
 mod unfinished;
 mod units;
+mod walks;
