@@ -63,6 +63,7 @@ mod power;
 mod promises;
 mod proxies;
 mod races;
+mod recipes;
 mod recover;
 mod refusals;
 mod release;
