@@ -57,17 +57,32 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.place)?;
         if let Some(key) = &self.key {
-            f.write_str(key)?;
+            OneLine(key).fmt(f)?;
             if let Some(value) = &self.value {
-                write!(f, " = {value}")?;
+                write!(f, " = {}", OneLine(value))?;
             }
             f.write_str(": ")?;
         }
-        f.write_str(&self.what)?;
+        OneLine(&self.what).fmt(f)?;
         match &self.allowed {
-            Some(allowed) => write!(f, "; allowed: {allowed}"),
+            Some(allowed) => write!(f, "; allowed: {}", OneLine(allowed)),
             None => Ok(()),
         }
+    }
+}
+
+/// Text that may quote what a file holds: a quoted key is free to hold line breaks.
+struct OneLine<'t>(&'t str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c.is_control() {
+                true => write!(f, "{}", c.escape_default())?,
+                false => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
     }
 }
 

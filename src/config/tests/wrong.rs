@@ -328,6 +328,17 @@ fn all_problems_are_reported_at_once() {
 }
 
 #[test]
+fn a_problem_is_one_line_whatever_is_quoted_in_it() {
+    let place = Place::with_file("[server]\n\"lis\\nten\\u001Bx\" = 1\n");
+    let problems = place.problems();
+    assert!(!problems.contains(char::is_control), "{problems:?}");
+    assert!(
+        problems.contains(r"config.toml:2: server.lis\nten\u{1b}x = ***"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn the_layer_that_set_the_value_is_blamed() {
     let mut place = Place::with_file("[server]\nmax_body = \"big\"\n");
     place.write("config/default.toml", "[server]\nmax_body = \"huge\"\n");
