@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// Digits that certainly fit 64 bits.
@@ -13,7 +14,12 @@ const SURE: usize = 18;
 /// read as a float, and another id.
 pub(super) fn read(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    serde_json::from_slice(&with_long_integers_quoted(body)).ok()
+    let quoted = with_long_integers_quoted(body);
+    // Where a name should stand, quotes would make JSON of what is none.
+    if matches!(quoted, Cow::Owned(_)) && serde_json::from_slice::<IgnoredAny>(body).is_err() {
+        return None;
+    }
+    serde_json::from_slice(&quoted).ok()
 }
 
 /// The body, borrowed unless it holds such an integer.
@@ -104,6 +110,7 @@ mod tests {
             "\"",
             "{\"a\":-}",
             "\"\\",
+            "{99999999999999999999:7}",
         ] {
             assert_eq!(read(body.as_bytes()), None, "{body}");
         }
