@@ -20,6 +20,9 @@ TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:pro
 PICTURES := overview-light-en incidents-light-zh event-dark-en board-phone-light-en
 # What the image's binary has beside the default ones: the sinks for brokers.
 FEATURES := nats,redis,kafka
+# How long each fuzzer runs, and which of them do; none named is all of them.
+FUZZ_SECONDS ?= 1800
+FUZZ_TARGETS ?=
 
 .PHONY: help
 help: ## print this list
@@ -37,10 +40,16 @@ test: brokers ## every check there is, with small counts; what CI runs
 	@scripts/api-tools.sh
 	@scripts/browser-tools.sh
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo check --locked
 	cargo clippy --all-targets --all-features --locked -- -D warnings
 	cargo test --all-features --locked $(AS_ROOT)
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --all-features --locked
+	@scripts/fuzz.sh --where-possible 60
+
+.PHONY: fuzz
+fuzz: brokers ## look for input that breaks a reader: FUZZ_SECONDS (1800) for each, or for those in FUZZ_TARGETS
+	@scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 .PHONY: soak
 soak: compiler ## the end-to-end tests with full counts, one by one, and their table; an hour or so
@@ -90,7 +99,8 @@ image-check: brokers ## carry out the Dockerfile without a container engine, and
 compiler:
 	@scripts/install.sh cc:gcc libc.h:libc6-dev
 
-# librdkafka builds itself with make, and looks for a C++ compiler though nothing of ours needs it.
+# librdkafka builds itself with make, and looks for a C++ compiler though nothing of the service needs it;
+# the fuzzer is written in C++.
 .PHONY: brokers
 brokers: compiler
 	@scripts/install.sh make:make c++:g++

@@ -10,6 +10,15 @@ pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Lines of one file, before it should be split by noun.
 const LONGEST: usize = 400;
 
+/// Where our code is; beside what it is in, `cargo fuzz` keeps what it builds.
+const OURS: [&str; 5] = [
+    "src",
+    "tests",
+    "benches",
+    "fuzz/properties",
+    "fuzz/fuzz_targets",
+];
+
 /// A source file of the library.
 pub(crate) struct Source {
     /// Below `src`, such as `inbox/mod.rs`.
@@ -159,10 +168,7 @@ fn only_in(places: &[&str], words: &[&str], rule: &str) {
 #[test]
 fn every_file_says_first_what_it_is_for_and_is_short_enough_to_read() {
     let mut offenders = Vec::new();
-    for path in ["src", "tests", "benches"]
-        .iter()
-        .flat_map(|folder| files(folder, ".rs"))
-    {
+    for path in OURS.iter().flat_map(|folder| files(folder, ".rs")) {
         let text = read(&path);
         if !text.starts_with("//! ") {
             offenders.push(format!("{path} does not begin with //!"));
@@ -299,10 +305,7 @@ fn nothing_is_left_for_later_and_no_lint_is_silenced_without_a_reason() {
         ["#![all", "ow("],
     ];
     let mut offenders = Vec::new();
-    for path in ["src", "tests", "benches"]
-        .iter()
-        .flat_map(|folder| files(folder, ".rs"))
-    {
+    for path in OURS.iter().flat_map(|folder| files(folder, ".rs")) {
         let text = read(&path);
         for mark in marks.map(|halves| halves.concat()) {
             if text.contains(&mark) {
