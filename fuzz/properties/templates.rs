@@ -9,8 +9,8 @@ use flashduty_receiver::template::{
     Context, Kind, MAX_BYTES, RenderError, Template, TemplateError, UrlPath, UrlTemplate,
 };
 use flashduty_receiver::words::Words;
-use serde_json::Map;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::push;
 
@@ -28,7 +28,7 @@ pub fn check(data: &[u8]) {
     let (source, body) = push::parts(input);
     let event = push::event(body);
     let words = Words::new(&event);
-    let remembered = Map::from_iter([("ticket".to_owned(), "T-1".into())]);
+    let remembered = Map::from_iter([("ticket".to_owned(), Value::from("T-1"))]);
     let context = Context::new(words.tree(), &remembered);
 
     if let Some(text) = rendered(Kind::Text, source, &context) {
