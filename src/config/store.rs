@@ -168,7 +168,8 @@ fn file(rest: &str) -> Result<PathBuf, String> {
     if path.contains(['?', '#']) {
         return Err("has parameters, which are not understood here".to_owned());
     }
-    if path.is_empty() || path.ends_with('/') {
+    // SQLite would take that name for memory.
+    if path.is_empty() || path.ends_with('/') || path == ":memory:" {
         return Err("names no file".to_owned());
     }
     Ok(path.into())
@@ -271,6 +272,7 @@ mod tests {
             StoreUrl::parse("sqlite:/d/i.db"),
             Ok(StoreUrl::File("/d/i.db".into()))
         );
+        assert!(StoreUrl::parse("sqlite://:memory:").is_err());
     }
 
     #[test]
@@ -282,6 +284,7 @@ mod tests {
             "",
             "sqlite:",
             "sqlite::memory:",
+            "sqlite://:memory:",
             "postgres://db",
             "sqlite:a/",
         ] {
