@@ -172,6 +172,10 @@ fn file(rest: &str) -> Result<PathBuf, String> {
     if path.is_empty() || path.ends_with('/') || path == ":memory:" {
         return Err("names no file".to_owned());
     }
+    // And what begins so for a URL, which may mean memory, or another file than the one that is locked.
+    if path.starts_with("file:") {
+        return Err("begins with file:, where a path is wanted".to_owned());
+    }
     Ok(path.into())
 }
 
@@ -272,7 +276,13 @@ mod tests {
             StoreUrl::parse("sqlite:/d/i.db"),
             Ok(StoreUrl::File("/d/i.db".into()))
         );
-        assert!(StoreUrl::parse("sqlite://:memory:").is_err());
+        for text in [
+            "sqlite://:memory:",
+            "sqlite:file::memory:",
+            "sqlite:file:inbox.db",
+        ] {
+            assert!(StoreUrl::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -285,6 +295,7 @@ mod tests {
             "sqlite:",
             "sqlite::memory:",
             "sqlite://:memory:",
+            "sqlite://file::memory:",
             "postgres://db",
             "sqlite:a/",
         ] {
