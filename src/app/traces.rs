@@ -12,12 +12,10 @@ pub(super) fn destination(loaded: &Loaded) -> anyhow::Result<Option<Destination>
     let Some(endpoint) = &otlp.endpoint else {
         return Ok(None);
     };
-    let ca = otlp.authorities();
-    let ca = ca.map_err(|what| loaded.problem("otlp.ca_file", what))?;
     let destination = Destination::new(DestinationOptions {
         endpoint: endpoint.clone(),
         headers: otlp.headers.clone(),
-        ca,
+        ca: otlp.ca_file.as_ref().map(|file| file.text().to_owned()),
         resource: resource(otlp),
         ratio: otlp.sample_ratio,
     });

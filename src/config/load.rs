@@ -65,6 +65,7 @@ pub fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
     }
     let mut settings = sections::read(merged, &mut report);
     sink::finish(&mut settings.sinks, &mut resolver, &mut report);
+    settings.otlp.finish(&mut resolver, &mut report);
     let identities = Identities::read(&settings, &mut resolver, &mut report);
     check::contradictions(&settings, &mut report);
     let secret_files = resolver.secrets;

@@ -1,16 +1,17 @@
 //! `[otlp]`: where traces are sent.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+use super::header;
 use super::problem::Report;
-use super::sink::address;
-use super::{header, secret, text};
+use super::secret::{self, Resolver};
+use super::sink::document::{self, Document};
+use super::sink::{address, trust};
 
 /// Headers that a request has of itself.
 const OWN_HEADERS: [&str; 5] = [
@@ -20,6 +21,9 @@ const OWN_HEADERS: [&str; 5] = [
     "transfer-encoding",
     "connection",
 ];
+
+/// A longer list of authorities is a mistake.
+const MAX_CERTIFICATES: u64 = 1 << 20;
 
 /// Traces for a collector that speaks OTLP over HTTP, in JSON; off without an endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -42,9 +46,13 @@ pub struct Otlp {
     #[schemars(with = "header::Fixed")]
     pub headers: Vec<(HeaderName, SecretString)>,
     /// Certificates that are trusted beside the system's.
-    #[serde(deserialize_with = "path", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", extend("x-allowed" = "the path of a file with certificates in PEM, or \"\" for none"))]
-    pub ca_file: Option<PathBuf>,
+    #[serde(
+        serialize_with = "document::serialize_file",
+        deserialize_with = "document::deserialize_file",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "document::File", extend("x-allowed" = "the path of a file with certificates in PEM, or \"\" for none"))]
+    pub ca_file: Option<Document>,
     /// Which share of the traces that begin here is recorded.
     #[serde(deserialize_with = "ratio")]
     #[schemars(extend("x-allowed" = "a number from 0 to 1, such as 0.1"))]
@@ -72,40 +80,56 @@ impl Default for Otlp {
 }
 
 impl Otlp {
-    /// The certificates in `ca_file`.
-    ///
-    /// # Errors
-    /// When it cannot be read, with its path.
-    pub fn authorities(&self) -> Result<Option<String>, String> {
-        let Some(path) = &self.ca_file else {
-            return Ok(None);
+    /// Reads what stands in a file of its own.
+    pub(super) fn finish(&mut self, resolver: &mut Resolver<'_>, report: &mut Report<'_>) {
+        let Some(document) = &mut self.ca_file else {
+            return;
         };
-        let read = std::fs::read_to_string(path);
-        read.map(Some)
-            .map_err(|error| format!("leads to {}, which cannot be read: {error}", path.display()))
+        if let Some(path) = document.path() {
+            match resolver.read_text(path, MAX_CERTIFICATES) {
+                Ok(text) => document.fill(text),
+                Err(what) => report.add("otlp.ca_file", what),
+            }
+        }
     }
 
     /// Reports what cannot be sent.
     pub(super) fn check(&self, report: &mut Report<'_>) {
-        if report.blames("otlp") {
-            return;
+        for (key, what) in self.faults() {
+            // What is wrong with it may have been said already.
+            if !report.blames(&key) {
+                report.add(&key, what);
+            }
         }
+    }
+
+    fn faults(&self) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        let mut add = |key: &str, what: &str| {
+            faults.push((format!("otlp.{key}"), what.to_owned()));
+        };
         if let Some(endpoint) = &self.endpoint
             && let Err(what) = is_endpoint(endpoint.expose_secret())
         {
-            report.add("otlp.endpoint", what);
+            add("endpoint", &what);
         }
         for (name, value) in &self.headers {
-            let key = format!("otlp.headers.{name}");
+            let key = format!("headers.{name}");
             if OWN_HEADERS.contains(&name.as_str()) {
-                report.add(&key, "is a header that each request has of itself");
+                add(&key, "is a header that each request has of itself");
             } else if HeaderValue::from_str(value.expose_secret()).is_err() {
-                report.add(&key, "holds a character that no header may have");
+                add(&key, "holds a character that no header may have");
             }
         }
-        if self.service_name.trim().is_empty() {
-            report.add("otlp.service_name", "is empty");
+        if let Some(document) = &self.ca_file
+            && let Err(what) = trust::certificates(document)
+        {
+            add("ca_file", &what);
         }
+        if self.service_name.trim().is_empty() {
+            add("service_name", "is empty");
+        }
+        faults
     }
 }
 
@@ -117,11 +141,6 @@ fn is_endpoint(text: &str) -> Result<(), String> {
         true => Err("has a user in it: send a header instead".to_owned()),
         false => Ok(()),
     }
-}
-
-fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
-    let path = text::read_string(deserializer)?;
-    Ok((!path.is_empty()).then(|| path.into()))
 }
 
 /// A number, also as the text of a variable.

@@ -51,7 +51,7 @@ impl Document {
     }
 
     /// Takes what was read from its file.
-    pub(super) fn fill(&mut self, text: String) {
+    pub(in crate::config) fn fill(&mut self, text: String) {
         self.text = text.into();
     }
 
@@ -110,7 +110,7 @@ pub(super) fn deserialize_template<'de, D: Deserializer<'de>>(
 }
 
 /// Writes the path of a file.
-pub(super) fn serialize_file<S: Serializer>(
+pub(in crate::config) fn serialize_file<S: Serializer>(
     document: &Option<Document>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -121,7 +121,7 @@ pub(super) fn serialize_file<S: Serializer>(
 }
 
 /// Reads the path of a file; an empty one is none.
-pub(super) fn deserialize_file<'de, D: Deserializer<'de>>(
+pub(in crate::config) fn deserialize_file<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Document>, D::Error> {
     let path = text::read_string(deserializer)?;
@@ -146,7 +146,7 @@ impl JsonSchema for Template {
 }
 
 /// How the path of a file appears in the schema.
-pub(super) struct File;
+pub(in crate::config) struct File;
 
 impl JsonSchema for File {
     fn schema_name() -> Cow<'static, str> {

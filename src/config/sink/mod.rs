@@ -8,7 +8,7 @@ pub(super) mod address;
 mod check;
 mod condition;
 mod delivery;
-mod document;
+pub(super) mod document;
 mod exec;
 mod file;
 mod http;
@@ -21,7 +21,7 @@ mod preset;
 pub(super) mod rate;
 mod read;
 mod redis;
-mod trust;
+pub(super) mod trust;
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Certificates that a sink trusts beside the system's.
+//! Certificates that are trusted beside the system's.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject as _;
 use super::document::Document;
 
 /// The bytes of a file with certificates in PEM, at least one and each of them usable.
-pub(super) fn certificates(document: &Document) -> Result<Vec<u8>, String> {
+pub(in crate::config) fn certificates(document: &Document) -> Result<Vec<u8>, String> {
     let pem = document.text().as_bytes();
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {

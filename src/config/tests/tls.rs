@@ -91,3 +91,15 @@ fn tls_is_turned_on_and_off_by_a_restart_and_other_files_are_taken_over() {
     assert_eq!(moved.kept, [""; 0]);
     assert_ne!(moved.settings.server.tls, running.server.tls);
 }
+
+#[test]
+fn a_collectors_authorities_are_read_and_watched_like_them() {
+    let place = Place::with_file("[otlp]\nca_file = \"tls/own.pem\"\n");
+    insta::assert_snapshot!(place.problems(), @r#"config.toml:2: otlp.ca_file = "tls/own.pem": leads to tls/own.pem, which cannot be read: No such file or directory (os error 2); allowed: the path of a file with certificates in PEM, or "" for none"#);
+    put(&place, "localhost");
+    let loaded = place.load().unwrap();
+    let file = place.path().join("tls/own.pem");
+    assert!(loaded.watched.paths().any(|path| path == file));
+    let read = loaded.settings.otlp.ca_file.unwrap();
+    assert_eq!(read.text(), fs::read_to_string(&file).unwrap());
+}

@@ -272,6 +272,10 @@ refused! {
         "[otlp]\nendpoint = \"https://me@collector.example\""
         => r#"config.toml:2: otlp.endpoint = ***: has a user in it: send a header instead; allowed: a URL that begins with http:// or https://, such as "http://127.0.0.1:4318", "file:/path/to/it" or "env:NAME_OF_VARIABLE""#;
 
+    a_collector_is_trusted_by_certificates:
+        "[otlp]\nca_file = \"/dev/null\""
+        => r#"config.toml:2: otlp.ca_file = "/dev/null": holds no certificate; allowed: the path of a file with certificates in PEM, or "" for none"#;
+
     a_misspelt_section_is_recognised:
         "[sever]\nlisten = \"0.0.0.0:8080\""
         => r#"config.toml:1: sever = ***: is an unknown section (did you mean server?); allowed: admin, admission, envelope, flashduty, log, otlp, recover, server, sink, source, store"#;
