@@ -22,6 +22,8 @@ use super::{Span, encode};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// For the connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// As for sinks: a request on a connection that the other side is just closing would be sent once more.
+const IDLE: Duration = Duration::from_secs(4);
 /// Of an answer.
 const LONGEST_ANSWER: usize = 64 << 10;
 /// Of what the other side says.
@@ -108,10 +110,13 @@ impl Destination {
         let tls = tls(options.ca.as_deref(), url.scheme() == "https")?;
         let client = Client::builder()
             .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
             .no_proxy()
             .http1_only()
             .connect_timeout(CONNECT)
             .timeout(TIMEOUT)
+            .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("flashduty-receiver/", env!("CARGO_PKG_VERSION")))

@@ -142,8 +142,13 @@ impl Exporter {
                     let now = Instant::now();
                     self.held = (!asked.is_zero()).then(|| now + asked);
                     let pause = asked.max(jittered(wait));
-                    if now + pause > deadline || self.pause(pause).await == Pause::Finishing {
+                    if now + pause > deadline {
                         break;
+                    }
+                    match self.pause(pause).await {
+                        Pause::Over => {}
+                        Pause::Changed => self.held = None,
+                        Pause::Finishing => break,
                     }
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }

@@ -66,6 +66,13 @@ impl Set {
     }
 }
 
+/// Counters and servers tell nobody when they move on.
+async fn until(done: impl Fn() -> bool) {
+    while !done() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
 fn counts(metrics: &SpanMetrics) -> [u64; 3] {
     [&metrics.exported, &metrics.dropped, &metrics.failed].map(|counter| counter.get())
 }
@@ -280,9 +287,7 @@ async fn what_a_collector_cannot_take_now_is_sent_again_and_no_sooner_than_it_as
     let times = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
     tracer.record(Span::new(context, "receive", Kind::Server, times));
     let taken = async {
-        while metrics.exported.get() == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        until(|| metrics.exported.get() > 0).await;
         tracer.finish();
     };
     tokio::join!(exporter.run(), taken);
@@ -293,6 +298,30 @@ async fn what_a_collector_cannot_take_now_is_sent_again_and_no_sooner_than_it_as
     assert!(waited.as_secs() >= 2, "{waited:?}");
     let bodies: Vec<_> = requests.iter().map(|request| request.text()).collect();
     assert!(bodies.iter().all(|body| *body == bodies[0]));
+}
+
+#[tokio::test]
+async fn another_collector_is_not_kept_waiting_by_what_the_one_before_asked_for() {
+    let busy = FakeServer::scripted(vec![Reply::new(503, "").with("retry-after", "30")]);
+    let other = FakeServer::scripted(vec![Reply::new(200, "{}")]);
+    let set = set(&busy.url(""), 1.0);
+    set.tracer.record(set.span());
+    let Set {
+        tracer,
+        exporter,
+        metrics,
+    } = set;
+    let changed = async {
+        until(|| busy.requests() > 0).await;
+        tracer.change(Some(destination(&other.url(""), 1.0)));
+        until(|| metrics.exported.get() > 0).await;
+        tracer.finish();
+    };
+    let both = async { tokio::join!(exporter.run(), changed) };
+    let patience = std::time::Duration::from_secs(15);
+    tokio::time::timeout(patience, both).await.unwrap();
+    assert_eq!(counts(&metrics), [1, 0, 0]);
+    assert_eq!((busy.requests(), other.requests()), (1, 1));
 }
 
 #[tokio::test]
