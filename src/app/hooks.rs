@@ -203,6 +203,7 @@ impl Hooks {
             unreadable = id,
             seq = offered.seq().map(|seq| seq.0),
             outcome = offered.outcome().as_str(),
+            trace_id = event.trace_id(),
             "an unreadable push was offered again"
         );
         Ok(Reoffered {

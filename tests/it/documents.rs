@@ -211,6 +211,7 @@ fn a_key_that_is_named_can_be_set() {
         "log",
         "flashduty",
         "recover",
+        "otlp",
     ];
     let known = default_keys();
     let mut offenders = Vec::new();

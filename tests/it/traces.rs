@@ -158,6 +158,21 @@ fn what_begins_here_is_recorded_by_its_share_and_what_strangers_send_never() {
 }
 
 #[test]
+fn lines_and_sinks_know_the_trace_of_a_push_also_where_nothing_is_traced() {
+    let hook = FakeServer::scripted(vec![Reply::new(200, "")]);
+    let run = "\n[sink.run]\ntype = \"exec\"\ncommand = [\"true\"]\n";
+    let receiver = Receiver::start(&format!("{}{run}", hook.sink("hook", "")));
+    assert_eq!(push_traced(&receiver, "e1", SENDER).0, 200);
+    for target in ["flashduty::event", "flashduty::exec"] {
+        let line = receiver.lines.wait(target, |line| line["target"] == target);
+        assert_eq!(line["trace_id"], TRACE);
+    }
+    let own = format!("00-{TRACE}-{CALLER}-01");
+    let requests = hook.wait_for(1);
+    assert_eq!(requests[0].header("traceparent"), Some(own.as_str()));
+}
+
+#[test]
 fn tracing_is_turned_on_and_off_by_a_reload() {
     let collector = Collector::new();
     let hook = FakeServer::scripted(vec![Reply::new(200, "")]);

@@ -124,6 +124,7 @@ impl ExecSink {
             seq = lease.seq.0,
             event_id = lease.event.event_id.as_ref().map(Id::as_str),
             attempt = lease.attempt,
+            trace_id = lease.event.trace_id(),
             status = ran.status.and_then(|status| status.code()),
             seconds = took,
             left_behind = ran.left_behind.then_some(true),

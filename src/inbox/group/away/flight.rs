@@ -189,6 +189,7 @@ impl Drain {
         tracing::error!(
             event_id = row.event.event_id.as_ref().map(crate::event::Id::as_str),
             event_type = row.event.event_type.as_str(),
+            trace_id = row.event.trace_id(),
             "the store refused an acknowledged event, which is kept as unreadable: {reason}"
         );
         match self.keep(vec![Unreadable::of(&row.event, why)]).await {

@@ -119,6 +119,7 @@ fn tell(event: &Event, offered: &Offered) {
         event_type = event.event_type.as_str(),
         subject = event.subject.as_ref().map(tracing::field::display),
         tag = event.route.tag.as_deref(),
+        trace_id = event.trace_id(),
         source_ip = event.source_ip.map(tracing::field::display),
         peer_ip = event.peer_ip.map(tracing::field::display),
         differs = offered.differs.then_some(true),
