@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 
 use crate::http::Client;
 use crate::receiver::{PATIENCE, Receiver};
@@ -76,6 +76,19 @@ impl Authority {
             self.path(&format!("{name}.key")),
         );
         format!("cert = {cert:?}\nkey = {key:?}\n")
+    }
+
+    /// A server that shows what this authority issued as `name`.
+    pub(crate) fn server(&self, name: &str) -> ServerConfig {
+        let key = self.path(&format!("{name}.key"));
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate(name)], key)
+            .unwrap()
     }
 
     /// A client that takes what this authority signed.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::certificates::{Authority, ECDSA};
 use crate::collector::{Collector, Span};
 use crate::fake::{FakeServer, Reply};
 use crate::http::SENDER;
@@ -234,6 +235,28 @@ fn a_collector_that_hangs_holds_up_neither_pushes_nor_the_end_for_long() {
     assert_eq!(receiver.stop().code(), Some(0));
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+#[test]
+fn a_collector_of_a_private_authority_is_trusted_by_its_certificate_and_not_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
+    authority.issue("collector", ECDSA);
+    let collector = FakeServer::secure(authority.server("collector"), Reply::new(200, "{}"));
+    let port = collector.address.port();
+    let table = format!("\n[otlp]\nendpoint = \"https://localhost:{port}\"\n");
+    let receiver = Receiver::start(&table);
+    assert_eq!(receiver.push(&body("e1")).status, 200);
+    receiver.lines.wait("the complaint", |line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.contains("localhost takes no spans") && message.contains("certificate")
+    });
+    assert_eq!(collector.requests(), 0);
+    let ca = authority.path("authority.pem");
+    let trusting = format!("{BASE}{table}ca_file = {ca:?}\n");
+    assert_eq!(receiver.reconfigure(&trusting).status, 200);
+    let requests = collector.wait_for(1);
+    assert_eq!(requests[0].target, "/v1/traces");
 }
 
 #[test]
