@@ -264,12 +264,20 @@ fn a_metric_that_is_named_is_counted() {
 #[test]
 fn the_schemas_that_upgrades_speak_of_are_those_of_the_stores() {
     let page = read("docs/upgrades.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let steps = rows.filter_map(|row| row.split('`').next());
+    let explained: Vec<&str> = steps.filter(|step| step.ends_with(".sql")).collect();
+    let mut there = Vec::new();
     for (store, steps) in [
         ("inbox in a file", "src/inbox/sqlite/migrations"),
         ("PostgreSQL", "src/inbox/postgres/migrations"),
         ("spill", "src/inbox/sqlite/spill"),
     ] {
-        let row = format!("| {store} | {} |", files(steps, ".sql").len());
+        let steps = files(steps, ".sql");
+        let row = format!("| {store} | {} |", steps.len());
         assert!(page.contains(&row), "docs/upgrades.md has no {row}");
+        let names = steps.iter().filter_map(|step| step.rsplit('/').next());
+        there.extend(names.map(str::to_owned));
     }
+    assert_eq!(explained, there, "docs/upgrades.md explains each step");
 }
