@@ -12,7 +12,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo "--config 'target.\"cfg(unix)\".r
 # What `make test` and `make soak` need beside a compiler: each command and the package it is in.
 TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:procps mount:mount \
               mkfs.ext4:e2fsprogs xfs_io:xfsprogs eatmydata:eatmydata \
-              setpriv:util-linux python3:python3 yaml.py:python3-yaml \
+              setpriv:util-linux python3:python3 yaml.py:python3-yaml jsonschema.py:python3-jsonschema \
               nginx:nginx-light haproxy:haproxy systemd-analyze:systemd \
               redis-server:redis-server nats-server:nats-server openssl:openssl \
               postgres:postgresql pgbouncer:pgbouncer promtool:prometheus sslscan:sslscan git:git

@@ -17,7 +17,7 @@ const BEFORE: [&str; 6] = ["\n", "`", "$ ", "-- ", "receiver ", "("];
 const BEHIND: [char; 8] = ['`', '\n', '|', '&', '>', '<', ';', ')'];
 
 /// Runs `command` with `input` on its standard input.
-fn told(command: &mut Command, input: &str) -> Output {
+pub(crate) fn told(command: &mut Command, input: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

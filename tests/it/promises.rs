@@ -153,7 +153,7 @@ fn the_readme_lists_every_request_the_admin_port_takes() {
 }
 
 /// Runs the binary with nothing of this process's surroundings.
-fn run(arguments: &[&str], folder: &Path) -> Output {
+pub(crate) fn run(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flashduty-receiver"))
         .args(arguments)
         .current_dir(folder)
@@ -204,8 +204,8 @@ pub(crate) fn checked(text: &str) -> Output {
     )
 }
 
-#[test]
-fn every_configuration_that_is_shown_is_accepted() {
+/// Every configuration of documents, deployments and examples, with where it stands.
+pub(crate) fn configurations() -> Vec<(String, String)> {
     let mut shown: Vec<(String, String)> = Vec::new();
     for path in documents() {
         let text = read(&path);
@@ -222,8 +222,13 @@ fn every_configuration_that_is_shown_is_accepted() {
         }
     }
     assert!(shown.len() > 10, "found {}", shown.len());
+    shown
+}
+
+#[test]
+fn every_configuration_that_is_shown_is_accepted() {
     let mut offenders = Vec::new();
-    for (path, text) in shown {
+    for (path, text) in configurations() {
         let checked = checked(&text);
         if !checked.status.success() {
             let said = String::from_utf8_lossy(&checked.stderr).into_owned();
