@@ -144,3 +144,27 @@ fn since(intake: &Intake, start: Instant) -> (Timestamp, Timestamp) {
     let now = intake.clock.now();
     (now.checked_sub(start.elapsed()).unwrap_or(now), now)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_push_goes_on_with_the_one_trace_that_it_names() {
+        let one = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let named = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("traceparent", HeaderValue::from_static(value));
+            }
+            parent(&headers).map(|parent| parent.to_string())
+        };
+        assert_eq!(named(&[one]).as_deref(), Some(one));
+        assert_eq!(named(&[]), None);
+        assert_eq!(named(&["whatever"]), None);
+        // Of several nobody knows which is meant.
+        assert_eq!(named(&[one, one]), None);
+    }
+}

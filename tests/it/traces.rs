@@ -112,6 +112,23 @@ fn a_push_is_one_trace_over_kill_restart_and_retry_to_its_delivery() {
 }
 
 #[test]
+fn a_replay_goes_on_with_the_trace_of_its_event() {
+    let (collector, hook) = (Collector::new(), FakeServer::counting());
+    let sink = hook.sink("hook", "");
+    let receiver = Receiver::start(&format!("{sink}{}", collector.table("")));
+    let (_, seq) = push_traced(&receiver, "e1", SENDER);
+    receiver.wait_for_state(&seq, "hook", "delivered");
+    receiver.told(&["replay", "--seq", &seq.to_string(), "--sink", "hook"]);
+    let both = collector.wait("both attempts", |spans| {
+        Some(attempts(spans, "hook")).filter(|all| all.len() == 2)
+    });
+    assert!(both.iter().all(|attempt| attempt.trace == TRACE));
+    assert_eq!(both[0].parent, both[1].parent);
+    let is_replay = |span: &&Span| span.attributes.contains_key("flashduty.replay");
+    assert_eq!(both.iter().filter(is_replay).count(), 1);
+}
+
+#[test]
 fn what_begins_here_is_recorded_by_its_share_and_what_strangers_send_never() {
     let (all, none) = (Collector::new(), Collector::new());
     let hook = FakeServer::counting();
