@@ -156,7 +156,7 @@ mod tests {
         let one = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let named = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
-            for value in values {
+            for &value in values {
                 headers.append("traceparent", HeaderValue::from_static(value));
             }
             parent(&headers).map(|parent| parent.to_string())
