@@ -47,6 +47,23 @@ impl Lifecycle {
         self.tasks.spawn(task)
     }
 
+    /// Runs `task` to its end, whatever becomes of whoever waits here: for what must not be half done
+    /// because a client hung up. Shutdown waits for it.
+    pub async fn see_through<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.spawn(task).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                // It goes on where it would have come out without a task of its own.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only the runtime's end takes a task away, and nobody is answered then.
+                Err(_cancelled) => std::future::pending().await,
+            },
+        }
+    }
+
     /// Spawns a task the service cannot do without: if it fails, panics, or ends before draining
     /// began, draining begins and [`Lifecycle::has_crashed`] turns true.
     pub fn spawn_vital(
@@ -210,6 +227,26 @@ mod tests {
         lifecycle.close();
         assert!(lifecycle.wait(Duration::from_secs(1)).await);
         assert!(!lifecycle.has_crashed());
+    }
+
+    #[tokio::test]
+    async fn what_is_seen_through_ends_though_nobody_waits_and_its_panic_comes_back() {
+        let lifecycle = Lifecycle::default();
+        let (go, goes) = tokio::sync::oneshot::channel::<()>();
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        let seen = lifecycle.see_through(async move {
+            let _dropped = goes.await;
+            ended.send(()).unwrap();
+        });
+        let waited = tokio::time::timeout(Duration::ZERO, seen).await;
+        assert!(waited.is_err(), "it was begun, and left");
+        drop(go);
+        has_ended.await.unwrap();
+
+        let mut broken = tokio::task::JoinSet::<()>::new();
+        broken.spawn(async move { lifecycle.see_through(async { panic!("a bug") }).await });
+        let ended = broken.join_next().await.unwrap();
+        assert!(ended.unwrap_err().is_panic());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod live;
 mod plans;
 mod presence;
 mod recovery;
+mod reoffer;
 mod sinks;
 mod spill;
 mod stop;
@@ -37,6 +38,7 @@ use self::health::ServiceHealth;
 pub use self::live::Live;
 use self::plans::Parts;
 use self::presence::Presence;
+use self::reoffer::Reoffer;
 use self::sinks::Sinks;
 use self::store::Store;
 pub use self::store::StoreOptions;
@@ -315,6 +317,18 @@ impl Running {
         recovery
     }
 
+    /// What offers pushes out of the box of unreadable ones.
+    fn reoffer(&self) -> Reoffer {
+        Reoffer {
+            rules: self.live.rules(),
+            inbox: self.inbox(),
+            committer: self.committer.clone(),
+            clock: Arc::clone(&self.clock),
+            tracer: self.tracer.clone(),
+            lifecycle: self.lifecycle.clone(),
+        }
+    }
+
     fn serve_admin(&self, listener: Listener, recovery: Arc<Recovery>) {
         let router = admin::router(Admin {
             inbox: self.inbox(),
@@ -328,7 +342,7 @@ impl Running {
                 clock: Arc::clone(&self.clock),
                 recovery,
                 presence: Arc::clone(&self.presence),
-                tracer: self.tracer.clone(),
+                reoffer: self.reoffer(),
                 lifecycle: self.lifecycle.clone(),
             }),
             token: self.live.admin_token(),

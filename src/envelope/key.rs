@@ -6,7 +6,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::Envelope;
-use crate::event::{Id, Key, Route};
+use crate::event::{Event, Id, Key, Route};
 
 /// The first half of the key of every event with this id, whatever its route.
 ///
@@ -46,11 +46,25 @@ impl Envelope {
             }
             (_, None) => return None,
         };
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&prefix);
-        key[8..].copy_from_slice(&first_eight(rest));
-        Some(Key(key))
+        Some(of_halves(prefix, first_eight(rest)))
     }
+}
+
+/// The key of an event that nothing tells from another one, when it comes out of the box of
+/// unreadable pushes: that entry, once and for all. Its bytes and time are part of it, since another
+/// store, which one spill may outlive, counts its entries from one again.
+pub fn entry_key(entry: i64, event: &Event) -> Key {
+    let rest = hasher("entry of the box")
+        .with_option(event.route.tag.as_deref())
+        .with_option(event.route.query.as_deref())
+        .with(entry.to_be_bytes())
+        .with(event.received_at.as_microsecond().to_be_bytes())
+        .with(Sha256::digest(&event.body));
+    let prefix = match &event.event_id {
+        Some(id) => id_prefix(id.as_str()),
+        None => first_eight(hasher("entry of the box, alone").with(entry.to_be_bytes())),
+    };
+    of_halves(prefix, first_eight(rest))
 }
 
 /// A SHA-256 over fields, each preceded by its length.
@@ -79,9 +93,36 @@ impl Fields {
     }
 }
 
+fn of_halves(first: [u8; 8], second: [u8; 8]) -> Key {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&first);
+    key[8..].copy_from_slice(&second);
+    Key(key)
+}
+
 fn first_eight(fields: Fields) -> [u8; 8] {
     let digest = fields.0.finalize();
     let mut prefix = [0; 8];
     prefix.copy_from_slice(&digest[..8]);
     prefix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_the_box_has_a_key_of_its_own_that_stays_the_same() {
+        let mut event = Event::sample("{}");
+        event.event_id = None;
+        let key = entry_key(1, &event);
+        assert_eq!(entry_key(1, &event.clone()), key);
+        assert_ne!(entry_key(2, &event), key, "another entry");
+        let mut other = event.clone();
+        other.received_at = "2026-05-04T10:00:00Z".parse().unwrap();
+        assert_ne!(entry_key(1, &other), key, "an entry of another store");
+        event.event_id = Some(Id::new("e"));
+        let with_id = entry_key(1, &event);
+        assert_eq!(with_id.0[..8], id_prefix("e"), "found by its id");
+    }
 }

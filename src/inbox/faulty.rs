@@ -1,6 +1,7 @@
 //! A store that fails when it is told to, for tests.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -21,6 +22,8 @@ pub(crate) struct FaultyInbox<I> {
     refuses_claims: bool,
     /// Told when a check of the store began, which then never ends.
     checking: Option<Arc<Notify>>,
+    /// Nothing is removed from the box of unreadable pushes.
+    box_is_stuck: AtomicBool,
     held: Mutex<Option<Held>>,
     weather: Mutex<Weather>,
 }
@@ -49,6 +52,7 @@ impl<I> FaultyInbox<I> {
             poison: None,
             refuses_claims: false,
             checking: None,
+            box_is_stuck: AtomicBool::new(false),
             held: Mutex::default(),
             weather: Mutex::default(),
         }
@@ -74,6 +78,11 @@ impl<I> FaultyInbox<I> {
         let ((done, is_done), (go, goes)) = (oneshot::channel(), oneshot::channel());
         *self.held.lock().unwrap() = Some((done, goes));
         (is_done, go)
+    }
+
+    /// Whether nothing can be removed from the box of unreadable pushes from now on.
+    pub(crate) fn box_is_stuck(&self, stuck: bool) {
+        self.box_is_stuck.store(stuck, Ordering::SeqCst);
     }
 
     /// The next commits and probes end like this; `None` lets one through.
@@ -161,6 +170,9 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
         audit: Audit,
         now: Timestamp,
     ) -> Result<Vec<bool>, InboxError> {
+        if self.box_is_stuck.load(Ordering::SeqCst) {
+            return Err(InboxError::Away("the network is down".to_owned()));
+        }
         self.inner.remove_unreadable(ids, audit, now).await
     }
     async fn change(
