@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::broken::{self, BrokenHead};
 use super::door::Shared;
+use super::outflow::Outflow;
 use super::progress::Progress;
 use super::proxied::read_header;
 use super::tls::{Ahead, Failure, Handshakes};
@@ -46,6 +47,7 @@ pub(super) async fn serve(
         return;
     }
     let progress = Arc::new(progress);
+    let stream = Outflow::new(stream, Arc::clone(&progress));
     match &shared.tls {
         None => {
             let wire = Wire::new(stream, ahead, Arc::clone(&progress));
@@ -64,7 +66,7 @@ async fn encrypt(
     shared: &Arc<Shared>,
     tls: &Handshakes,
     progress: &Arc<Progress>,
-    stream: Ahead<TcpStream>,
+    stream: Ahead<Outflow<TcpStream>>,
     peer: Peer,
 ) {
     let socket = peer.socket;
@@ -89,7 +91,7 @@ async fn encrypt(
 /// What a plain request is told on a port of TLS, in words that its client understands.
 async fn answer_in_the_clear(
     shared: &Shared,
-    stream: Ahead<TcpStream>,
+    stream: Ahead<Outflow<TcpStream>>,
     progress: &Arc<Progress>,
     peer: Peer,
 ) {

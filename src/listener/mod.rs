@@ -18,6 +18,7 @@ mod broken;
 mod complaints;
 mod connection;
 mod door;
+mod outflow;
 mod progress;
 mod proxied;
 mod seats;

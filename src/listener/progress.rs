@@ -12,7 +12,7 @@
 //! While Busy, the request's body may still be arriving; the router keeps the time of that, unless
 //! the farewell is brief.
 //!
-//! The socket's wrapper, the service and the connection's own task report to it; all three run
+//! The socket's wrappers, the service and the connection's own task report to it; all of them run
 //! in that one task, so the lock is never contended.
 
 use std::sync::{Mutex, MutexGuard};

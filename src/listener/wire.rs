@@ -1,4 +1,4 @@
-//! The socket as hyper sees it: reports what happens on it to [`Progress`].
+//! The connection as hyper sees it: reports to [`Progress`] what comes, and where an answer ends.
 
 use std::io;
 use std::pin::Pin;
@@ -66,15 +66,6 @@ impl<S> Wire<S> {
         }
         Some(refusal.len() - before)
     }
-
-    /// Also of a flush and of the end: encrypted, what was written may still wait for the peer.
-    fn note_write<T>(&self, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match &poll {
-            Poll::Ready(_) => self.progress.written(),
-            Poll::Pending => self.progress.blocked(),
-        }
-        poll
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
@@ -111,8 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if let Some(count) = self.withholds(&[io::IoSlice::new(buf)]) {
             return Poll::Ready(Ok(count));
         }
-        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.note_write(poll)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -123,8 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if let Some(count) = self.withholds(bufs) {
             return Poll::Ready(Ok(count));
         }
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.note_write(poll)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -133,8 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     /// hyper flushes once all it has is handed over.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_flush(cx);
-        ready!(self.note_write(poll))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.progress.flushed();
         Poll::Ready(Ok(()))
     }
@@ -145,8 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             return Poll::Ready(Ok(()));
         }
         if !self.finished {
-            let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
-            ready!(self.note_write(poll))?;
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.finished = true;
             self.progress.ending();
         }
@@ -158,72 +145,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
                 return Poll::Ready(Ok(()));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::Instant;
-
-    use super::super::ListenerMetrics;
-    use super::super::progress::Limits;
-    use super::super::seats::{Class, Seats};
-    use super::*;
-    use crate::lifecycle::Farewell;
-
-    const WRITE: Duration = Duration::from_secs(10);
-
-    /// Takes all that is written and passes nothing on, as TLS does while its peer does not read.
-    struct Stuck;
-
-    impl AsyncRead for Stuck {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            _: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            Poll::Pending
-        }
-    }
-
-    impl AsyncWrite for Stuck {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            buf: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            Poll::Ready(Ok(buf.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Pending
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Pending
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_written_and_does_not_go_out_is_one_that_is_not_taken() {
-        let seats = Seats::new(ListenerMetrics::default());
-        let (seat, _) = seats.admit(Class::MayPush, 1);
-        let limits = Limits {
-            header: Duration::from_secs(5),
-            idle: Duration::from_secs(120),
-            write: WRITE,
-            farewell: Farewell::Patient,
-        };
-        let progress = Arc::new(Progress::new(limits, seat.unwrap()));
-        progress.arrived();
-        let _began = progress.begin_request();
-        progress.answered();
-        let mut wire = Wire::new(Stuck, Bytes::new(), Arc::clone(&progress));
-        let flushed =
-            std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut wire).poll_flush(cx).is_ready()));
-        assert!(!flushed.await);
-        assert_eq!(progress.due(), Some(Instant::now() + WRITE));
     }
 }

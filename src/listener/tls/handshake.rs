@@ -15,10 +15,14 @@ use tokio_rustls::server::TlsStream;
 use super::ahead::Ahead;
 use super::{Certificate, Tls};
 use crate::listener::OverTls;
+use crate::listener::outflow::Outflow;
 use crate::listener::throttle::Throttle;
 use crate::metrics::HandshakeOutcome;
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// What is encrypted.
+type Socket = Outflow<TcpStream>;
 
 /// What a handshake is made with, and what was told about those that failed.
 pub(in crate::listener) struct Handshakes {
@@ -34,7 +38,7 @@ pub(in crate::listener) enum Failure {
     /// A client that does nothing but connect, such as a probe.
     Silent,
     /// HTTP in the clear, with what came of it.
-    Plain(Ahead<TcpStream>),
+    Plain(Ahead<Socket>),
     Other(io::Error),
 }
 
@@ -51,8 +55,8 @@ impl Handshakes {
     /// Shakes hands, with the certificate that is in force now.
     pub(in crate::listener) async fn shake(
         &self,
-        mut stream: Ahead<TcpStream>,
-    ) -> Result<(TlsStream<Ahead<TcpStream>>, OverTls), Failure> {
+        mut stream: Ahead<Socket>,
+    ) -> Result<(TlsStream<Ahead<Socket>>, OverTls), Failure> {
         let first = stream.first().await.map_err(Failure::Other)?;
         match first.first().copied() {
             None => return Err(Failure::Silent),
@@ -123,7 +127,7 @@ impl Handshakes {
 }
 
 /// By whose certificate the client came, where one was asked for.
-fn client_of(stream: &TlsStream<Ahead<TcpStream>>) -> Option<Arc<str>> {
+fn client_of(stream: &TlsStream<Ahead<Socket>>) -> Option<Arc<str>> {
     let (_, session) = stream.get_ref();
     let shown = session.peer_certificates()?.first()?;
     Some(Arc::from(Certificate::read(shown)?.name))
