@@ -1,9 +1,9 @@
 //! Forgetting keys, subjects, records of the sender's history, unreadable pushes and URLs past their
-//! age, a small part of them a step.
+//! age, and leases that nobody looks after, a small part of them a step.
 //!
 //! Keys, of which there are most, go in the order of their age; what has no order but that of its
 //! digest, one slice after the other. Nothing here waits for a commit, and what a commit may look
-//! for, a key, is removed last.
+//! for, a key or a lease, is removed last.
 
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
@@ -18,6 +18,10 @@ const SLICES: u64 = 4096;
 const KEYS: i64 = 20_000;
 /// Events at the beginning of the table that say how old the oldest is.
 const OLDEST: i64 = 100;
+/// A shared lease that ended so long ago belongs to a sink for which nobody claims.
+const LONG_OVER: i64 = 3_600_000_000;
+/// So many deliveries of each sink leave such leases in one step, or a few more.
+const LEFT: i64 = 1000;
 /// When a URL was used last is known give or take an hour; as much again for clocks that differ.
 const UNSURE: i64 = 2 * 3_600_000_000;
 
@@ -50,6 +54,7 @@ pub(super) async fn slice(
         Vec::new()
     };
     other += keys(client, prune).await?;
+    leases(client, prune).await?;
     Ok((other, routes))
 }
 
@@ -129,6 +134,44 @@ async fn keys(client: &(impl GenericClient + Sync), prune: &Prune) -> Result<u64
         &[(&last, Type::INT8)],
     )
     .await
+}
+
+/// Gives lanes to what is left under shared leases that ended long ago, and removes those, as whoever
+/// claims for the sink does. For one that was taken away nobody claims, and every commit looks back as
+/// far as the oldest lease.
+async fn leases(client: &(impl GenericClient + Sync), prune: &Prune) -> Result<(), Failure> {
+    let before = prune.now.as_microsecond() - LONG_OVER;
+    let sinks = sql::rows(
+        client,
+        "SELECT DISTINCT sink FROM leases WHERE ends <= $1",
+        &[(&before, Type::INT8)],
+    )
+    .await?;
+    if sinks.is_empty() {
+        return Ok(());
+    }
+    // As a batch does: plans of what is called are kept, and a batch may be the next to use them.
+    sql::run(
+        client,
+        "SELECT set_config('enable_seqscan', 'off', true), \
+         set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)",
+        &[],
+    )
+    .await?;
+    for row in sinks {
+        let sink: i64 = row.try_get(0)?;
+        sql::run(
+            client,
+            "SELECT inbox_run_out($1, $2, $3)",
+            &[
+                (&sink, Type::INT8),
+                (&LEFT, Type::INT8),
+                (&before, Type::INT8),
+            ],
+        )
+        .await?;
+    }
+    Ok(())
 }
 
 /// Removes URLs that nothing refers to any more, but only when there are many; a handful costs

@@ -182,6 +182,28 @@ async fn what_is_left_under_a_shared_lease_is_taken_over_when_it_runs_out() {
 }
 
 #[tokio::test]
+async fn no_lease_of_a_sink_that_is_gone_stays_and_its_backlog_does() {
+    let (database, inbox) = opened().await;
+    let sink = inbox.sink("s").await.unwrap();
+    store(&inbox, vec![event("a").to(sink)], &[sink]).await;
+    store(&inbox, vec![event("b")], &[]).await;
+    store(&inbox, vec![event("c").alone().to(sink)], &[sink]).await;
+    assert_eq!(there(&database).await, [1, 2, 1]);
+    for (seconds, left) in [(3659, [1, 2, 1]), (3660, [2, 0, 0])] {
+        let step = Prune {
+            what: PruneWhat::Forgotten { slice: 7 },
+            now: at(seconds),
+            retention: Duration::from_secs(86_400),
+            after: Seq(0),
+            wanted_bytes: 0,
+        };
+        inbox.prune(step).await.unwrap();
+        assert_eq!(there(&database).await, left);
+    }
+    assert_eq!(claim(&inbox, sink, 9, at(3660)).await.leases.len(), 2);
+}
+
+#[tokio::test]
 async fn no_more_is_taken_over_at_once_than_there_are_slots() {
     let (_, inbox) = opened().await;
     let sink = inbox.sink("s").await.unwrap();
