@@ -99,15 +99,21 @@ impl AccessArgs {
     }
 }
 
-/// The URL under which this machine reaches a listener: loopback when it listens everywhere.
+/// The URL under which this machine reaches a listener.
 pub fn within_reach(listen: SocketAddr, over_tls: bool) -> String {
-    let ip = match listen.ip() {
+    let scheme = if over_tls { "https" } else { "http" };
+    let address = SocketAddr::new(own_address(listen.ip()), listen.port());
+    format!("{scheme}://{address}")
+}
+
+/// The address at which this machine reaches a listener, and from which it does: loopback when that
+/// listens everywhere.
+pub fn own_address(listen: IpAddr) -> IpAddr {
+    match listen {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
-    };
-    let scheme = if over_tls { "https" } else { "http" };
-    format!("{scheme}://{}", SocketAddr::new(ip, listen.port()))
+    }
 }
 
 #[cfg(test)]

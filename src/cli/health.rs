@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::bail;
 use bytes::Bytes;
 use clap::Args;
 use http::header::HOST;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 
-use super::access::within_reach;
+use super::access::{own_address, within_reach};
 use super::printer::Printer;
 use super::target::Target;
 use super::tls::TlsArgs;
 use super::{Exit, request, settings};
-use crate::config::{Loaded, Settings};
+use crate::config::{Loaded, ProxyProtocol, Settings};
 
 /// A probe must end before whoever runs it loses patience; Docker gives it 30 s, people give less.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -70,18 +71,34 @@ pub async fn run(
 /// The admin listener; the public one, which answers too, where the other wants a certificate that is
 /// not at hand.
 fn configured(loaded: &Loaded, path: &str, tls: &TlsArgs) -> anyhow::Result<Target> {
-    let Settings { server, admin, .. } = &loaded.settings;
-    let (base, identity) = match admin.tls.client_ca.is_some() && !tls.has_client_cert() {
-        true => (
-            within_reach(server.listen, server.tls.is_on()),
-            &loaded.identities.server,
-        ),
-        false => (
-            within_reach(admin.listen, admin.tls.is_on()),
-            &loaded.identities.admin,
-        ),
-    };
-    Target::parse(&base, path, &tls.known_as(identity.as_deref())?)
+    let admin = &loaded.settings.admin;
+    if admin.tls.client_ca.is_some() && !tls.has_client_cert() {
+        return public(loaded, path, tls);
+    }
+    let base = within_reach(admin.listen, admin.tls.is_on());
+    let known = tls.known_as(loaded.identities.admin.as_deref())?;
+    Target::parse(&base, path, &known)
+}
+
+/// The public listener. Where it speaks the PROXY protocol, it takes connections of proxies alone, so
+/// this machine has to be one: then it asks for itself.
+fn public(loaded: &Loaded, path: &str, tls: &TlsArgs) -> anyhow::Result<Target> {
+    let Settings { server, source, .. } = &loaded.settings;
+    let base = within_reach(server.listen, server.tls.is_on());
+    let known = tls.known_as(loaded.identities.server.as_deref())?;
+    let target = Target::parse(&base, path, &known)?;
+    if source.proxy_protocol == ProxyProtocol::Off {
+        return Ok(target);
+    }
+    let own = own_address(server.listen.ip());
+    let (rules, _) = settings::rules(loaded)?;
+    if !rules.trusts(own) {
+        bail!(
+            "admin.tls.client_ca wants a certificate, and server.listen takes connections of \
+             source.trusted_proxies only; give --client-cert, or list {own} there"
+        );
+    }
+    Ok(target.asked_by_a_proxy())
 }
 
 #[cfg(test)]

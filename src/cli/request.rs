@@ -74,8 +74,8 @@ pub async fn send(
             address: address(),
             source,
         };
-        let encrypted = target.encrypt(stream).await;
-        let stream = encrypted.map_err(|error| failed(error.into()))?;
+        let begun = target.begin(stream).await;
+        let stream = begun.map_err(|error| failed(error.into()))?;
         let answered = exchange(stream, request).await;
         answered.map_err(|error| failed(error.into()))
     };
@@ -154,8 +154,8 @@ pub async fn open(
             address: address(),
             source,
         };
-        let encrypted = target.encrypt(stream).await;
-        let stream = encrypted.map_err(|error| failed(error.into()))?;
+        let begun = target.begin(stream).await;
+        let stream = begun.map_err(|error| failed(error.into()))?;
         let answered = begin(stream, request).await;
         answered.map_err(|error| failed(error.into()))
     };

@@ -4,9 +4,11 @@ use std::io;
 
 use anyhow::{Context as _, bail};
 use http::Uri;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::tls::{Encryption, Known, Stream};
+use crate::source::proxy;
 
 /// A parsed URL, in the parts a request and a socket need.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct Target {
     pub address: String,
     /// Path and query.
     pub path: String,
+    /// What comes before everything else on a connection.
+    preamble: &'static [u8],
     /// Of an `https://` URL.
     encryption: Option<Encryption>,
 }
@@ -57,15 +61,26 @@ impl Target {
                 authority.port_u16().unwrap_or(usual_port)
             ),
             path: path.to_owned(),
+            preamble: &[],
             encryption,
         })
     }
 
-    /// Encrypts a connection to it, where that is asked for.
+    /// The same where the PROXY protocol is spoken: asked as a proxy asks for itself.
+    #[must_use]
+    pub fn asked_by_a_proxy(self) -> Self {
+        Self {
+            preamble: proxy::LOCAL,
+            ..self
+        }
+    }
+
+    /// Begins a connection to it: says what comes first, and encrypts it where that is asked for.
     ///
     /// # Errors
     /// When whoever listens there is not known, or speaks no TLS.
-    pub async fn encrypt(&self, stream: TcpStream) -> io::Result<Stream> {
+    pub async fn begin(&self, mut stream: TcpStream) -> io::Result<Stream> {
+        stream.write_all(self.preamble).await?;
         match &self.encryption {
             Some(encryption) => encryption.begin(stream).await,
             None => Ok(Stream::Plain(stream)),

@@ -24,6 +24,10 @@ const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN";
 const V1_COMMON_BYTES: usize = 6;
 
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\x00\r\nQUIT\n";
+
+/// What a proxy says before a request of its own, such as a health check: it names nobody.
+pub const LOCAL: &[u8] = b"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00";
+
 /// Signature, version and command, family, length.
 const V2_FIXED_BYTES: usize = 16;
 

@@ -9,7 +9,7 @@ use crate::certificates::{Authority, ECDSA, Trusting};
 use crate::http::Answer;
 use crate::load::body;
 use crate::proxy::free_address;
-use crate::receiver::{BASE, PATIENCE, Receiver, command};
+use crate::receiver::{BASE, PATIENCE, Receiver, base_with, command};
 
 /// An authority and what it issued as `own`, in `folder`.
 fn authority(folder: &Path) -> Authority {
@@ -116,10 +116,14 @@ struct Guarded {
 
 impl Guarded {
     fn start(client_ca: &str) -> Self {
+        Self::on(BASE, client_ca)
+    }
+
+    fn on(base: &str, client_ca: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = authority(folder.path());
         let (public, admin) = (free_address(), free_address());
-        let base = BASE
+        let base = base
             .replacen("127.0.0.1:0", &public.to_string(), 1)
             .replacen("127.0.0.1:0", &admin.to_string(), 1)
             .replace("[admin]\n", "[admin]\ntoken = \"0123456789abcdef\"\n");
@@ -239,4 +243,25 @@ fn where_a_client_certificate_is_asked_for_nobody_is_served_without_one() {
             .status,
         200
     );
+}
+
+#[test]
+fn a_health_check_without_a_certificate_speaks_the_proxy_protocol_where_the_public_port_does() {
+    let keys = "proxy_protocol = \"required\"\nclient_ip_header = \"none\"";
+    let base = base_with("source", keys);
+    let guarded = Guarded::on(&base, "client_ca = \"authority.pem\"\n");
+    for arguments in [&["health"][..], &["health", "--live"]] {
+        let health = guarded.run(arguments);
+        assert!(health.status.success(), "{arguments:?}: {health:?}");
+    }
+    // A machine that is no proxy is not listened to, and need not ask.
+    let file = guarded.folder.path().join("config.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("127.0.0.0/8", "192.0.2.1")).unwrap();
+    let health = guarded.run(&["health"]);
+    assert_eq!(health.status.code(), Some(1), "{health:?}");
+    let said = errors(&health);
+    for part in ["--client-cert", "list 127.0.0.1"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }

@@ -32,7 +32,7 @@ impl Dial for Target {
     async fn dial(&self) -> io::Result<Stream> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
-        self.encrypt(stream).await
+        self.begin(stream).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use proptest::prelude::*;
 use proxy_header::{ProxiedAddress, ProxyHeader};
 
-use super::super::proxy::{MAX_HEADER_BYTES, Parsed, ProxyError, parse};
+use super::super::proxy::{LOCAL, MAX_HEADER_BYTES, Parsed, ProxyError, parse};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\x00\r\nQUIT\n";
 const REQUEST: &[u8] = b"POST /webhook HTTP/1.1\r\n";
@@ -140,7 +140,7 @@ fn version_2_headers_are_read_as_the_specification_says() {
     let mut larger = largest.clone();
     larger.push(0);
     let unix = [0; 216];
-    let vectors: [(Vec<u8>, &str); 25] = [
+    let vectors: [(Vec<u8>, &str); 26] = [
         (v2(0x21, 0x11, V4), "47.94.95.118"),
         (v2(0x21, 0x11, &with_tlv), "47.94.95.118"),
         // What follows the addresses is not looked at, so it cannot be wrong.
@@ -149,6 +149,7 @@ fn version_2_headers_are_read_as_the_specification_says() {
         (v2(0x21, 0x21, &v6("2001:db8:5::1")), "2001:db8:5::1"),
         (v2(0x21, 0x21, &v6("::ffff:47.94.95.118")), "47.94.95.118"),
         (v2(0x20, 0x00, &[]), "-"),
+        (LOCAL.to_vec(), "-"),
         // Of LOCAL all that follows is to be ignored.
         (v2(0x20, 0x11, V4), "-"),
         (v2(0x20, 0x11, &[1, 2, 3]), "-"),
