@@ -31,7 +31,7 @@ impl Complaints {
                 silenced,
                 cause,
                 "connection refused: no PROXY protocol header, which \
-                 server.proxy_protocol requires"
+                 source.proxy_protocol requires"
             );
         }
     }
@@ -43,7 +43,7 @@ impl Complaints {
                 peer_ip = %socket,
                 silenced,
                 "connection refused: peer {socket} is not in source.trusted_proxies, and \
-                 server.proxy_protocol takes connections from those only"
+                 source.proxy_protocol takes connections from those only"
             );
         }
     }
@@ -85,5 +85,24 @@ impl Complaints {
                  (ulimit -n) above server.max_connections"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::Lines;
+    use crate::source::proxy::ProxyError;
+
+    #[test]
+    fn who_is_refused_for_the_proxy_protocol_is_told_the_key_that_says_so() {
+        let (lines, _guard) = Lines::begin();
+        let complaints = Complaints::default();
+        let socket = IpAddr::from([192, 0, 2, 1]);
+        complaints.header(socket, &HeaderError::Refused(ProxyError::Missing));
+        complaints.untrusted(socket);
+        let told = lines.all();
+        assert!(told.contains("source.proxy_protocol requires"), "{told}");
+        assert!(told.contains("source.proxy_protocol takes"), "{told}");
     }
 }
