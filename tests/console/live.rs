@@ -1,4 +1,4 @@
-//! The live view of events while the receiver is killed and started again.
+//! The live view of events while the receiver is killed and started again, and while it is paused.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +13,8 @@ use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
 use crate::stage;
 
 const PUSHERS: usize = 4;
+/// Together more than a page keeps.
+const EACH: usize = 513;
 
 fn event(id: &str, subject: usize) -> String {
     format!(
@@ -95,4 +97,37 @@ fn the_live_view_over_kills_of_the_receiver_shows_every_event_once() {
             &format!("{rounds} kills, {shown} events shown, none missing, none twice"),
         );
     }
+}
+
+/// Pushes more than a page keeps, each until it is acknowledged.
+fn push_many(receiver: &Receiver) {
+    let address = receiver.public;
+    std::thread::scope(|scope| {
+        for pusher in 0..PUSHERS {
+            scope.spawn(move || {
+                let mut client = Client::connect(address, PATIENCE).unwrap();
+                for turn in 0..EACH {
+                    let event = event(&format!("p{pusher}-{turn}"), turn % 5);
+                    let mut push = || client.push("/webhook", event.as_bytes()).unwrap();
+                    while push().status != 200 {}
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_list_that_is_paused_holds_back_no_more_than_a_page_keeps_and_says_what_it_left_out() {
+    let receiver = Receiver::start("");
+    stage::pushed(&receiver, &event("first", 0));
+    let with = json!({"base": stage::base(&receiver)});
+    play("held", &with, |what, _| {
+        if what == "push" {
+            push_many(&receiver);
+            return json!({"pushed": PUSHERS * EACH});
+        }
+        let rows = receiver.rows("events");
+        let seqs: Vec<&Value> = rows.iter().map(|row| &row["seq"]).collect();
+        json!({"stored": seqs})
+    });
 }

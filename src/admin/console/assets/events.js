@@ -109,6 +109,8 @@ class List {
     this.columns = columns();
     this.rows = new Map();
     this.held = new Map();
+    this.leftOut = 0;
+    this.heldFrom = -Infinity;
     this.paused = false;
     this.unsaid = 0;
     this.heldUp = false;
@@ -227,19 +229,37 @@ class List {
     this.heldUp = false;
     if (!matches(row, this.filter) || this.rows.has(row.seq)) return;
     if (this.paused) {
-      this.held.set(row.seq, row);
-      this.pause.textContent = t("live.resume", { n: this.held.size });
+      this.hold(row);
       return;
     }
     if (this.put(row, true)) this.unsaid += 1;
     if (this.rows.size > MOST) this.cut(MOST * 0.75);
   }
 
+  /** Keeps a row back, and no more of them than the page may show: the oldest are left out. */
+  hold(row) {
+    if (row.seq < this.heldFrom) return;
+    this.held.set(row.seq, row);
+    if (this.held.size > MOST) {
+      const newest = [...this.held.values()].sort((one, other) => other.seq - one.seq).slice(0, MOST * 0.75);
+      this.leftOut += this.held.size - newest.length;
+      this.heldFrom = newest.at(-1).seq;
+      this.held = new Map(newest.map((kept) => [kept.seq, kept]));
+    }
+    this.pause.textContent = t("live.resume", { n: this.held.size + this.leftOut });
+  }
+
   toggle() {
     this.paused = !this.paused;
-    const held = this.held;
-    this.held = new Map();
+    const { held, leftOut, heldFrom } = this;
+    Object.assign(this, { held: new Map(), leftOut: 0, heldFrom: -Infinity });
+    if (leftOut > 0) {
+      // Nothing is shown beside what does not follow it.
+      this.forget(heldFrom);
+      this.reach(undefined);
+    }
     held.forEach((row) => this.arrive(row));
+    if (leftOut > 0) this.note(t("live.left_out", { n: leftOut }));
     this.pause.textContent = this.paused ? t("live.resume", { n: 0 }) : t("live.pause");
   }
 
