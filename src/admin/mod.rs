@@ -105,11 +105,13 @@ pub trait AdminHooks: Send + Sync {
     /// What an unreadable push carries, as the configuration is now; problems as above.
     async fn read_unreadable(&self, id: i64) -> Result<Carried, Problem>;
     /// Offers events of a spill, in their order, to be routed and judged as pushes are, and keeps its
-    /// unreadable pushes. Done once all are durable; offered again, events are duplicates.
+    /// unreadable pushes. Done once all are durable, and `audit` is written; offered again, events are
+    /// duplicates.
     async fn offer_spilled(
         &self,
         events: Vec<Spilled>,
         unreadable: Vec<Unreadable>,
+        audit: Audit,
     ) -> Result<Drained, Problem>;
     /// What this receiver's own spill holds, and its events with this id.
     async fn spilled(&self, event_id: Option<String>) -> Result<SpillShown, Problem>;

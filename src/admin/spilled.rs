@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::params::{Params, Sent, refused};
+use super::who::Who;
 use crate::aside::aside;
 use crate::event::{Event, Id, Key, Origin, Route, Subject};
-use crate::inbox::Unreadable;
 use crate::inbox::spill::{Contents, Drained, Spilled, SpilledRow};
+use crate::inbox::{Audit, Unreadable};
 use crate::intake::problem::Problem;
 
 /// The largest request: one body alone may have grown by a third on the way.
@@ -185,12 +186,25 @@ async fn show(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Json<SpillS
 
 async fn offer(
     State(shared): State<Arc<Shared>>,
+    Who(who): Who,
     Sent(body): Sent,
 ) -> Result<Json<Drained>, Problem> {
     let bytes = body.len() as u64;
     let (events, unreadable) = aside(bytes, move || read(&body)).await?;
-    let offered = shared.admin.hooks.offer_spilled(events, unreadable);
-    offered.await.map(Json)
+    let audit = drain(who, (events.len(), unreadable.len()));
+    let hooks = &shared.admin.hooks;
+    let drained = hooks.offer_spilled(events, unreadable, audit).await;
+    drained.map(Json)
+}
+
+/// What the audit says of so many events and unreadable pushes out of a spill.
+pub fn drain(who: String, (events, unreadable): (usize, usize)) -> Audit {
+    Audit {
+        who,
+        action: "drain_spill",
+        selector: format!("events={events} unreadable={unreadable}"),
+        reason: String::new(),
+    }
 }
 
 fn read(body: &[u8]) -> Result<(Vec<Spilled>, Vec<Unreadable>), Problem> {

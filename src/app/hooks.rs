@@ -8,18 +8,16 @@ use http::StatusCode;
 
 use super::presence::Presence;
 use super::reoffer::Reoffer;
+use super::takeover::Takeover;
 use super::{Live, spill};
 use crate::admin::AdminHooks;
 use crate::admin::api::Reoffered;
 use crate::admin::spilled::SpillShown;
 use crate::admin::unreadable::Carried;
-use crate::aside::aside;
 use crate::clock::Clock;
-use crate::event::{Event, Id};
+use crate::event::Id;
 use crate::inbox::spill::{Drained, SpillOptions, Spilled};
-use crate::inbox::{
-    Audit, Committer, Inbox, InboxError, Offer, Rate, Refusal, Replica, Unreadable,
-};
+use crate::inbox::{Audit, Committer, Inbox, InboxError, Rate, Replica, Unreadable};
 use crate::intake::problem::Problem;
 use crate::lifecycle::Lifecycle;
 use crate::recover::{Ask, LastRun, NotBegun, Progress, Recovery};
@@ -59,42 +57,18 @@ impl AdminHooks for Hooks {
         &self,
         events: Vec<Spilled>,
         unreadable: Vec<Unreadable>,
+        audit: Audit,
     ) -> Result<Drained, Problem> {
-        let bytes: u64 = events.iter().map(|row| row.event.body.len() as u64).sum();
         let live = Arc::clone(&self.live);
-        let (events, offers) = aside(bytes, move || {
-            let route = |event: &Event| spill::wanted(&live, event);
-            let offers = events.iter().map(|row| row.offer(route(&row.event)));
-            let offers: Vec<Offer> = offers.collect();
-            (events, offers)
-        })
-        .await;
-        let offered: Vec<_> = offers
-            .into_iter()
-            .map(|offer| self.committer.offer(offer))
-            .collect();
-        let mut drained = Drained {
-            unreadable: unreadable.len() as u64,
-            ..Drained::default()
+        let takeover = Takeover {
+            inbox: Arc::clone(&self.inbox),
+            committer: self.committer.clone(),
+            clock: Arc::clone(&self.clock),
+            bounds: live.rules().load().unreadable,
+            wanted: Arc::new(move |event| spill::wanted(&live, event)),
         };
-        let mut unusable = unreadable;
-        for (row, offered) in events.iter().zip(offered) {
-            match offered.await {
-                Ok(Ok(taken)) => unusable.extend(drained.count(row, &taken)),
-                Ok(Err(Refusal::Event(reason))) => unusable.push(drained.refuse(row, &reason)),
-                Ok(Err(refusal)) => {
-                    let status = StatusCode::SERVICE_UNAVAILABLE;
-                    return Err(Problem::new(status, refusal.to_string()));
-                }
-                Err(_) => return Err(unavailable(&InboxError::Closed)),
-            }
-        }
-        if !unusable.is_empty() {
-            let bounds = self.live.rules().load().unreadable;
-            let kept = self.inbox.keep_unreadable(unusable, bounds).await;
-            kept.map_err(|error| unavailable(&error))?;
-        }
-        Ok(drained)
+        let taking = takeover.take(events, unreadable, audit);
+        self.lifecycle.see_through(taking).await
     }
 
     async fn spilled(&self, event_id: Option<String>) -> Result<SpillShown, Problem> {

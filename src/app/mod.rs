@@ -19,6 +19,7 @@ mod spill;
 mod stop;
 mod store;
 mod streams;
+mod takeover;
 mod tend;
 mod tls;
 mod traces;

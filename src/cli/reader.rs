@@ -27,7 +27,7 @@ use crate::routing::Routing;
 const RECOVER: &str = "/api/v1/recover";
 
 /// Who changes a store that no receiver holds, for the audit.
-const COMMAND_LINE: &str = "the command line";
+pub const COMMAND_LINE: &str = "the command line";
 
 /// The most rows the API gives at once.
 pub const PAGE: usize = 500;

@@ -183,6 +183,9 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
     ) -> Result<Vec<Changed>, InboxError> {
         self.inner.change(changes, audit, now).await
     }
+    async fn note(&self, audit: Audit, count: usize, now: Timestamp) -> Result<(), InboxError> {
+        self.inner.note(audit, count, now).await
+    }
     async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError> {
         self.inner.audited(filter).await
     }

@@ -225,6 +225,9 @@ pub trait Inbox: Send + Sync {
         audit: Audit,
         now: Timestamp,
     ) -> Result<Vec<Changed>, InboxError>;
+    /// Writes into the audit what was done by hand to so many, which no other verb says: it is
+    /// committed already.
+    async fn note(&self, audit: Audit, count: usize, now: Timestamp) -> Result<(), InboxError>;
     /// What was changed by hand, newest first.
     async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError>;
     /// How far the sender's history was read; `None` before the first time.

@@ -41,6 +41,7 @@ impl AdminHooks for Hooks {
         &self,
         events: Vec<Spilled>,
         unreadable: Vec<Unreadable>,
+        _: Audit,
     ) -> Result<Drained, Problem> {
         Ok(Drained {
             accepted: events.len() as u64,

@@ -17,9 +17,9 @@ use super::access::AccessArgs;
 use super::api::Api;
 use super::interrupt::Interrupt;
 use super::printer::{Column, PrintError, Printer};
-use super::reader::{Reader, found};
+use super::reader::{COMMAND_LINE, Reader, found};
 use super::{Exit, finish, settings};
-use crate::admin::spilled::{SpilledEvent, SpilledPushes, UnreadablePush};
+use crate::admin::spilled::{SpilledEvent, SpilledPushes, UnreadablePush, drain};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{SpillUrl, StoreUrl};
 use crate::event::{Event, Origin};
@@ -332,16 +332,28 @@ impl<'a> Direct<'a> {
             _ => self.routing.wanted(&Words::new(event)),
         };
         let now = SystemClock.now();
-        Ok(admit(self.inbox, rows, &wanted, (self.bounds, now)).await?)
+        let drained = admit(self.inbox, rows, &wanted, (self.bounds, now)).await?;
+        self.note((rows.len(), 0)).await?;
+        Ok(drained)
     }
 
     async fn keep(&self, pushes: Vec<Unreadable>) -> anyhow::Result<Drained> {
-        let drained = Drained {
-            unreadable: pushes.len() as u64,
-            ..Drained::default()
-        };
+        let count = pushes.len();
         self.inbox.keep_unreadable(pushes, self.bounds).await?;
-        Ok(drained)
+        self.note((0, count)).await?;
+        Ok(Drained {
+            unreadable: count as u64,
+            ..Drained::default()
+        })
+    }
+
+    /// Says in the audit how many events and unreadable pushes came.
+    async fn note(&self, (events, unreadable): (usize, usize)) -> anyhow::Result<()> {
+        let audit = drain(COMMAND_LINE.to_owned(), (events, unreadable));
+        let noted = self
+            .inbox
+            .note(audit, events + unreadable, SystemClock.now());
+        Ok(noted.await?)
     }
 }
 

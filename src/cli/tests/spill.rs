@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::store::{block_on, home, open, ran};
 use crate::cli::Exit;
 use crate::event::{Event, Id, Key, Route};
+use crate::inbox::query::AuditFilter;
 use crate::inbox::spill::Spill as _;
 use crate::inbox::sqlite::spill::SqliteSpill;
 use crate::inbox::{Batch, Inbox as _, Offer, Unreadable, UnreadableBounds};
@@ -64,6 +65,16 @@ fn a_spill_whose_receiver_is_gone_is_drained_into_the_store_as_of_when_its_event
     assert_eq!(result.unwrap(), Exit::Done);
     let expected = r#"{"accepted":2,"stale":0,"duplicate":1,"unreadable":0}"#;
     assert_eq!(out.trim(), expected);
+
+    let inbox = open(&home);
+    let audit = block_on(inbox.audited(AuditFilter::newest(10))).unwrap();
+    block_on(inbox.close()).unwrap();
+    let lines = audit.items.into_iter();
+    let lines: Vec<_> = lines
+        .map(|line| (line.who, line.action, line.count))
+        .collect();
+    let (who, action) = ("the command line".to_owned(), "drain_spill".to_owned());
+    assert_eq!(lines, [(who, action, 3)]);
 
     let (_, out, _) = ran(&home, "events --json");
     let rows: Vec<&str> = out.lines().collect();

@@ -303,6 +303,7 @@ macro_rules! every_property {
             unreadable_pushes_are_found_by_time_source_reason_and_route,
             pages_of_unreadable_pushes_show_each_once_in_either_order,
             what_is_removed_by_hand_stands_in_the_audit_with_its_number,
+            what_no_other_verb_says_is_noted_in_the_audit,
         }
         $crate::inbox::conformance::conformance! { $make, recovery:
             a_record_is_handled_from_the_moment_it_is_remembered,

@@ -176,3 +176,15 @@ pub(in crate::inbox) async fn what_is_removed_by_hand_stands_in_the_audit_with_i
     };
     assert_eq!(told(until).await, [dropped]);
 }
+
+pub(in crate::inbox) async fn what_no_other_verb_says_is_noted_in_the_audit(inbox: &dyn Inbox) {
+    let told = inbox.note(audit("drain_spill"), 300, at(50)).await;
+    told.unwrap();
+    let lines = inbox.audited(AuditFilter::newest(10)).await.unwrap().items;
+    let lines = lines.into_iter();
+    let lines: Vec<_> = lines
+        .map(|line| (line.at, line.who, line.action, line.count))
+        .collect();
+    let (who, action) = ("10.0.0.9".to_owned(), "drain_spill".to_owned());
+    assert_eq!(lines, [(at(50), who, action, 300)]);
+}

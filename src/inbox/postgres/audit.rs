@@ -1,4 +1,5 @@
-//! What people changed by hand, and why: written within the transaction that makes the change.
+//! What people changed by hand, and why: written within the transaction that makes the change, where one
+//! does.
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};

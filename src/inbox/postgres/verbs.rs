@@ -113,6 +113,14 @@ impl Inbox for PostgresInbox {
         })
     }
 
+    async fn note(&self, audit: Audit, count: usize, now: Timestamp) -> Result<(), InboxError> {
+        let given = self.given(now);
+        transact!(self, session => {
+            let now = clock(&mut session, given).await?;
+            audit::write_down(session.raw(), &audit, (count, now)).await?
+        })
+    }
+
     async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError> {
         look!(self, session => audit::audited(session.raw(), &filter).await)
     }

@@ -1,4 +1,5 @@
-//! What people changed by hand, and why: written within the transaction that makes the change.
+//! What people changed by hand, and why: written within the transaction that makes the change, where one
+//! does.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -31,6 +32,17 @@ pub(super) fn write_down(
     sql.prepare_cached("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?1")?
         .execute([KEPT_AUDIT])
         .map(|_number| ())
+}
+
+/// The same of what was committed before.
+pub(super) fn note(
+    sql: &mut Connection,
+    audit: &Audit,
+    (count, now): (usize, Timestamp),
+) -> rusqlite::Result<()> {
+    let transaction = sql.transaction()?;
+    write_down(&transaction, audit, (count, now))?;
+    transaction.commit()
 }
 
 /// What was changed by hand, newest first.

@@ -124,6 +124,13 @@ impl Inbox for SqliteInbox {
         .await
     }
 
+    async fn note(&self, audit: Audit, count: usize, now: Timestamp) -> Result<(), InboxError> {
+        self.write(move |writer| {
+            writer.attempt(|writer| audit::note(&mut writer.connection, &audit, (count, now)))
+        })
+        .await
+    }
+
     async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError> {
         self.read(move |sql| audit::audited(sql, &filter)).await
     }
