@@ -16,6 +16,15 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new().route("/audit", get(audit))
 }
 
+/// What was selected, in words: those parts that were given.
+pub(super) fn selected<const N: usize>(parts: [(&str, Option<String>); N]) -> String {
+    let given = parts.into_iter().filter_map(|(name, value)| {
+        let value = value?;
+        Some(format!("{name}={value}"))
+    });
+    given.collect::<Vec<_>>().join(" ")
+}
+
 async fn audit(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Page<AuditRow>> {
     let params = Params::read(&uri, &["cursor", "limit", "action", "since", "until"])?;
     let now = shared.admin.clock.now();

@@ -1,5 +1,9 @@
-//! Names and query parameters of the API, read strictly: a misspelt filter must not silently match all.
+//! Names, query parameters and bodies of the API, read strictly: a misspelt filter must not silently
+//! match all.
+//!
+//! What cannot be read is refused with 400. A body that can be, but says what cannot be meant, with 422.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -196,9 +200,47 @@ fn ago(text: &str, now: Timestamp) -> Option<Timestamp> {
     now.checked_sub(duration).ok()
 }
 
-/// A 400 with `detail`.
+/// A time that a body calls `name`.
+pub(super) fn moment_in_body(
+    name: &str,
+    text: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    match moment(text, now) {
+        None => Err(unprocessable(format!(
+            "{name} cannot be {text:?}; allowed: {MOMENT}"
+        ))),
+        moment => Ok(moment),
+    }
+}
+
+/// `limit` of a body, within its bounds, or the `usual` one.
+pub(super) fn limit_in_body(given: Option<usize>, usual: usize) -> Result<usize, Problem> {
+    let limit = given.unwrap_or(usual);
+    match (1..=MAX_LIMIT).contains(&limit) {
+        true => Ok(limit),
+        false => Err(unprocessable(format!(
+            "limit cannot be {limit}; allowed: a number from 1 to {MAX_LIMIT}"
+        ))),
+    }
+}
+
+/// Of a body whose `cursor` no step gave out.
+pub(super) fn wrong_cursor(cursor: &str) -> Problem {
+    unprocessable(format!(
+        "cursor cannot be {cursor:?}; allowed: the next_cursor of the step before"
+    ))
+}
+
+/// A 400 with `detail`: the request cannot be read.
 pub(super) fn refused(detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
+}
+
+/// A 422 with `detail`: the request can be read, but not be carried out.
+pub(super) fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
 }
 
 #[cfg(test)]

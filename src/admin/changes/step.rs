@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::StatusCode;
 use jiff::Timestamp;
 
 use super::{Action, ChangeRequest, Step, StepItem};
 use crate::admin::api::{STATES, store_problem};
-use crate::admin::params::{MAX_LIMIT, MOMENT, moment};
+use crate::admin::audit::selected;
+use crate::admin::params::{MAX_LIMIT, limit_in_body, moment_in_body, unprocessable, wrong_cursor};
 use crate::aside::aside;
 use crate::event::{Event, Id, Route, Seq, Subject};
 use crate::inbox::query::{Candidate, DeliveryFilter, DeliveryState, EventFilter, EventRow};
@@ -154,16 +154,11 @@ impl Hand<'_> {
         request: &ChangeRequest,
     ) -> Result<(DeliveryFilter, Seq), Problem> {
         self.refuse_vague(action, request)?;
-        let limit = request.limit.unwrap_or(MAX_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(refused(format!(
-                "limit cannot be {limit}; allowed: a number from 1 to {MAX_LIMIT}"
-            )));
-        }
+        let limit = limit_in_body(request.limit, MAX_LIMIT)?;
         let subject = match &request.subject {
             None => None,
             Some(text) => Some(Subject::parse(text).ok_or_else(|| {
-                refused(format!(
+                unprocessable(format!(
                     "subject cannot be {text:?}; allowed: incident:<id> or alert:<id>"
                 ))
             })?),
@@ -185,8 +180,8 @@ impl Hand<'_> {
             subject,
             event_id: request.event_id.clone(),
             event_type: request.event_type.clone(),
-            since: self.moment("since", request.since.as_deref())?,
-            until: self.moment("until", request.until.as_deref())?,
+            since: moment_in_body("since", request.since.as_deref(), self.now)?,
+            until: moment_in_body("until", request.until.as_deref(), self.now)?,
             upto: Some(upto),
         };
         Ok((filter, upto))
@@ -203,24 +198,24 @@ impl Hand<'_> {
             || request.until.is_some();
         let reason = request.reason.as_deref().unwrap_or_default();
         match action {
-            Action::Replay if !chosen => Err(refused(
+            Action::Replay if !chosen => Err(unprocessable(
                 "this would replay all that is stored; give at least one of state, subject, \
                  event_id, event_type, seq, since and until",
             )),
-            Action::Drop if !chosen && request.sink.is_none() => Err(refused(
+            Action::Drop if !chosen && request.sink.is_none() => Err(unprocessable(
                 "this would drop all that waits; give at least one of sink, state, subject, \
                  event_id, event_type, seq, since and until",
             )),
-            Action::Drop if reason.trim().is_empty() => Err(refused(
+            Action::Drop if reason.trim().is_empty() => Err(unprocessable(
                 "a drop needs a reason, which is kept in the audit and shown with the delivery",
             )),
             Action::Drop if request.create => {
-                Err(refused("a drop creates nothing; leave out create"))
+                Err(unprocessable("a drop creates nothing; leave out create"))
             }
-            Action::Replay if request.create && request.sink.is_none() => Err(refused(
+            Action::Replay if request.create && request.sink.is_none() => Err(unprocessable(
                 "create makes deliveries to one sink; name it with sink",
             )),
-            Action::Replay if request.create && request.state.is_some() => Err(refused(
+            Action::Replay if request.create && request.state.is_some() => Err(unprocessable(
                 "what is created has no state yet; leave out state or create",
             )),
             Action::Replay => self.refuse_parked(request),
@@ -230,7 +225,7 @@ impl Hand<'_> {
 
     fn refuse_parked(&self, request: &ChangeRequest) -> Result<(), Problem> {
         match &request.sink {
-            Some(name) if (self.target)(name).is_none() => Err(refused(format!(
+            Some(name) if (self.target)(name).is_none() => Err(unprocessable(format!(
                 "no sink {name:?} is configured and enabled now, so nothing can be replayed to it"
             ))),
             _ => Ok(()),
@@ -247,16 +242,6 @@ impl Hand<'_> {
         };
         let page = self.inbox.events(newest).await.map_err(store_problem)?;
         Ok(page.items.first().map_or(Seq(0), |row| row.seq))
-    }
-
-    fn moment(&self, name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
-        let Some(text) = text else { return Ok(None) };
-        match moment(text, self.now) {
-            None => Err(refused(format!(
-                "{name} cannot be {text:?}; allowed: {MOMENT}"
-            ))),
-            moment => Ok(moment),
-        }
     }
 }
 
@@ -286,7 +271,7 @@ fn selector(request: &ChangeRequest, filter: &DeliveryFilter) -> String {
         let mut words = STATES.iter();
         words.find(|(_, known)| *known == state)
     });
-    let parts = [
+    selected([
         ("sink", filter.sink.clone()),
         ("state", state.map(|(word, _)| (*word).to_owned())),
         ("subject", filter.subject.as_ref().map(ToString::to_string)),
@@ -297,12 +282,7 @@ fn selector(request: &ChangeRequest, filter: &DeliveryFilter) -> String {
         ("until", filter.until.map(|at| at.to_string())),
         ("create", request.create.then(|| "true".to_owned())),
         ("no_filter", request.no_filter.then(|| "true".to_owned())),
-    ];
-    let given = parts.into_iter().filter_map(|(name, value)| {
-        let value = value?;
-        Some(format!("{name}={value}"))
-    });
-    given.collect::<Vec<_>>().join(" ")
+    ])
 }
 
 /// A stored event as filters read it.
@@ -324,15 +304,4 @@ fn event(row: EventRow, body: Bytes) -> Event {
         trace_parent: None,
         body,
     }
-}
-
-fn wrong_cursor(cursor: &str) -> Problem {
-    refused(format!(
-        "cursor cannot be {cursor:?}; allowed: the next_cursor of the step before"
-    ))
-}
-
-/// The request can be read, but not be carried out.
-fn refused(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail.into())
 }

@@ -136,6 +136,31 @@ async fn steps_over_the_box_say_what_they_do_and_are_bounded() {
 }
 
 #[tokio::test]
+async fn what_is_no_request_is_a_400_and_what_none_can_mean_a_422_whatever_is_asked_for() {
+    let asking = Asking::here();
+    for (target, body) in [
+        ("replay", json!({"state": "dead", "since": "yesterday"})),
+        ("drop", json!({"since": "yesterday", "reason": "a test"})),
+        (
+            "unreadable/offer",
+            json!({"select": {"since": "yesterday"}}),
+        ),
+        ("recover", json!({"since": "yesterday"})),
+    ] {
+        let target = format!("/api/v1/{target}");
+        let (status, problem) = asking.post(&target, body).await;
+        assert_eq!(status, 422, "{target}");
+        let detail = problem["detail"].as_str().unwrap();
+        let begins = r#"since cannot be "yesterday"; allowed: "#;
+        assert!(detail.starts_with(begins), "{target}: {detail}");
+        for other in [json!(["yesterday"]), json!("2h"), json!({"sauce": "2h"})] {
+            let (status, _) = asking.post(&target, other.clone()).await;
+            assert_eq!(status, 400, "{target}: {other}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_audit_tells_the_token_the_console_and_addresses_apart() {
     let here = Asking::here();
     here.post("/api/v1/unreadable/7/drop", json!({"reason": "a test"}))

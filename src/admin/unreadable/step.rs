@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::{BoxItem, BoxRequest, BoxStep, DropRequest, Select};
 use crate::admin::AdminHooks;
 use crate::admin::api::{Reoffered, store_problem};
-use crate::admin::params::{MAX_LIMIT, MOMENT, moment, route};
+use crate::admin::audit::selected;
+use crate::admin::params::{limit_in_body, moment_in_body, route, unprocessable, wrong_cursor};
 use crate::inbox::query::{Page, UnreadableFilter, UnreadableRow};
 use crate::inbox::{Audit, Inbox};
 use crate::intake::problem::Problem;
@@ -146,20 +147,11 @@ impl BoxHand<'_> {
     }
 
     fn filter(&self, request: &BoxRequest) -> Result<UnreadableFilter, Problem> {
-        let limit = request.limit.unwrap_or(STEP);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(unprocessable(format!(
-                "limit cannot be {limit}; allowed: a number from 1 to {MAX_LIMIT}"
-            )));
-        }
+        let limit = limit_in_body(request.limit, STEP)?;
         let (upto, cursor) = match &request.cursor {
             None => (request.upto, None),
             Some(text) => {
-                let (upto, cursor) = place(text).ok_or_else(|| {
-                    unprocessable(format!(
-                        "cursor cannot be {text:?}; allowed: the next_cursor of the step before"
-                    ))
-                })?;
+                let (upto, cursor) = place(text).ok_or_else(|| wrong_cursor(text))?;
                 (Some(upto), Some(cursor))
             }
         };
@@ -169,22 +161,12 @@ impl BoxHand<'_> {
             limit,
             oldest_first: true,
             upto,
-            since: self.moment("since", select.since.as_deref())?,
-            until: self.moment("until", select.until.as_deref())?,
+            since: moment_in_body("since", select.since.as_deref(), self.now)?,
+            until: moment_in_body("until", select.until.as_deref(), self.now)?,
             source: select.source.map(|ip| ip.to_canonical()),
             reason: select.reason.clone(),
             route: select.route.as_deref().map(route),
         })
-    }
-
-    fn moment(&self, name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
-        let Some(text) = text else { return Ok(None) };
-        match moment(text, self.now) {
-            None => Err(unprocessable(format!(
-                "{name} cannot be {text:?}; allowed: {MOMENT}"
-            ))),
-            moment => Ok(moment),
-        }
     }
 
     async fn newest(&self) -> Result<i64, Problem> {
@@ -262,22 +244,17 @@ fn place(text: &str) -> Option<(i64, i64)> {
 
 /// What was selected, for the audit.
 fn selector(select: &Select) -> String {
-    let parts = [
+    let selected = selected([
         ("since", select.since.clone()),
         ("until", select.until.clone()),
         ("source", select.source.map(|ip| ip.to_string())),
         ("reason", select.reason.clone()),
         ("route", select.route.clone()),
-    ];
-    let given = parts.into_iter().filter_map(|(name, value)| {
-        let value = value?;
-        Some(format!("{name}={value}"))
-    });
-    let given: Vec<_> = given.collect();
-    if given.is_empty() {
-        return "all".to_owned();
+    ]);
+    match selected.is_empty() {
+        true => "all".to_owned(),
+        false => selected,
     }
-    given.join(" ")
 }
 
 /// What the audit says of one push.
@@ -288,9 +265,4 @@ pub(super) fn one(action: &'static str, who: String, (id, reason): (i64, String)
         selector: format!("id={id}"),
         reason,
     }
-}
-
-/// The request can be read, but not be carried out.
-fn unprocessable(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail.into())
 }
