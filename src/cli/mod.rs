@@ -27,6 +27,7 @@ pub mod sample;
 pub mod serve;
 pub mod settings;
 pub mod spill;
+pub mod steps;
 pub mod tail;
 pub mod target;
 pub mod tls;

@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::filter::{self, Selector};
 use super::interrupt::Interrupt;
 use super::printer::{Printer, counted};
 use super::reader::Reader;
+use super::steps::{self, Pass, Total};
 use super::{Exit, finish};
 use crate::admin::changes::{Action, ChangeRequest, Step};
 use crate::event::Seq;
@@ -171,37 +171,6 @@ struct Run<'a> {
     interrupt: Interrupt,
 }
 
-/// What for all that is selected is gone through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    /// To know how much it is.
-    Count,
-    /// To change it, or to show it: so many, where that is known.
-    Show(Option<u64>),
-}
-
-/// What all steps together did.
-#[derive(Debug, Default)]
-struct Total {
-    changed: u64,
-    commands: u64,
-    skipped: BTreeMap<String, u64>,
-    upto: Option<Seq>,
-    /// Steps are left, and none is taken any more.
-    interrupted: bool,
-}
-
-impl Total {
-    fn add(&mut self, step: &Step) {
-        self.changed += step.changed;
-        self.commands += step.commands;
-        self.upto = Some(step.upto);
-        for (why, count) in &step.skipped {
-            *self.skipped.entry(why.clone()).or_default() += count;
-        }
-    }
-}
-
 impl Run<'_> {
     async fn replay(&mut self, yes: bool, printer: &mut Printer) -> anyhow::Result<Exit> {
         if yes || self.request.dry_run {
@@ -216,7 +185,7 @@ impl Run<'_> {
             return Ok(Exit::Failed);
         }
         // What was counted is what is changed, whatever comes in meanwhile.
-        self.request.upto = ahead.upto;
+        self.request.upto = ahead.upto.map(Seq);
         if let Some(exit) = self.agreed(&ahead, printer).await? {
             return Ok(exit);
         }
@@ -234,20 +203,8 @@ impl Run<'_> {
             return Ok(None);
         }
         let told = again(ahead);
-        let question = format!("{told}. Go on?");
-        match printer.agrees(&question, &mut self.interrupt).await? {
-            Some(true) => Ok(None),
-            Some(false) => {
-                printer.note("nothing was replayed")?;
-                Ok(Some(Exit::Failed))
-            }
-            None => {
-                printer.note(&format!(
-                    "{told}. Nobody can be asked here; give --yes to agree, or --dry-run to look"
-                ))?;
-                Ok(Some(Exit::Usage))
-            }
-        }
+        let kept = "nothing was replayed";
+        steps::agreed(&told, kept, printer, &mut self.interrupt).await
     }
 
     async fn carry_out(&mut self, of: Option<u64>, printer: &mut Printer) -> anyhow::Result<Exit> {
@@ -268,13 +225,14 @@ impl Run<'_> {
                 Err(error) if total.changed == 0 || request.dry_run => return Err(error),
                 Err(error) => return Err(error.context(self.done(&total) + " before this")),
             };
-            total.add(&step);
+            let changed = (step.changed, step.commands);
+            total.add(changed, &step.skipped, step.upto.0);
             self.show(&step, pass, printer)?;
             request.cursor = step.next_cursor;
             if request.cursor.is_none() {
                 return Ok(total);
             }
-            printer.progress(&self.so_far(&total, pass))?;
+            printer.progress(&pass.so_far(total.changed, &self.done(&total)))?;
             if let Some(rate) = rate {
                 self.interrupt.or_after(pause(rate, step.changed)).await;
             }
@@ -300,14 +258,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn so_far(&self, total: &Total, pass: Pass) -> String {
-        match pass {
-            Pass::Count => format!("counting: {} so far", total.changed),
-            Pass::Show(Some(of)) => format!("{} of {of}", self.done(total)),
-            Pass::Show(None) => format!("{} so far", self.done(total)),
-        }
-    }
-
     fn done(&self, total: &Total) -> String {
         let (action, changed) = (self.action.as_str(), total.changed);
         match (self.request.dry_run, self.action) {
@@ -327,24 +277,12 @@ impl Run<'_> {
                 (_, many) => text.push_str(&format!(", {many} of them commands")),
             }
         }
-        if !total.skipped.is_empty() {
-            let left = total.skipped.iter();
-            let left: Vec<_> = left.map(|(why, count)| format!("{count} {why}")).collect();
-            text.push_str(&format!("; left alone: {}", left.join(", ")));
-        }
+        text.push_str(&total.left_alone());
         if total.interrupted {
             text.push_str("; interrupted: the rest is as it was");
             text.push_str(self.how_to_go_on());
         }
-        if printer.json() {
-            printer.note(&text)?;
-        } else {
-            printer.line(&text)?;
-        }
-        Ok(match total.interrupted {
-            true => Exit::Failed,
-            false => Exit::Done,
-        })
+        total.tell(&text, printer)
     }
 
     fn how_to_go_on(&self) -> &'static str {

@@ -1,13 +1,12 @@
 //! Many unreadable pushes offered again or dropped, step by step: first what would be done, then,
 //! once a person agrees, that and no more.
 
-use std::collections::BTreeMap;
-
 use crate::admin::unreadable::{BoxRequest, BoxStep};
 use crate::cli::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::printer::{Printer, counted};
 use crate::cli::reader::{Emptying, Reader};
+use crate::cli::steps::{self, Pass, Total};
 
 /// All the steps of one change.
 pub(super) struct Run<'a> {
@@ -15,37 +14,6 @@ pub(super) struct Run<'a> {
     pub(super) what: Emptying,
     pub(super) request: BoxRequest,
     pub(super) interrupt: Interrupt,
-}
-
-/// What for all that is selected is gone through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    /// To know how much it is.
-    Count,
-    /// To change it, or to show it: so many, where that is known.
-    Show(Option<u64>),
-}
-
-/// What all steps together did.
-#[derive(Debug, Default)]
-struct Total {
-    changed: u64,
-    commands: u64,
-    skipped: BTreeMap<String, u64>,
-    upto: Option<i64>,
-    /// Steps are left, and none is taken any more.
-    interrupted: bool,
-}
-
-impl Total {
-    fn add(&mut self, step: &BoxStep) {
-        self.changed += step.changed;
-        self.commands += step.commands;
-        self.upto = Some(step.upto);
-        for (why, count) in &step.skipped {
-            *self.skipped.entry(why.clone()).or_default() += count;
-        }
-    }
 }
 
 impl Run<'_> {
@@ -86,13 +54,14 @@ impl Run<'_> {
                 Err(error) if total.changed == 0 || request.dry_run => return Err(error),
                 Err(error) => return Err(error.context(self.done(&total) + " before this")),
             };
-            total.add(&step);
+            let changed = (step.changed, step.commands);
+            total.add(changed, &step.skipped, step.upto);
             self.show(&step, pass, printer)?;
             request.cursor = step.next_cursor;
             if request.cursor.is_none() {
                 return Ok(total);
             }
-            printer.progress(&self.so_far(&total, pass))?;
+            printer.progress(&pass.so_far(total.changed, &self.done(&total)))?;
             if self.interrupt.came() {
                 total.interrupted = true;
                 return Ok(total);
@@ -116,14 +85,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn so_far(&self, total: &Total, pass: Pass) -> String {
-        match pass {
-            Pass::Count => format!("counting: {} so far", total.changed),
-            Pass::Show(Some(of)) => format!("{} of {of}", self.done(total)),
-            Pass::Show(None) => format!("{} so far", self.done(total)),
-        }
-    }
-
     fn done(&self, total: &Total) -> String {
         let changed = total.changed;
         match (self.request.dry_run, self.what) {
@@ -140,26 +101,14 @@ impl Run<'_> {
             let commands = counted(total.commands, "command", "commands");
             text.push_str(&format!(", {commands} among them"));
         }
-        if !total.skipped.is_empty() {
-            let left = total.skipped.iter();
-            let left: Vec<_> = left.map(|(why, count)| format!("{count} {why}")).collect();
-            text.push_str(&format!("; left alone: {}", left.join(", ")));
-        }
+        text.push_str(&total.left_alone());
         if total.interrupted {
             text.push_str("; interrupted: the rest is as it was");
             if !self.request.dry_run {
                 text.push_str("; the same again goes on");
             }
         }
-        if printer.json() {
-            printer.note(&text)?;
-        } else {
-            printer.line(&text)?;
-        }
-        Ok(match total.interrupted {
-            true => Exit::Failed,
-            false => Exit::Done,
-        })
+        total.tell(&text, printer)
     }
 
     /// How the command ends now, unless a person agrees that it goes on.
@@ -177,20 +126,8 @@ impl Run<'_> {
                 format!("{pushes} would become events now, {commands} among them")
             }
         };
-        let question = format!("{told}. Go on?");
-        match printer.agrees(&question, &mut self.interrupt).await? {
-            Some(true) => Ok(None),
-            Some(false) => {
-                printer.note("nothing was changed")?;
-                Ok(Some(Exit::Failed))
-            }
-            None => {
-                printer.note(&format!(
-                    "{told}. Nobody can be asked here; give --yes to agree, or --dry-run to look"
-                ))?;
-                Ok(Some(Exit::Usage))
-            }
-        }
+        let kept = "nothing was changed";
+        steps::agreed(&told, kept, printer, &mut self.interrupt).await
     }
 }
 
