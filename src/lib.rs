@@ -18,6 +18,7 @@ pub mod preset;
 pub mod sign;
 pub mod source;
 pub mod flashduty;
+pub mod verifier;
 pub mod inbox;
 pub mod routing;
 pub mod sink;
