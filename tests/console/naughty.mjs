@@ -47,8 +47,18 @@ async function listed(page, strings) {
   return found;
 }
 
+/** No string has a colour that is none, as those have that are names of what every object has. */
+async function colours(page, strings) {
+  const odd = await page.evaluate(async (texts) => {
+    const { tone } = await import("/console/format.js");
+    return texts.filter((text) => typeof tone(text) !== "string");
+  }, strings.map(({ text }) => text));
+  assert.deepEqual(odd, []);
+}
+
 async function inEvents(visit, { strings, plain, blank }) {
   await visit.open("#/events?live=off");
+  await colours(visit.page, strings);
   const found = await listed(visit.page, strings);
   for (const { seq, text } of strings) {
     const row = found.get(seq);

@@ -105,7 +105,9 @@ const TONES = {
 };
 
 export function tone(value) {
-  return TONES[String(value ?? "").toLowerCase()] ?? "";
+  const key = String(value ?? "").toLowerCase();
+  // What a payload says may be the name of something that every object has.
+  return Object.hasOwn(TONES, key) ? TONES[key] : "";
 }
 
 /** A word of the API, in words and in its colour. */
