@@ -13,21 +13,20 @@ cd "$(dirname "$0")/.."
 work=$PWD/target/image
 root=$work/root
 binary=${BINARY:-target/release/flashduty-receiver}
-path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 say() { printf '%s\n' "image-rootfs: $*" >&2; }
 fail() {
     say "$*"
     exit 1
 }
+# shellcheck source=scripts/debian.sh
+. scripts/debian.sh
 
 main() {
     [ "$(id -u)" = 0 ] || fail "this needs root: sudo $0"
     [ -x "$binary" ] || fail "there is no $binary: run make image-check, or cargo build --release --features nats,redis,kafka, or set BINARY"
-    debian_base
-    rm -rf "$root" "$work"/{env,workdir,user,entrypoint,cmd,healthcheck,build.log}
-    cp -a "$base" "$root"
-    cp /etc/resolv.conf "$root/etc/resolv.conf"
+    debian_root "$(debian_release)" "$root"
+    rm -rf "$work"/{env,workdir,user,entrypoint,cmd,healthcheck,build.log}
     local instruction
     while IFS= read -r instruction; do
         say "$instruction"
@@ -51,33 +50,6 @@ words() {
     tr ',' '\n' <<<"$array" | sed -e 's/^[[:space:]]*"//' -e 's/"[[:space:]]*$//'
 }
 
-# The Debian release that RUNTIME_IMAGE stands for: debian:trixie-slim is trixie.
-release() {
-    local image
-    image=$(sed -n 's/^ARG RUNTIME_IMAGE=//p' Dockerfile)
-    image=${image##*:}
-    printf '%s\n' "${image%-slim}"
-}
-
-# Sets base to a plain Debian root, made once and kept.
-debian_base() {
-    local suite
-    suite=$(release)
-    base=$work/base-$suite
-    [ -d "$base" ] && return
-    mkdir -p "$work"
-    rm -rf "$base.part"
-    if ! command -v debootstrap >/dev/null; then
-        say "installing debootstrap with apt"
-        apt-get update -qq
-        apt-get install -qq --yes --no-install-recommends debootstrap >/dev/null
-    fi
-    say "making a plain Debian $suite, once"
-    debootstrap --variant=minbase "$suite" "$base.part" "${MIRROR:-http://deb.debian.org/debian}" >"$work/debootstrap.log" ||
-        fail "debootstrap failed: see $work/debootstrap.log"
-    mv "$base.part" "$base"
-}
-
 carry_out() {
     local instruction=$1 rest=$2
     case $instruction in
@@ -98,12 +70,8 @@ carry_out() {
     esac
 }
 
-# A private mount namespace, so that nothing stays mounted whatever happens.
 in_root() {
-    unshare --mount sh -ec '
-        mount -t proc proc "$1/proc"
-        exec chroot "$1" env -i PATH="$3" HOME=/root DEBIAN_FRONTEND=noninteractive sh -ec "$2"
-    ' sh "$root" "$1" "$path" >>"$work/build.log" 2>&1 || fail "that failed: see $work/build.log"
+    in_debian "$root" "$1" >>"$work/build.log" 2>&1 || fail "that failed: see $work/build.log"
 }
 
 copy() {
