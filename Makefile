@@ -95,6 +95,10 @@ image-check: brokers ## carry out the Dockerfile without a container engine, and
 	sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -nE"; \
 	$$sudo scripts/image-rootfs.sh; $$sudo scripts/image-try.sh
 
+.PHONY: fresh-check
+fresh-check: ## make a bare Debian and follow the README in it from top to bottom; needs root, and more than an hour
+	@scripts/fresh-root.sh
+
 .PHONY: compiler
 compiler:
 	@scripts/install.sh cc:gcc libc.h:libc6-dev

@@ -51,6 +51,7 @@ mod examples;
 mod exec;
 mod explain;
 mod files;
+mod fresh;
 mod gate;
 mod guard;
 mod held;
