@@ -26,10 +26,8 @@ impl Presence {
     /// One that takes pushes at `listen`. Its host and port are the same after a restart, so that it
     /// takes its own place among those that are seen.
     pub(super) fn new(listen: SocketAddr, now: Timestamp) -> Arc<Self> {
-        let system = rustix::system::uname();
-        let host = system.nodename().to_string_lossy();
         Arc::new(Self {
-            name: format!("{host}:{}", listen.port()),
+            name: name(listen),
             started_at: now,
         })
     }
@@ -62,6 +60,13 @@ impl Presence {
             Err(_) => tracing::debug!("others do not see that this receiver goes: no answer"),
         }
     }
+}
+
+/// What tells the receiver that takes pushes at `listen` from others.
+pub(super) fn name(listen: SocketAddr) -> String {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    format!("{host}:{}", listen.port())
 }
 
 impl Running {

@@ -1,6 +1,8 @@
 //! Where spans are sent, as the configuration has it.
 
-use crate::config::{Loaded, Otlp};
+use super::presence;
+use crate::build;
+use crate::config::{Loaded, Settings};
 use crate::trace::{BadDestination, Destination, DestinationOptions};
 
 /// Where spans are sent; `None` while nothing is traced.
@@ -16,7 +18,7 @@ pub(super) fn destination(loaded: &Loaded) -> anyhow::Result<Option<Destination>
         endpoint: endpoint.clone(),
         headers: otlp.headers.clone(),
         ca: otlp.ca_file.as_ref().map(|file| file.text().to_owned()),
-        resource: resource(otlp),
+        resource: resource(&loaded.settings),
         ratio: otlp.sample_ratio,
     });
     match destination {
@@ -33,10 +35,15 @@ pub(super) fn destination(loaded: &Loaded) -> anyhow::Result<Option<Destination>
 }
 
 /// What makes the spans. What is configured goes before what is known anyway.
-fn resource(otlp: &Otlp) -> Vec<(String, String)> {
+fn resource(settings: &Settings) -> Vec<(String, String)> {
+    let otlp = &settings.otlp;
     let known = [
         ("service.name", otlp.service_name.clone()),
-        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("service.version", build::VERSION.to_owned()),
+        (
+            "service.instance.id",
+            presence::name(settings.server.listen),
+        ),
     ];
     let known = known.map(|(key, value)| (key.to_owned(), value));
     let known = known

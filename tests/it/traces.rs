@@ -81,11 +81,12 @@ fn a_push_is_one_trace_over_kill_restart_and_retry_to_its_delivery() {
     });
     let spans = collector.spans();
     assert!(spans.iter().all(|span| span.trace == TRACE), "{spans:#?}");
-    assert!(
-        spans
-            .iter()
-            .all(|span| span.resource["service.name"] == "alerts")
-    );
+    let host = rustix::system::uname();
+    let instance = format!("{}:0", host.nodename().to_str().unwrap());
+    assert!(spans.iter().all(|span| {
+        let resource = &span.resource;
+        resource["service.name"] == "alerts" && resource["service.instance.id"] == instance
+    }));
 
     assert_eq!(receive.parent.as_deref(), Some(CALLER));
     assert_eq!((receive.kind, receive.text("outcome")), (2, "accepted"));
