@@ -29,8 +29,8 @@ debian_bootstrap() {
     say "making a plain Debian $suite, once"
     mkdir -p "$kept"
     rm -rf "$kept/$suite.part"
-    debootstrap --variant=minbase "$suite" "$kept/$suite.part" \
-        "${MIRROR:-http://deb.debian.org/debian}" >"$kept/debootstrap.log" ||
+    debootstrap --variant=minbase "$suite" "$kept/$suite.part" ${MIRROR:+"$MIRROR"} \
+        >"$kept/debootstrap.log" ||
         fail "debootstrap failed: see $kept/debootstrap.log"
     mv "$kept/$suite.part" "$kept/$suite"
 }

@@ -3,7 +3,7 @@
 # a container engine. The result is target/image/root; scripts/image-try.sh tries it.
 #
 # Needs root. debootstrap is installed with apt when it is missing. BINARY names the binary to copy
-# (default: target/release/flashduty-receiver), MIRROR the Debian mirror.
+# (default: target/release/flashduty-receiver), MIRROR another Debian mirror.
 #
 # The Dockerfile itself is what is carried out, so the two cannot drift apart: an instruction that
 # this script does not know is an error.
