@@ -57,7 +57,7 @@ soak: compiler ## the end-to-end tests with full counts, one by one, and their t
 	@scripts/api-tools.sh
 	@scripts/browser-tools.sh
 	@mkdir -p target
-	FLASHDUTY_SOAK=1 cargo test --release --locked $(AS_ROOT) --test it --test quiet --test replicas --test console \
+	FLASHDUTY_SOAK=1 cargo test --release --locked --no-fail-fast $(AS_ROOT) --test it --test quiet --test replicas --test console \
 		-- --test-threads=1 --nocapture \
 		2>&1 | tee target/soak.log || failed=1; \
 	echo; grep -o 'soak |.*' target/soak.log | sort -t '|' -k 2n; exit $${failed:-0}

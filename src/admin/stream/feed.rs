@@ -3,6 +3,9 @@
 //! Twenty people who look at the same page cost the store as much as one. Streams at the tip take turns:
 //! the first of them reads, the others find what it read, and each picks what its filter selects. One
 //! that is further behind reads for itself, so that it holds up nobody and pushes out nothing.
+//!
+//! Turns come for all at once, so that who follows gets the events of a busy moment in one piece, and
+//! the same piece as everybody else: a write for each event and each of twenty would be felt by pushes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,14 +27,32 @@ const KEPT: usize = 4;
 /// For how long: whoever was told of the same event asks within that. Not for longer, because another
 /// copy of a database that takes over may give out the same positions again.
 const FRESH: Duration = Duration::from_secs(1);
+/// Between two turns. Nobody sees it; who has had nothing for so long does not wait for it.
+pub(super) const TURN: Duration = Duration::from_millis(50);
 
 /// What streams at the tip share.
-#[derive(Default)]
 pub(super) struct Feed {
     newest: Mutex<Newest>,
+    /// From when turns are counted.
+    begun: Instant,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            newest: Mutex::default(),
+            begun: Instant::now(),
+        }
+    }
 }
 
 impl Feed {
+    /// When those who have just had what there was look again, all at once.
+    pub(super) fn next_turn(&self) -> Instant {
+        let next = self.begun.elapsed().as_millis() / TURN.as_millis() + 1;
+        self.begun + TURN * u32::try_from(next).unwrap_or(u32::MAX)
+    }
+
     /// Whether what is left of `stretch` is short enough to be read with others.
     pub(super) fn reaches(stretch: Stretch) -> bool {
         stretch.upto.0.saturating_sub(stretch.after.0) <= TIP
@@ -163,7 +184,7 @@ fn written(row: &EventRow) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use jiff::Timestamp;
@@ -173,7 +194,7 @@ mod tests {
     use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
     use crate::inbox::{Batch, Offer, Wanted};
 
-    async fn store(inbox: &SqliteInbox, id: &str, key: u8) -> Seq {
+    pub(in crate::admin::stream) async fn store(inbox: &dyn Inbox, id: &str, key: u8) -> Seq {
         let event = Event {
             event_id: Some(Id::new(id)),
             ..Event::sample("{}")

@@ -70,6 +70,8 @@ pub(super) struct Flow {
     /// Of which hold-up the client was told.
     told: Option<Instant>,
     ask_at: Instant,
+    /// When it is this stream's turn again, if it is at the tip.
+    turn_at: Instant,
     beat_at: Instant,
 }
 
@@ -108,6 +110,7 @@ impl Flow {
             trouble: None,
             told: None,
             ask_at: now,
+            turn_at: now,
             beat_at: now + HEARTBEAT,
         }
     }
@@ -132,8 +135,9 @@ impl Flow {
                 return said;
             }
             let alarm = self.alarm(&view);
+            let rests = Instant::now() < self.turn_at;
             tokio::select! {
-                changed = self.view.changed() => changed.ok()?,
+                changed = self.view.changed(), if !rests => changed.ok()?,
                 () = self.lifecycle.draining() => return None,
                 () = sleep_until(alarm) => {}
             }
@@ -146,12 +150,16 @@ impl Flow {
                 self.at = At::Behind(seq);
                 Step::Say(message::position(seq))
             }
-            At::Behind(after) if view.complete > after && Instant::now() >= self.ask_at => {
+            At::Behind(after) if view.complete > after && self.may_read() => {
                 let upto = view.complete;
                 self.read(Stretch { after, upto }).await
             }
             At::Before(_) | At::Behind(_) => Step::Rest,
         }
+    }
+
+    fn may_read(&self) -> bool {
+        Instant::now() >= self.ask_at.max(self.turn_at)
     }
 
     async fn read(&mut self, stretch: Stretch) -> Step {
@@ -186,6 +194,9 @@ impl Flow {
         }
         text.push_str(&piece.text);
         self.at = At::Behind(piece.upto);
+        if stretch.upto.0 - piece.upto.0 < PAGE as i64 {
+            self.turn_at = self.feed.next_turn();
+        }
         match text.is_empty() {
             true => Step::On,
             false => Step::Say(text),
@@ -232,6 +243,9 @@ impl Flow {
         if self.trouble.is_some() {
             alarm = alarm.min(self.ask_at);
         }
+        if Instant::now() < self.turn_at {
+            alarm = alarm.min(self.turn_at);
+        }
         alarm
     }
 }
@@ -260,6 +274,8 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::admin::stream::feed::TURN;
+    use crate::admin::stream::feed::tests::store;
     use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
 
     /// A stream of an empty store behind `at`, and what it is told to see.
@@ -323,6 +339,34 @@ mod tests {
         seeing.send_replace(View { complete, held });
         let said = flow.next().await.unwrap();
         assert!(said.starts_with("id: 9\nevent: position\n"), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_of_a_busy_moment_come_in_one_piece_and_one_after_a_silence_at_once() {
+        let (mut flow, seeing, _lifecycle) = flow(At::Behind(Seq(0)));
+        flow.next().await.unwrap();
+        let inbox = Arc::clone(&flow.inbox);
+        let come = async |id: &str, key: u8| {
+            let complete = store(&*inbox, id, key).await;
+            let held = None;
+            seeing.send_replace(View { complete, held });
+        };
+        let begun = Instant::now();
+        come("a", 1).await;
+        let said = flow.next().await.unwrap();
+        assert_eq!(said.matches("event: event").count(), 1, "{said}");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        come("b", 2).await;
+        come("c", 3).await;
+        let said = flow.next().await.unwrap();
+        assert_eq!(said.matches("event: event").count(), 2, "{said}");
+        assert!(begun.elapsed() >= TURN && begun.elapsed() < TURN + Duration::from_millis(10));
+        tokio::time::advance(TURN * 2).await;
+        let silent = Instant::now();
+        come("d", 4).await;
+        let said = flow.next().await.unwrap();
+        assert_eq!(said.matches("event: event").count(), 1, "{said}");
+        assert_eq!(silent.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
