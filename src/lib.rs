@@ -7,6 +7,7 @@ pub mod build;
 pub mod clock;
 pub mod aside;
 pub mod event;
+pub mod echo;
 pub mod metrics;
 pub mod trace;
 pub mod stdout;

@@ -17,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Span, encode};
+use crate::echo::Secrets;
 
 /// For all of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,6 +71,8 @@ pub struct Destination {
     client: Client,
     url: Url,
     headers: HeaderMap,
+    /// What must not be shown of what a collector says.
+    secrets: Secrets,
     resource: Vec<(String, String)>,
     ratio: f64,
 }
@@ -94,11 +97,13 @@ impl Destination {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(BadDestination::Endpoint);
         }
+        let mut secrets = Secrets::of_url(&url);
         if url.path() == "/" {
             url.set_path(PATH);
         }
         let mut headers = HeaderMap::with_capacity(options.headers.len() + 1);
         for (name, value) in options.headers {
+            secrets.add_header(&name, value.expose_secret());
             let read = HeaderValue::from_str(value.expose_secret());
             let Ok(mut value) = read else {
                 return Err(BadDestination::Header(name));
@@ -126,6 +131,7 @@ impl Destination {
             client,
             url,
             headers,
+            secrets,
             resource: options.resource,
             ratio: options.ratio,
         })
@@ -157,6 +163,7 @@ impl Destination {
         let (status, pause) = (answer.status(), retry_after(answer.headers()));
         if status.is_success() {
             let (count, said) = encode::rejected(&read(answer).await);
+            let said = self.secrets.blot_out(&said);
             return Ok((count, said.chars().take(LONGEST_REASON).collect()));
         }
         // Those that the specification of OTLP names; what is neither is wrong with the request.

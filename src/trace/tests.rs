@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::fake::{FakeServer, Reply};
+use crate::lines::Lines;
 use crate::metrics::Metrics;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -271,6 +272,19 @@ async fn what_a_collector_does_not_take_is_counted_and_not_sent_again() {
         assert_eq!(counts(&metrics), expected, "{status} {body}");
         assert_eq!(fake.requests(), 1, "{status} {body}");
     }
+}
+
+#[tokio::test]
+async fn what_a_collector_says_is_told_without_the_secrets_that_it_repeats() {
+    let (lines, _guard) = Lines::begin();
+    let said =
+        r#"{"partialSuccess":{"rejectedSpans":1,"errorMessage":"no team s3cret in /in?k=s3cret"}}"#;
+    let fake = FakeServer::scripted(vec![Reply::new(200, said)]);
+    let metrics = set(&fake.url("/in?k=s3cret"), 1.0).send(1).await;
+    assert_eq!(counts(&metrics), [0, 0, 1]);
+    let told = lines.with("does not take all spans: no team *** in ***");
+    assert_eq!(told.len(), 1, "{}", lines.all());
+    assert!(!lines.all().contains("s3cret"), "{}", lines.all());
 }
 
 #[tokio::test]

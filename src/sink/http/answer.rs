@@ -10,6 +10,7 @@ use reqwest::Response;
 use serde_json::{Map, Value};
 
 use super::{HttpOptions, HttpSink};
+use crate::echo::Secrets;
 use crate::filter::{Expression, Scope};
 use crate::inbox::Report;
 use crate::sink::{Failure, SinkError};
@@ -65,9 +66,10 @@ impl Answer {
         if self.is_whole { &self.body } else { &[] }
     }
 
-    /// What there is to say about the attempt that began at `began`.
-    pub(super) fn report(&self, began: Timestamp) -> Report {
-        let text = String::from_utf8_lossy(&self.body);
+    /// What there is to say about the attempt that began at `began`, without the `secrets` that the
+    /// other side repeats.
+    pub(super) fn report(&self, began: Timestamp, secrets: &Secrets) -> Report {
+        let text = secrets.blot_out(&String::from_utf8_lossy(&self.body));
         Report {
             began: Some(began),
             status: Some(self.status.as_u16().into()),

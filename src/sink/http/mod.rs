@@ -30,6 +30,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::{Client, Url};
+use secrecy::ExposeSecret as _;
 use serde_json::Map;
 
 pub use self::answer::ANSWER_NAMES;
@@ -42,6 +43,7 @@ use self::remember::Wish;
 use self::request::{Fixed, Made};
 use super::{Failure, Greeting, Sink, SinkError, Taken};
 use crate::clock::{self, Clock};
+use crate::echo::Secrets;
 use crate::inbox::{Lease, Report};
 use crate::words;
 
@@ -89,33 +91,38 @@ impl HttpSink {
         let made = self
             .make(lease, &words)
             .map_err(|why| SinkError::Refused(Failure::new(why)));
-        let request = match made.map_err(|error| reported(error, Report::begun(began)))? {
+        let (request, url) = match made.map_err(|error| reported(error, Report::begun(began)))? {
             Made::Needless(reason) => {
                 return Ok(Taken {
                     needless: Some(reason),
                     report: None,
                 });
             }
-            Made::Request(prepared) => self
-                .client
-                .request(prepared.method, prepared.url)
-                .headers(prepared.headers)
-                .body(prepared.body),
+            Made::Request(prepared) => {
+                let url = prepared.url.clone();
+                let request = self.client.request(prepared.method, prepared.url);
+                (request.headers(prepared.headers).body(prepared.body), url)
+            }
         };
         let answer = self.exchange(request, began).await?;
+        let told = || answer.report(began, &self.secrets(&url));
         let judged = self.judge(&answer, self.clock.now());
-        judged.map_err(|error| reported(error, answer.report(began)))?;
+        judged.map_err(|error| reported(error, told()))?;
         let remember = remember::remembered(&self.wishes, answer.whole());
-        let report = (!remember.is_empty()).then(|| {
-            Box::new(Report {
-                remember,
-                ..answer.report(began)
-            })
-        });
+        let report = (!remember.is_empty()).then(|| Box::new(Report { remember, ..told() }));
         Ok(Taken {
             needless: None,
             report,
         })
+    }
+
+    /// What the answer of a request to `url` must not be shown with.
+    fn secrets(&self, url: &Url) -> Secrets {
+        let mut secrets = Secrets::of_url(url);
+        for (name, value) in &self.options.headers {
+            secrets.add_header(name, value.expose_secret());
+        }
+        secrets
     }
 
     async fn exchange(

@@ -55,6 +55,27 @@ async fn failures_show_of_a_url_nothing_but_its_host() {
 }
 
 #[tokio::test]
+async fn an_answer_that_repeats_what_is_secret_is_kept_without_it() {
+    for status in [404, 500] {
+        let server = FakeServer::new(move |request, _| {
+            let (method, target) = (&request.method, &request.target);
+            let escaped = target.replace('/', "\\/");
+            let said = format!("Cannot {method} {target} {escaped} {:?}", request.headers);
+            Reply::new(status, said)
+        });
+        let result = deliver(secretive(&server.address.to_string()), lease()).await;
+        assert_silent(&format!("{result:?}"));
+        let failure = match result {
+            Err(SinkError::Refused(failure) | SinkError::Retry(failure)) => failure,
+            other => panic!("{other:?}"),
+        };
+        let answer = failure.report.unwrap().answer.unwrap();
+        assert!(answer.starts_with("Cannot POST *** *** ["), "{answer}");
+        assert!(answer.contains(r#"("x-key", "***")"#), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_login_in_the_url_is_sent_as_one() {
     let server = FakeServer::scripted(vec![Reply::new(200, "")]);
     let url = server.url("/").replace("http://", "http://me:pass@");
