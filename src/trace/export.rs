@@ -24,7 +24,7 @@ const GIVE_UP: Duration = Duration::from_secs(60);
 /// The first wait for another try; doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// Between two complaints about trouble that lasts.
+/// Between two complaints, about trouble that lasts or that comes again and again.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(600);
 
 /// Sends what a [`super::Tracer`] records.
@@ -36,8 +36,10 @@ pub struct Exporter {
     metrics: SpanMetrics,
     /// The collector asked to be left alone until then.
     held: Option<Instant>,
-    /// When trouble was last complained of; absent when there is none.
+    /// When trouble was last complained of.
     complained: Option<Instant>,
+    /// Whether that is still to be taken back.
+    troubled: bool,
 }
 
 /// What is waited for before another try.
@@ -65,6 +67,7 @@ impl Exporter {
             metrics,
             held: None,
             complained: None,
+            troubled: false,
         }
     }
 
@@ -181,7 +184,7 @@ impl Exporter {
                     by.host()
                 );
             }
-        } else if self.complained.take().is_some() {
+        } else if std::mem::take(&mut self.troubled) {
             tracing::info!("the collector {} takes spans again", by.host());
         }
     }
@@ -203,6 +206,7 @@ impl Exporter {
             .is_none_or(|before| now >= before + COMPLAIN_AGAIN);
         if is_due {
             self.complained = Some(now);
+            self.troubled = true;
         }
         is_due
     }

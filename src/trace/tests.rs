@@ -288,6 +288,20 @@ async fn what_a_collector_says_is_told_without_the_secrets_that_it_repeats() {
 }
 
 #[tokio::test]
+async fn a_collector_whose_trouble_comes_and_goes_fills_no_log() {
+    let (lines, _guard) = Lines::begin();
+    let partial = Reply::new(200, r#"{"partialSuccess":{"rejectedSpans":1}}"#);
+    let whole = Reply::new(200, "{}");
+    let replies = vec![partial.clone(), whole.clone(), partial, whole];
+    let fake = FakeServer::scripted(replies);
+    let metrics = set(&fake.url(""), 1.0).send(4 * export::BATCH).await;
+    assert_eq!(counts(&metrics), [2046, 0, 2]);
+    for said in ["does not take all spans", "takes spans again"] {
+        assert_eq!(lines.with(said).len(), 1, "{}", lines.all());
+    }
+}
+
+#[tokio::test]
 async fn what_a_collector_cannot_take_now_is_sent_again_and_no_sooner_than_it_asks() {
     let busy = Reply::new(503, "").with("retry-after", "2");
     let replies = vec![busy, Reply::Close, Reply::new(200, "{}")];
