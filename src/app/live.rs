@@ -65,7 +65,7 @@ impl Live {
         let rules = wiring::rules(&loaded, routing)?;
         let recovery = recovery::plan(&loaded)?;
         let tracer = sinks.tracer();
-        tracer.change(traces::destination(&loaded)?);
+        tracer.change(traces::destination(&loaded, &tracer)?);
         for file in &loaded.files {
             tracing::info!("configuration read from {}", file.display());
         }
@@ -221,7 +221,7 @@ impl Live {
         let routing = self.sinks.routing(&loaded.settings);
         let rules = wiring::rules(&loaded, routing)?;
         let recovery = recovery::plan(&loaded)?;
-        let traces = traces::destination(&loaded)?;
+        let traces = traces::destination(&loaded, &self.tracer)?;
         let settings = &loaded.settings;
         if let Some(telemetry) = &self.telemetry {
             telemetry

@@ -15,6 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 
 use super::{Span, encode};
 use crate::echo::Secrets;
@@ -49,6 +50,29 @@ pub struct DestinationOptions {
     pub ratio: f64,
 }
 
+impl DestinationOptions {
+    /// Equal where all of them are.
+    fn identity(&self) -> [u8; 32] {
+        let headers = self.headers.iter();
+        let headers = headers.flat_map(|(name, value)| [name.as_str(), value.expose_secret()]);
+        let resource = self.resource.iter();
+        let resource = resource.flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let texts = std::iter::once(self.endpoint.expose_secret())
+            .chain(headers)
+            .chain(self.ca.as_deref())
+            .chain(resource);
+        let mut digest = Sha256::new()
+            .chain_update(self.ratio.to_bits().to_be_bytes())
+            .chain_update(self.headers.len().to_be_bytes())
+            .chain_update([u8::from(self.ca.is_some())]);
+        for text in texts {
+            digest.update(text.len().to_be_bytes());
+            digest.update(text);
+        }
+        digest.finalize().into()
+    }
+}
+
 /// Why options make no destination. Names no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum BadDestination {
@@ -68,6 +92,8 @@ pub enum BadDestination {
 
 /// Where spans are sent.
 pub struct Destination {
+    /// Of the options that it was made of.
+    identity: [u8; 32],
     client: Client,
     url: Url,
     headers: HeaderMap,
@@ -92,6 +118,7 @@ impl Destination {
     /// # Errors
     /// When nothing can be sent with these options.
     pub fn new(options: DestinationOptions) -> Result<Self, BadDestination> {
+        let identity = options.identity();
         let url = Url::parse(options.endpoint.expose_secret());
         let mut url = url.map_err(|_no_url| BadDestination::Endpoint)?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -128,6 +155,7 @@ impl Destination {
             .build()
             .map_err(|error| BadDestination::Client(error.without_url().to_string()))?;
         Ok(Self {
+            identity,
             client,
             url,
             headers,
@@ -135,6 +163,11 @@ impl Destination {
             resource: options.resource,
             ratio: options.ratio,
         })
+    }
+
+    /// Whether it was made of these options.
+    pub(super) fn is_by(&self, options: &DestinationOptions) -> bool {
+        self.identity == options.identity()
     }
 
     /// Which share of the traces that begin here is recorded.

@@ -77,11 +77,27 @@ impl Tracer {
         (Self(Arc::new(shared)), exporter)
     }
 
-    /// From now on spans go there, or are not made.
-    pub fn change(&self, destination: Option<Destination>) {
+    /// From now on spans go there, or are not made. One that stays has nothing happen to it.
+    pub fn change(&self, destination: Option<Arc<Destination>>) {
         let share = destination.as_ref().map_or(OFF, |to| share(to.ratio()));
-        let _before = self.0.destination.send_replace(destination.map(Arc::new));
+        self.0.destination.send_if_modified(|now| {
+            let stays = match (&*now, &destination) {
+                (Some(now), Some(new)) => Arc::ptr_eq(now, new),
+                (None, None) => true,
+                _ => false,
+            };
+            if !stays {
+                *now = destination;
+            }
+            !stays
+        });
         self.0.share.store(share, Ordering::Relaxed);
+    }
+
+    /// Where spans go now, if these options lead there.
+    pub fn destination_by(&self, options: &DestinationOptions) -> Option<Arc<Destination>> {
+        let now = self.0.destination.borrow();
+        now.as_ref().filter(|now| now.is_by(options)).cloned()
     }
 
     /// What waits is sent once, and nothing after it.

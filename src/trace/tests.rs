@@ -38,8 +38,8 @@ fn options(url: &str, ratio: f64) -> DestinationOptions {
     }
 }
 
-fn destination(url: &str, ratio: f64) -> Destination {
-    Destination::new(options(url, ratio)).unwrap()
+fn destination(url: &str, ratio: f64) -> Arc<Destination> {
+    Arc::new(Destination::new(options(url, ratio)).unwrap())
 }
 
 /// One that is on, and sends to `url`.
@@ -208,6 +208,20 @@ fn while_tracing_is_off_nothing_is_begun() {
 }
 
 #[test]
+fn a_destination_that_stays_is_no_other_one() {
+    let (set, to) = (off(), destination("http://127.0.0.1:1", 1.0));
+    let mut seen = set.tracer.0.destination.subscribe();
+    let mut changes = |to| {
+        set.tracer.change(to);
+        let changes = seen.has_changed().unwrap();
+        seen.mark_unchanged();
+        changes
+    };
+    assert!(changes(Some(Arc::clone(&to))) && !changes(Some(to)));
+    assert!(changes(None) && !changes(None));
+}
+
+#[test]
 fn what_finds_no_room_is_dropped_and_counted_and_nobody_waits() {
     let set = set("http://127.0.0.1:1", 1.0);
     for _ in 0..QUEUE + 7 {
@@ -292,8 +306,7 @@ async fn a_collector_whose_trouble_comes_and_goes_fills_no_log() {
     let (lines, _guard) = Lines::begin();
     let partial = Reply::new(200, r#"{"partialSuccess":{"rejectedSpans":1}}"#);
     let whole = Reply::new(200, "{}");
-    let replies = vec![partial.clone(), whole.clone(), partial, whole];
-    let fake = FakeServer::scripted(replies);
+    let fake = FakeServer::scripted(vec![partial.clone(), whole.clone(), partial, whole]);
     let metrics = set(&fake.url(""), 1.0).send(4 * export::BATCH).await;
     assert_eq!(counts(&metrics), [2046, 0, 2]);
     for said in ["does not take all spans", "takes spans again"] {
