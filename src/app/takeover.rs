@@ -1,6 +1,7 @@
 //! What a spill holds whose receiver is gone, taken over by this one.
 //!
 //! Offered again, events are duplicates, so that a step that failed half way is simply made again.
+//! Unreadable pushes are not, so keeping them comes last.
 
 use std::sync::Arc;
 
@@ -65,13 +66,13 @@ impl Takeover {
                 Err(_) => return Err(unavailable(&InboxError::Closed)),
             }
         }
-        if !unusable.is_empty() {
-            let kept = self.inbox.keep_unreadable(unusable, self.bounds).await;
-            kept.map_err(|error| unavailable(&error))?;
-        }
         if count > 0 {
             let noted = self.inbox.note(audit, count, self.clock.now()).await;
             noted.map_err(|error| unavailable(&error))?;
+        }
+        if !unusable.is_empty() {
+            let kept = self.inbox.keep_unreadable(unusable, self.bounds).await;
+            kept.map_err(|error| unavailable(&error))?;
         }
         Ok(drained)
     }
@@ -86,39 +87,66 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::event::Key;
     use crate::inbox::CommitterOptions;
-    use crate::inbox::query::AuditFilter;
+    use crate::inbox::faulty::FaultyInbox;
+    use crate::inbox::query::{AuditFilter, UnreadableFilter};
     use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
     use crate::lifecycle::Lifecycle;
     use crate::metrics::Metrics;
 
-    #[tokio::test]
-    async fn what_is_taken_over_from_a_spill_stands_in_the_audit_each_time() {
+    fn memory() -> SqliteInbox {
         let options = SqliteOptions {
             location: Location::Memory,
             lock_wait: Duration::ZERO,
             max_size: 0,
         };
-        let inbox: Arc<dyn Inbox> = Arc::new(SqliteInbox::open(options).unwrap());
+        SqliteInbox::open(options).unwrap()
+    }
+
+    /// What takes over into `inbox`, again and again.
+    fn taker(inbox: Arc<dyn Inbox>) -> impl Fn() -> Takeover {
         let (committer, committing) = Committer::new(CommitterOptions {
             inbox: Arc::clone(&inbox),
             clock: Arc::new(SystemClock),
             metrics: Metrics::new(),
             spill: None,
         });
-        let lifecycle = Lifecycle::default();
-        let _committing = lifecycle.spawn_vital_last("the group commit", committing);
+        let _committing = Lifecycle::default().spawn_vital_last("the group commit", committing);
+        move || Takeover {
+            inbox: Arc::clone(&inbox),
+            committer: committer.clone(),
+            clock: Arc::new(SystemClock),
+            bounds: UnreadableBounds {
+                count: 10,
+                bytes: 100,
+            },
+            wanted: Arc::new(|_| Arc::default()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_that_is_made_again_for_want_of_its_line_in_the_audit_keeps_no_push_twice() {
+        let inbox = Arc::new(FaultyInbox::new(memory()));
+        let taker = taker(Arc::clone(&inbox) as Arc<dyn Inbox>);
+        inbox.fail_next([Some(InboxError::Away("the network is down".to_owned()))]);
+        let mut taken = Vec::new();
+        for _ in 0..2 {
+            let push = Unreadable::of(&Event::sample("{}"), "no JSON".to_owned());
+            let audit = drain("somebody".to_owned(), (0, 1));
+            let step = taker().take(Vec::new(), vec![push], audit).await;
+            taken.push(step.map_err(|problem| problem.status));
+        }
+        assert_eq!(taken[0], Err(StatusCode::SERVICE_UNAVAILABLE));
+        assert_eq!(taken[1].as_ref().map(|drained| drained.unreadable), Ok(1));
+        let kept = inbox.unreadables(UnreadableFilter::newest(10)).await;
+        assert_eq!(kept.unwrap().items.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_over_from_a_spill_stands_in_the_audit_each_time() {
+        let inbox: Arc<dyn Inbox> = Arc::new(memory());
+        let taker = taker(Arc::clone(&inbox));
         let event = Arc::new(Event::sample("{}"));
         for (accepted, duplicate) in [(1, 0), (0, 1)] {
-            let takeover = Takeover {
-                inbox: Arc::clone(&inbox),
-                committer: committer.clone(),
-                clock: Arc::new(SystemClock),
-                bounds: UnreadableBounds {
-                    count: 10,
-                    bytes: 100,
-                },
-                wanted: Arc::new(|_| Arc::default()),
-            };
             let spilled = Spilled {
                 id: 1,
                 event: Arc::clone(&event),
@@ -127,7 +155,7 @@ mod tests {
             };
             let push = Unreadable::of(&event, "no JSON".to_owned());
             let audit = drain("token from 192.0.2.7".to_owned(), (1, 1));
-            let drained = takeover.take(vec![spilled], vec![push], audit).await;
+            let drained = taker().take(vec![spilled], vec![push], audit).await;
             let expected = Drained {
                 accepted,
                 duplicate,

@@ -85,7 +85,7 @@ impl<I> FaultyInbox<I> {
         self.box_is_stuck.store(stuck, Ordering::SeqCst);
     }
 
-    /// The next commits and probes end like this; `None` lets one through.
+    /// The next commits, probes and lines of the audit end like this; `None` lets one through.
     pub(crate) fn fail_next(&self, failures: impl IntoIterator<Item = Option<InboxError>>) {
         self.failures.lock().unwrap().extend(failures);
     }
@@ -184,6 +184,7 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
         self.inner.change(changes, audit, now).await
     }
     async fn note(&self, audit: Audit, count: usize, now: Timestamp) -> Result<(), InboxError> {
+        self.failure()?;
         self.inner.note(audit, count, now).await
     }
     async fn audited(&self, filter: AuditFilter) -> Result<Page<AuditRow>, InboxError> {

@@ -339,8 +339,9 @@ impl<'a> Direct<'a> {
 
     async fn keep(&self, pushes: Vec<Unreadable>) -> anyhow::Result<Drained> {
         let count = pushes.len();
-        self.inbox.keep_unreadable(pushes, self.bounds).await?;
+        // Before they are kept: made again, this would keep them once more.
         self.note((0, count)).await?;
+        self.inbox.keep_unreadable(pushes, self.bounds).await?;
         Ok(Drained {
             unreadable: count as u64,
             ..Drained::default()
