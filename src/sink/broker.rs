@@ -32,7 +32,8 @@ impl Misconfigured {
     }
 }
 
-/// Names and values that go with an event's message; values are visible ASCII.
+/// Names and values that go with an event's message; values are visible ASCII, or left out. A line break
+/// in one would begin a header of its own where a broker does not look, as that of NATS.
 pub(super) fn fields(lease: &Lease) -> Vec<(&'static str, Cow<'_, str>)> {
     let event = &*lease.event;
     let mut fields: Vec<(&'static str, Cow<'_, str>)> = Vec::with_capacity(8);
@@ -56,6 +57,8 @@ pub(super) fn fields(lease: &Lease) -> Vec<(&'static str, Cow<'_, str>)> {
     if let Some(trace) = lease.trace_parent() {
         fields.push(("traceparent", trace));
     }
+    // A push has no other, but whoever may bring in what a spill held may say anything.
+    fields.retain(|(_, value)| value.bytes().all(|byte| byte.is_ascii_graphic()));
     fields
 }
 
@@ -97,6 +100,38 @@ pub(super) fn redacted<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Event, Route};
+
+    #[test]
+    fn a_value_with_a_line_break_does_not_become_a_header_of_its_own() {
+        let named = |tag: &str, trace: &str| {
+            let event = Event {
+                route: Route {
+                    tag: Some(tag.into()),
+                    query: None,
+                },
+                trace_parent: Some(trace.into()),
+                ..Event::sample("{}")
+            };
+            let lease = Lease::sample(1, event);
+            let names = fields(&lease).into_iter().map(|(name, _)| name);
+            names.collect::<Vec<_>>()
+        };
+        let always = [
+            "Flashduty-Event-Id",
+            "Flashduty-Event-Type",
+            "Flashduty-Subject",
+        ];
+        let all = named("ops", "00-1");
+        assert_eq!(all[..3], always);
+        assert_eq!(
+            all[3..],
+            ["Flashduty-Tag", "Flashduty-Attempt", "traceparent"]
+        );
+        let forged = named("ops\r\nNats-Rollup: all", "00-1\r\nNats-Rollup: all");
+        assert_eq!(forged[..3], always);
+        assert_eq!(forged[3..], ["Flashduty-Attempt"]);
+    }
 
     #[test]
     fn a_secret_in_somebody_elses_words_is_blotted_out() {
