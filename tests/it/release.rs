@@ -155,6 +155,11 @@ fn each_job_may_do_what_it_needs_and_ends_by_itself() {
         let needs = release["jobs"][job]["needs"].as_array().unwrap();
         assert!(needs.contains(&json!("test")), "{job}");
     }
+    // And nothing takes the version's name before the rest of it is there.
+    let needs = release["jobs"]["index"]["needs"].as_array().unwrap();
+    for job in ["image", "binaries", "sbom"] {
+        assert!(needs.contains(&json!(job)), "{job}");
+    }
     for path in [CI, RELEASE] {
         let workflow = workflow(path);
         assert!(workflow["concurrency"]["group"].is_string(), "{path}");
