@@ -234,13 +234,22 @@ fn dispatch(cli: Cli, printer: &mut Printer) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(&args, config, printer),
         Command::Preset(args) => preset::run(&args, printer),
         Command::Unreadable(args) => one_thread()?.block_on(unreadable::run(args, config, printer)),
-        Command::Health(args) => one_thread()?.block_on(health::run(args, config, printer)),
+        Command::Health(args) => in_time(health::run(args, config, printer)),
     }
 }
 
 /// The runtime of every command but those that serve.
 fn one_thread() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
+}
+
+/// Runs a command that has to end as soon as it knows its answer: who asks a name server that says
+/// nothing is left behind.
+fn in_time(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    let runtime = one_thread()?;
+    let ended = runtime.block_on(command);
+    runtime.shutdown_background();
+    ended
 }
 
 /// Lets go of the inbox, whatever came of the command.

@@ -25,6 +25,23 @@ fn the_command_definitions_agree_with_themselves() {
 }
 
 #[test]
+fn a_probe_ends_in_time_though_a_name_server_never_answers() {
+    let (answer, answered) = std::sync::mpsc::channel::<()>();
+    let ended = in_time(async {
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        // As whoever looks up a name does.
+        let _asking = tokio::task::spawn_blocking(move || {
+            begin.send(()).unwrap();
+            answered.recv()
+        });
+        begun.await.unwrap();
+        Ok(Exit::Done)
+    });
+    assert_eq!(ended.unwrap(), Exit::Done);
+    drop(answer);
+}
+
+#[test]
 fn help_teaches_the_first_steps() {
     insta::assert_snapshot!(help(&[]));
 }
