@@ -48,6 +48,22 @@ fn compose_has_the_ports_and_files_of_the_binary_and_time_for_the_drain() {
     );
 }
 
+#[test]
+fn lines_are_collected_of_every_receiver_that_compose_starts_and_of_nothing_else() {
+    let alloy = read("deploy/log/alloy.alloy");
+    let (_, behind) = alloy.split_once("regex         = \"").unwrap();
+    let (pattern, _) = behind.split_once('"').unwrap();
+    // It must match all of the service's name.
+    let whole = regex::Regex::new(&format!("^(?:{pattern})$")).unwrap();
+    for file in ["deploy/compose.yaml", "deploy/compose.postgres.yaml"] {
+        let compose = &yaml(file)[0];
+        for (name, service) in compose["services"].as_object().unwrap() {
+            let is_receiver = service["image"] == "flashduty-receiver:latest";
+            assert_eq!(whole.is_match(name), is_receiver, "{file}: {name}");
+        }
+    }
+}
+
 /// The containers' paths of a service, each with what is mounted there.
 fn mounts(service: &Value) -> Vec<(&str, &str)> {
     let listed = service["volumes"].as_array().unwrap().iter();
