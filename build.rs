@@ -50,7 +50,8 @@ fn main() -> io::Result<()> {
         None => hash
             .as_deref()
             .filter(|_| asks_git)
-            .and_then(|hash| git(&["log", "-1", "--format=%ct", hash])),
+            .and_then(|hash| git(&["log", "-1", "--no-show-signature", "--format=%ct", hash]))
+            .filter(|said| said.parse::<u32>().is_ok()),
     };
     let mut commit = hash.unwrap_or_else(|| UNKNOWN.to_owned());
     if asks_git && given.is_none() && is_changed() {

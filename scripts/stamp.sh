@@ -10,7 +10,7 @@ main() {
     local version commit epoch date=
     version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
     commit=${BUILD_COMMIT:-$(commit_here)}
-    epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || true)}
+    epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --no-show-signature --format=%ct 2>/dev/null || true)}
     [ -z "$epoch" ] || date=$(date --utc --date="@$epoch" +%Y-%m-%dT%H:%M:%SZ)
     printf '%s\n' "VERSION=$version" "BUILD_COMMIT=$commit" "SOURCE_DATE_EPOCH=$epoch" "BUILD_DATE=$date"
 }

@@ -194,6 +194,42 @@ fn a_release_build_of_a_checkout_is_of_its_commit_and_says_when_the_sources_are_
     assert_eq!(missing, [""; 0]);
 }
 
+/// What signs and verifies for git, and says so.
+const GPG: &str = r#"case "$*" in
+    *--verify*) echo 'gpg: a good signature' >&2; echo '[GNUPG:] GOODSIG 0 test' ;;
+    *) cat >/dev/null; printf '\n[GNUPG:] SIG_CREATED \n' >&2
+       printf -- '-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n' ;;
+esac"#;
+
+#[test]
+fn the_date_of_a_signed_commit_is_its_date_also_where_git_shows_signatures() {
+    let script = Script::new();
+    let gpg = script.folder.with_file_name("gpg");
+    stand_in(gpg.parent().unwrap(), "gpg", GPG);
+    let stamping = script.folder.join("scripts/stamp.sh");
+    fs::create_dir(stamping.parent().unwrap()).unwrap();
+    fs::copy(Path::new(ROOT).join("scripts/stamp.sh"), &stamping).unwrap();
+    let manifest = "[package]\nversion = \"1.2.3\"\n";
+    fs::write(script.folder.join("Cargo.toml"), manifest).unwrap();
+    script.write("fn main() {}");
+    script.git(&["init", "--quiet"]);
+    for (key, value) in [
+        ("commit.gpgSign", "true"),
+        ("gpg.program", gpg.to_str().unwrap()),
+        ("log.showSignature", "true"),
+    ] {
+        script.git(&["config", key, value]);
+    }
+    let commit = script.commit();
+    let shown = script.git(&["log", "-1", "--format=%ct"]);
+    assert!(shown.starts_with("gpg: "), "{shown}");
+    assert_eq!(script.stamp(&[RELEASE]), stamped(&commit, EPOCH));
+    let told = clean(&stamping, &script.folder).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let date = "BUILD_DATE=2026-05-04T10:00:00Z";
+    assert!(told.lines().any(|line| line == date), "{told}");
+}
+
 /// What `scripts/image-build.sh` gives a container engine.
 fn given_to_the_engine(variables: &[(&str, &str)]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
