@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -24,6 +24,10 @@ const MAX_LINE: usize = 15 << 10;
 
 /// What the targets begin with of the pool of connections to a database.
 const POOL: &str = "deadpool";
+
+/// What the targets begin with of the client of NATS. Its finer lines show URLs of servers with the logins
+/// in them, so nobody gets them, whatever the filter says.
+const NATS: &str = "async_nats";
 
 /// What a reload may change.
 #[derive(Debug)]
@@ -110,9 +114,12 @@ struct Lines {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let meta = event.metadata();
+        if meta.target().starts_with(NATS) && *meta.level() > Level::INFO {
+            return;
+        }
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let meta = event.metadata();
         let timestamp = format!("{:.6}", self.clock.now());
         let mut line = String::with_capacity(256);
         // Writing to a String cannot fail.
@@ -232,6 +239,20 @@ mod tests {
         assert!(named.await.contains("Connection error: closed"));
         let off = logged(Format::Json, "off", || tracing::error!("anything"));
         assert_eq!(off.await, "", "silencing one target opens no other");
+    }
+
+    #[tokio::test]
+    async fn no_line_shows_the_login_to_a_broker_whatever_the_filter_says() {
+        for level in ["debug", "async_nats=trace"] {
+            let text = logged(Format::Json, level, || {
+                let server = "nats://me:s3cret@h:4222";
+                tracing::debug!(target: "async_nats::connector", server, "attempting connection");
+                tracing::info!(target: "async_nats::connector", "connected successfully");
+            });
+            let text = text.await;
+            assert!(text.contains("connected successfully"), "{text}");
+            assert!(!text.contains("s3cret"), "{text}");
+        }
     }
 
     #[test]
