@@ -4,7 +4,7 @@
 use tokio_postgres::{GenericClient, Row};
 
 use super::deliveries::LANES;
-use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
+use super::selection::{Selection, Way, deliveries_of, is_narrow, last_looked_at, newest, place};
 use super::{limit, timestamp};
 use crate::inbox::cursor::{Place, cut};
 use crate::inbox::numbers::{OUTCOME_STALE, state};
@@ -52,24 +52,23 @@ async fn statement(
         ("d.seq", "d.sink")
     };
     let mut given = Selection::of(client, filter, seq).await?;
-    let name = filter.sink.as_ref().map(|name| given.bind_text(name));
+    let (first, behind) = (given.bind_number(from.seq), given.bind_number(from.sink));
+    let end = given.bind_number(end);
     let tables = if create {
-        let name = name.unwrap_or_else(|| "NULL".to_owned());
+        let name = match &filter.sink {
+            Some(name) => given.bind_text(name),
+            None => "NULL".to_owned(),
+        };
         format!(
             "events e JOIN sinks s ON s.name = {name} LEFT JOIN LATERAL (\
              SELECT seq, sink, state, lease FROM deliveries WHERE seq = e.seq AND sink = s.id LIMIT 1) \
              AS d ON true {LANES}"
         )
     } else {
-        if let Some(name) = name {
-            given.and(&format!(
-                "d.sink = (SELECT id FROM sinks WHERE name = {name})"
-            ));
-        }
-        format!("deliveries d JOIN events e ON e.seq = d.seq JOIN sinks s ON s.id = d.sink {LANES}")
+        let sink = given.and_sink(filter);
+        let found = deliveries_of(sink.as_deref(), filter, (&first, &end), Way::OldestFirst);
+        format!("{found} JOIN events e ON e.seq = d.seq JOIN sinks s ON s.id = d.sink {LANES}")
     };
-    let (first, behind) = (given.bind_number(from.seq), given.bind_number(from.sink));
-    let end = given.bind_number(end);
     given.and(&format!(
         "{seq} >= {first} AND ({seq} > {first} OR {sink} > {behind}) AND {seq} <= {end}"
     ));

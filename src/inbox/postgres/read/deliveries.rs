@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
-use super::selection::{Selection, Way, is_narrow, last_looked_at, newest, place};
+use super::selection::{Selection, Way, deliveries_of, is_narrow, last_looked_at, newest, place};
 use super::{limit, next_below, timestamp};
 use crate::inbox::Seq;
 use crate::inbox::cursor::{Place, cut};
@@ -34,11 +34,11 @@ pub(in crate::inbox::postgres) async fn deliveries(
     };
     let end = last_looked_at(client, filter, (from.seq, Way::NewestFirst)).await?;
     let end = end.unwrap_or(1);
-    let given = conditions(client, filter, (from, last, end)).await?;
+    let (tables, given) = statement(client, filter, (from, last, end)).await?;
     let found = sql::rows(
         client,
         &format!(
-            "SELECT {DELIVERY_COLUMNS} FROM deliveries d JOIN events e ON e.seq = d.seq \
+            "SELECT {DELIVERY_COLUMNS} FROM {tables} JOIN events e ON e.seq = d.seq \
              JOIN sinks s ON s.id = d.sink {LANES} WHERE {} ORDER BY d.seq DESC, d.sink LIMIT {}",
             given.text(),
             limit(filter.limit.saturating_add(1))
@@ -70,18 +70,14 @@ pub(in crate::inbox::postgres) async fn deliveries(
     })
 }
 
-async fn conditions(
+/// Where deliveries are looked for, and which are meant.
+async fn statement(
     client: &(impl GenericClient + Sync),
     filter: &DeliveryFilter,
     (from, last, end): (Place, i64, i64),
-) -> Result<Selection, Failure> {
+) -> Result<(String, Selection), Failure> {
     let mut given = Selection::of(client, filter, "d.seq").await?;
-    if let Some(name) = &filter.sink {
-        let name = given.bind_text(name);
-        given.and(&format!(
-            "d.sink = (SELECT id FROM sinks WHERE name = {name})"
-        ));
-    }
+    let of = given.and_sink(filter);
     let upto = given.bind_number(from.seq.min(last));
     let (seq, sink) = (given.bind_number(from.seq), given.bind_number(from.sink));
     let end = given.bind_number(end);
@@ -92,7 +88,8 @@ async fn conditions(
         // Said of the events, too, so that no plan reads all of them.
         given.and(&format!("e.seq BETWEEN {end} AND {upto}"));
     }
-    Ok(given)
+    let tables = deliveries_of(of.as_deref(), filter, (&end, &upto), Way::NewestFirst);
+    Ok((tables, given))
 }
 
 fn delivery_row(row: &Row) -> Result<(DeliveryRow, i64), tokio_postgres::Error> {

@@ -72,6 +72,14 @@ impl Selection {
         Ok(these)
     }
 
+    /// Of one sink, if `filter` says so; in SQL, its number.
+    pub(super) fn and_sink(&mut self, filter: &DeliveryFilter) -> Option<String> {
+        let name = self.bind_text(filter.sink.as_ref()?);
+        let sink = format!("(SELECT id FROM sinks WHERE name = {name})");
+        self.and(&format!("d.sink = {sink}"));
+        Some(sink)
+    }
+
     pub(super) fn and(&mut self, condition: &str) {
         if !self.text.is_empty() {
             self.text.push_str(" AND ");
@@ -130,6 +138,29 @@ pub(super) fn place(text: &str) -> Result<Place, Failure> {
 pub(super) enum Way {
     NewestFirst,
     OldestFirst,
+}
+
+/// Where the deliveries `d` are looked for. Those that one sink has given up, from the first of two
+/// positions to the last, are found by their own index alone: where another sink has many, a walk
+/// through all deliveries seems as short a way to a page of this one's.
+pub(super) fn deliveries_of(
+    sink: Option<&str>,
+    filter: &DeliveryFilter,
+    (first, last): (&str, &str),
+    way: Way,
+) -> String {
+    let Some(sink) = sink.filter(|_| filter.state == Some(DeliveryState::Dead)) else {
+        return "deliveries d".to_owned();
+    };
+    let order = match way {
+        Way::NewestFirst => "DESC",
+        Way::OldestFirst => "ASC",
+    };
+    format!(
+        "(SELECT seq, sink FROM deliveries WHERE sink = {sink} AND dead \
+         AND seq BETWEEN {first} AND {last} ORDER BY seq {order} OFFSET 0) AS found \
+         JOIN deliveries d ON d.seq = found.seq AND d.sink = found.sink"
+    )
 }
 
 /// The last position that a page which begins at `from` looks at, at most; `None` when it may look
