@@ -12,16 +12,14 @@ use std::task::{Context, Poll};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::listener::tls::{Identity, authorities, certificates, private_key};
-use crate::verifier::Verifier;
+use crate::listener::tls::{Identity, private_key};
+use crate::trust::{self, HTTP, Trust};
 
 /// How an https receiver is known, and what it is shown.
 #[derive(Debug, Clone, Default, Args)]
@@ -37,17 +35,9 @@ pub struct TlsArgs {
 /// The same, read.
 #[derive(Default)]
 pub struct Known {
-    trust: Trust,
+    /// Absent where the system's authorities are asked.
+    trust: Option<Trust>,
     client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-}
-
-#[derive(Default)]
-enum Trust {
-    #[default]
-    System,
-    Authorities(RootCertStore),
-    /// The receiver of this configuration.
-    Exactly(CertificateDer<'static>),
 }
 
 impl TlsArgs {
@@ -62,16 +52,18 @@ impl TlsArgs {
     /// When one cannot be used, with its path.
     pub fn known(&self) -> anyhow::Result<Known> {
         let trust = match &self.ca {
-            Some(path) => Trust::Authorities(
-                authorities(&read(path)?)
-                    .map_err(|what| anyhow!("--ca {} {what}", path.display()))?,
-            ),
-            None => Trust::System,
+            Some(path) => {
+                let roots = trust::authorities(read(path)?.as_bytes())
+                    .map_err(|what| anyhow!("--ca {} {what}", path.display()))?;
+                Some(Trust::Authorities(roots))
+            }
+            None => None,
         };
         let client = match &self.client_cert {
             Some(path) => {
                 let pem = read(path)?;
-                let both = certificates(&pem).and_then(|chain| Ok((chain, private_key(&pem)?)));
+                let chain = trust::certificates(pem.as_bytes());
+                let both = chain.and_then(|chain| Ok((chain, private_key(&pem)?)));
                 Some(both.map_err(|what| anyhow!("--client-cert {} {what}", path.display()))?)
             }
             None => None,
@@ -88,7 +80,7 @@ impl TlsArgs {
         if let Some(identity) = identity
             && self.ca.is_none()
         {
-            known.trust = Trust::Exactly(identity.der().clone());
+            known.trust = Some(Trust::Exactly(identity.der().clone()));
         }
         Ok(known)
     }
@@ -114,30 +106,18 @@ impl Encryption {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let host = ServerName::try_from(bare.to_owned())
             .with_context(|| format!("{host} is no name of a host"))?;
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
-        let builder = match &known.trust {
-            Trust::System => {
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                builder.with_root_certificates(roots)
-            }
-            Trust::Authorities(roots) => builder.with_root_certificates(roots.clone()),
-            Trust::Exactly(certificate) => {
-                let exactly = Verifier::exactly(certificate.clone(), provider);
-                builder
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(exactly))
-            }
+        let trust = match &known.trust {
+            Some(trust) => trust.clone(),
+            None => Trust::Authorities(trust::system()),
         };
+        let builder = trust.client()?;
         let mut config = match &known.client {
             Some((chain, key)) => builder
                 .with_client_auth_cert(chain.clone(), key.clone_key())
                 .context("the file of --client-cert cannot be used")?,
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP.to_vec()];
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             host,

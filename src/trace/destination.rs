@@ -5,20 +5,17 @@
 
 use std::error::Error as _;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::{Span, encode};
 use crate::echo::Secrets;
+use crate::trust::{self, Trust};
 
 /// For all of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -139,7 +136,10 @@ impl Destination {
             headers.insert(name, value);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let tls = tls(options.ca.as_deref(), url.scheme() == "https")?;
+        let ca = options.ca.as_deref().map(str::as_bytes);
+        let roots = trust::system_and(ca, url.scheme() == "https").map_err(BadDestination::Ca)?;
+        let tls = Trust::Authorities(roots).http_client();
+        let tls = tls.map_err(|error| BadDestination::Client(error.to_string()))?;
         let client = Client::builder()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
@@ -212,38 +212,6 @@ impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Destination").field(&self.host()).finish()
     }
-}
-
-/// The provider is named here, so that nothing depends on one that the process has or has not.
-fn tls(ca: Option<&str>, is_used: bool) -> Result<ClientConfig, BadDestination> {
-    let mut roots = RootCertStore::empty();
-    // Where nothing is encrypted, a machine without certificates will do.
-    if is_used {
-        let system = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(system.certs);
-    }
-    if let Some(ca) = ca {
-        let known = roots.len();
-        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
-            let bad = |error: String| {
-                BadDestination::Ca(format!("holds a certificate that cannot be used: {error}"))
-            };
-            let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-            let added = roots.add(certificate);
-            added.map_err(|error| bad(error.to_string()))?;
-        }
-        if roots.len() == known {
-            return Err(BadDestination::Ca("holds no certificate".to_owned()));
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| BadDestination::Client(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 /// The beginning of the body; one that breaks off belongs to a request that was taken.

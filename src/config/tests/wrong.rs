@@ -274,7 +274,7 @@ refused! {
 
     a_collector_is_trusted_by_certificates:
         "[otlp]\nca_file = \"/dev/null\""
-        => r#"config.toml:2: otlp.ca_file = "/dev/null": holds no certificate; allowed: the path of a file with certificates in PEM, or "" for none"#;
+        => r#"config.toml:2: otlp.ca_file = "/dev/null": holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----; allowed: the path of a file with certificates in PEM, or "" for none"#;
 
     a_misspelt_section_is_recognised:
         "[sever]\nlisten = \"0.0.0.0:8080\""

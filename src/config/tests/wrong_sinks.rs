@@ -191,7 +191,7 @@ refused! {
 
     certificates_are_there:
         "[sink.a]\ntype = \"http\"\nurl = \"https://h/x\"\nca_file = \"/dev/null\""
-        => r#"config.toml:4: sink.a.ca_file = "/dev/null": holds no certificate; allowed: the path of a file with certificates in PEM, or "" for none"#;
+        => r#"config.toml:4: sink.a.ca_file = "/dev/null": holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----; allowed: the path of a file with certificates in PEM, or "" for none"#;
 
     exec_takes_a_command:
         "[sink.a]\ntype = \"exec\""

@@ -14,13 +14,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
+use rustls::{InconsistentKeys, ServerConfig};
 use sha2::{Digest as _, Sha256};
 
 use super::certificate::Certificate;
-
-/// What is spoken inside.
-const HTTP: &[u8] = b"http/1.1";
+use crate::trust::{self, HTTP};
 
 /// The contents of a listener's files.
 #[derive(Clone, Copy)]
@@ -71,7 +69,7 @@ impl Identity {
     /// When no handshake could succeed with them.
     pub fn new(pem: Pem<'_>) -> Result<Self, PemFault> {
         let provider = Arc::new(ring::default_provider());
-        let chain = certificates(pem.cert).map_err(PemFault::of("cert"))?;
+        let chain = trust::certificates(pem.cert.as_bytes()).map_err(PemFault::of("cert"))?;
         let (certificate, der) = own(&chain).map_err(PemFault::of("cert"))?;
         let certified = certified(chain, pem.key, &provider)?;
         let verifier = match pem.client_ca {
@@ -140,37 +138,6 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// All certificates in a file, at least one.
-///
-/// # Errors
-/// When there is none, or one that is no PEM.
-pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    let read = read.map_err(|error| broken(&error))?;
-    if !read.is_empty() {
-        return Ok(read);
-    }
-    let hint = match pem.contains("PRIVATE KEY-----") {
-        true => ", but a private key: are the files of certificate and key swapped?",
-        false => " in PEM, which begins with -----BEGIN CERTIFICATE-----",
-    };
-    Err(format!("holds no certificate{hint}"))
-}
-
-/// The authorities in a file.
-///
-/// # Errors
-/// When there is none, or one that cannot be used.
-pub fn authorities(pem: &str) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem)? {
-        roots
-            .add(certificate)
-            .map_err(|error| format!("holds a certificate that cannot be used: {error}"))?;
-    }
-    Ok(roots)
-}
-
 /// The private key in a file.
 ///
 /// # Errors
@@ -193,7 +160,7 @@ pub fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, String> {
              EC PRIVATE KEY----- or -----BEGIN RSA PRIVATE KEY-----"
                 .to_owned()
         }
-        error => broken(&error),
+        error => trust::broken(&error),
     })
 }
 
@@ -265,23 +232,10 @@ fn verifier(
     pem: &str,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, String> {
-    let roots = Arc::new(authorities(pem)?);
+    let roots = Arc::new(trust::authorities(pem.as_bytes())?);
     WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
         .build()
         .map_err(|error| error.to_string())
-}
-
-/// The library's words show bytes as numbers.
-fn broken(error: &pem::Error) -> String {
-    match error {
-        pem::Error::MissingSectionEnd { .. } => {
-            "is cut off: a line -----END …----- is missing".to_owned()
-        }
-        pem::Error::IllegalSectionStart { .. } => {
-            "has a line -----BEGIN …----- that is no such line".to_owned()
-        }
-        error => format!("is no PEM: {error}"),
-    }
 }
 
 fn digest(pem: Pem<'_>) -> [u8; 32] {

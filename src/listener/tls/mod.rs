@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 pub(super) use ahead::Ahead;
 pub use certificate::Certificate;
 pub(super) use handshake::{Failure, Handshakes};
-pub use identity::{Identity, Pem, PemFault, authorities, certificates, private_key};
+pub use identity::{Identity, Pem, PemFault, private_key};
 
 use crate::metrics::ListenerTls;
 

@@ -1,17 +1,14 @@
 //! The client: what it connects to, what it trusts, and how long it waits.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Proxy, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret as _;
 
 use super::HttpOptions;
 use super::private::{PublicOnly, is_private};
+use crate::trust::{self, Trust};
 
 /// The longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -83,7 +80,10 @@ pub(super) fn build(options: &HttpOptions, origin: &Url) -> Result<Client, BadOp
     }
     let is_secure = |url: &Url| url.scheme() == "https";
     let uses_tls = is_secure(origin) || proxy.as_ref().is_some_and(is_secure);
-    builder = builder.tls_backend_preconfigured(tls(options.ca.as_deref(), uses_tls)?);
+    let roots = trust::system_and(options.ca.as_deref(), uses_tls).map_err(BadOptions::Ca)?;
+    let tls = Trust::Authorities(roots).http_client();
+    let tls = tls.map_err(|error| BadOptions::Client(error.to_string()))?;
+    builder = builder.tls_backend_preconfigured(tls);
     if let Some(proxy) = proxy {
         builder = builder.proxy(Proxy::all(proxy).map_err(|_| BadOptions::Proxy)?);
     }
@@ -110,38 +110,4 @@ fn refuse_private(origin: &Url, proxy: Option<&Url>) -> Result<(), BadOptions> {
         Ok(address) if is_private(address) => Err(BadOptions::Private(address)),
         _ => Ok(()),
     }
-}
-
-/// The provider is named here, so that nothing depends on one that the process has or has not.
-fn tls(ca: Option<&[u8]>, used: bool) -> Result<ClientConfig, BadOptions> {
-    let mut roots = RootCertStore::empty();
-    // A few hundred KiB and as many milliseconds, for nothing where nothing is encrypted.
-    if used {
-        let system = rustls_native_certs::load_native_certs();
-        for error in &system.errors {
-            tracing::warn!("a certificate of the system cannot be read: {error}");
-        }
-        roots.add_parsable_certificates(system.certs);
-    }
-    if let Some(ca) = ca {
-        let mut any = false;
-        for certificate in CertificateDer::pem_slice_iter(ca) {
-            let certificate = certificate.map_err(|error| BadOptions::Ca(error.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|error| BadOptions::Ca(error.to_string()))?;
-            any = true;
-        }
-        if !any {
-            return Err(BadOptions::Ca("holds no PEM certificate".to_owned()));
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| BadOptions::Client(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }

@@ -20,8 +20,6 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, timeout_at};
 
@@ -30,6 +28,7 @@ use self::subject::SubjectPattern;
 use super::broker::{Misconfigured, Results, all, fields, redacted, refused, retry, unknown};
 use super::{Greeting, Sink, SinkError, Taken};
 use crate::inbox::Lease;
+use crate::trust::{self, Trust};
 
 /// Publishes to a stream.
 pub struct NatsSink {
@@ -313,22 +312,10 @@ fn servers(url: &SecretString) -> Result<Vec<ServerAddr>, Misconfigured> {
 }
 
 fn tls(pem: &[u8]) -> Result<rustls::ClientConfig, Misconfigured> {
-    let fault = |what: &str| Misconfigured::new("ca_file", what);
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| fault("is no PEM"))?;
-        roots
-            .add(certificate)
-            .map_err(|_| fault("has a certificate that cannot be used"))?;
-    }
-    if roots.is_empty() {
-        return Err(fault("has no certificate"));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| fault("cannot be used with this TLS library"))?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
+    let fault = |what: String| Misconfigured::new("ca_file", what);
+    let trust = Trust::Authorities(trust::authorities(pem).map_err(fault)?);
+    let builder = trust.client().map_err(|error| fault(error.to_string()))?;
+    Ok(builder.with_no_client_auth())
 }
 
 fn note(trouble: &Mutex<Option<String>>, event: &Event) {
