@@ -7,6 +7,9 @@ use jiff::Timestamp;
 /// The package's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What it calls itself to servers that it asks something.
+pub const USER_AGENT: &str = concat!("flashduty-receiver/", env!("CARGO_PKG_VERSION"));
+
 /// The hash of the commit it was built from, with `-dirty` behind it where the sources were others;
 /// or `unknown`.
 pub const COMMIT: &str = env!("BUILT_FROM_COMMIT");

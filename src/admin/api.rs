@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::params::{Params, refused};
 use super::status::{self, Numbers, RecoveryStatus, ReplicaStatus, SinkStatus};
 use super::{Shared, changes, events, recovery, spilled, subjects, unreadable};
+use crate::build;
 use crate::event::{Outcome, Seq};
 use crate::inbox::InboxError;
 use crate::inbox::query::{Counts, DeliveryFilter, DeliveryRow, DeliveryState, EventRow, Page};
@@ -150,7 +151,7 @@ async fn status(State(shared): State<Arc<Shared>>, uri: Uri) -> Shown<Status> {
         .map(|outcome| (outcome.to_string(), admin.metrics.pushed(outcome)))
         .into();
     Ok(Json(Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: build::VERSION.to_owned(),
         started_at: shared.started_at,
         now: admin.clock.now(),
         ready: readiness.ready,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::{DATE, RETRY_AFTER};
+
+use crate::clock;
 
 /// Why a call failed. No text holds the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +47,7 @@ pub(super) fn of(status: u16, code: &str, headers: &HeaderMap, said: (String, St
     match (code, status) {
         ("RequestTooFrequently", _) | (_, 429) => Fault::Throttled {
             what,
-            after: retry_after(headers),
+            after: clock::asked_pause(headers, None),
         },
         ("Unauthorized" | "AccessDenied", _) | (_, 401..=403) => Fault::Refused { what, cause },
         ("InternalError", _) | (_, 408 | 425 | 500..) => Fault::Transient(what),
@@ -55,23 +56,8 @@ pub(super) fn of(status: u16, code: &str, headers: &HeaderMap, said: (String, St
     }
 }
 
-/// Seconds, or a date by the other side's own clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
-    let wanted = text(RETRY_AFTER)?;
-    if !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are a long time, too.
-        return Some(Duration::from_secs(wanted.parse().unwrap_or(u64::MAX)));
-    }
-    let date = |text| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
-    let wait = date(wanted)?.duration_since(date(text(DATE)?)?);
-    Some(Duration::try_from(wait).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn kind(status: u16, code: &str) -> &'static str {
@@ -104,25 +90,6 @@ mod tests {
             (200, "Whatever", "transient"),
         ] {
             assert_eq!(kind(status, code), wanted, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn a_pause_is_asked_for_in_seconds_or_as_a_date() {
-        const NOW: &str = "Mon, 04 May 2026 10:00:00 GMT";
-        for (asked, wanted) in [
-            ("7", Some(7)),
-            ("99999999999999999999999", Some(u64::MAX)),
-            ("Mon, 04 May 2026 10:02:00 GMT", Some(120)),
-            ("Mon, 04 May 2026 09:00:00 GMT", Some(0)),
-            ("soon", None),
-            ("", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(DATE, HeaderValue::from_static(NOW));
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(asked));
-            let after = retry_after(&headers).map(|after| after.as_secs());
-            assert_eq!(after, wanted, "{asked}");
         }
     }
 }

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 pub use self::fault::Fault;
-use crate::clock;
+use crate::{build, clock};
 
 /// Of an answer. A record of the history holds a whole push, in a JSON string at that.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -81,7 +81,7 @@ impl Api {
             .read_timeout(patience.silence)
             .timeout(patience.whole)
             .pool_max_idle_per_host(1)
-            .user_agent(concat!("flashduty-receiver/", env!("CARGO_PKG_VERSION")))
+            .user_agent(build::USER_AGENT)
             .build()
             .map_err(ApiError::NoClient)?;
         Ok(Self {

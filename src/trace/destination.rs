@@ -7,7 +7,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Span, encode};
 use crate::echo::Secrets;
 use crate::trust::{self, Trust};
+use crate::{build, clock};
 
 /// For all of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -151,7 +152,7 @@ impl Destination {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .tls_backend_preconfigured(tls)
-            .user_agent(concat!("flashduty-receiver/", env!("CARGO_PKG_VERSION")))
+            .user_agent(build::USER_AGENT)
             .build()
             .map_err(|error| BadDestination::Client(error.without_url().to_string()))?;
         Ok(Self {
@@ -193,7 +194,7 @@ impl Destination {
             reason: told(error),
             again: Some(Duration::ZERO),
         })?;
-        let (status, pause) = (answer.status(), retry_after(answer.headers()));
+        let (status, pause) = (answer.status(), clock::asked_pause(answer.headers(), None));
         if status.is_success() {
             let (count, said) = encode::rejected(&read(answer).await);
             let said = self.secrets.blot_out(&said);
@@ -224,18 +225,6 @@ async fn read(mut answer: Response) -> Vec<u8> {
         }
     }
     body
-}
-
-/// Seconds, or a date by the other side's own clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
-    let wanted = text(RETRY_AFTER)?;
-    if let Ok(seconds) = wanted.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
-    let wait = date(wanted)?.duration_since(date(text(DATE)?)?);
-    Some(Duration::try_from(wait).unwrap_or_default())
 }
 
 /// What went wrong, without the URL.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Span, Value};
+use crate::build;
 
 /// The code of a status that is an error.
 const STATUS_ERROR: u8 = 2;
@@ -97,7 +98,7 @@ pub(super) fn request(resource: &[(String, String)], spans: &[Span]) -> Vec<u8> 
             scope_spans: [ScopeSpans {
                 scope: Scope {
                     name: env!("CARGO_PKG_NAME"),
-                    version: env!("CARGO_PKG_VERSION"),
+                    version: build::VERSION,
                 },
                 spans: spans.iter().map(encoded).collect(),
             }],

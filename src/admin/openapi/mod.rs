@@ -26,6 +26,7 @@ use self::schemas::Schemas;
 use super::Shared;
 use super::params::Params;
 use crate::aside::aside;
+use crate::build;
 use crate::intake::problem::Problem;
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
@@ -59,7 +60,7 @@ fn document() -> Value {
         "openapi": "3.1.0",
         "info": {
             "title": "flashduty-receiver",
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": build::VERSION,
             "description": "What the admin listener tells and changes. Lists are paged: where \
                 `next_cursor` is given, it begins the next page as `cursor`. Refusals are problem \
                 documents (RFC 9457).",

@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::build;
 use crate::event::Seq;
 use crate::inbox::query::EventRow;
 
@@ -55,7 +56,7 @@ pub struct Waiting {
 pub(super) fn greeting() -> String {
     format!(
         ": flashduty-receiver {}\nretry: {}\n\n",
-        env!("CARGO_PKG_VERSION"),
+        build::VERSION,
         RETRY.as_millis()
     )
 }
@@ -158,7 +159,7 @@ mod tests {
         text += &waiting(&Waiting { seconds: 5, reason });
         text += &heartbeat(Some(Seq(12)));
         text += &heartbeat(None);
-        let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        let text = text.replace(build::VERSION, "VERSION");
         insta::assert_snapshot!(text, @r#"
         : flashduty-receiver VERSION
         retry: 2000

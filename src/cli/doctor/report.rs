@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::build;
 use crate::cli::Exit;
 use crate::cli::printer::{Paint, PrintError, Printer, Word, counted};
 
@@ -198,7 +199,7 @@ impl Report {
             let worst = self.checks.iter().map(|check| check.status).max();
             return printer.object(&Document {
                 status: worst.unwrap_or(Status::Ok),
-                version: env!("CARGO_PKG_VERSION"),
+                version: build::VERSION,
                 complete: self.complete,
                 warnings,
                 failures,
@@ -323,7 +324,7 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
         let expected = serde_json::json!({
             "status": "failure",
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": build::VERSION,
             "complete": true,
             "warnings": 1,
             "failures": 1,

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::build;
 use crate::cli::sample::Moment;
 use crate::cli::target::Target;
 
@@ -73,7 +74,7 @@ impl Template {
              content-type: application/json\r\ncontent-length: {}\r\n",
             target.path,
             target.authority,
-            env!("CARGO_PKG_VERSION"),
+            build::VERSION,
             body.bytes.len(),
         )
         .into_bytes();

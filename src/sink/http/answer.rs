@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use http::header::{HeaderMap, LOCATION};
 use jiff::Timestamp;
 use reqwest::Response;
 use serde_json::{Map, Value};
 
 use super::{HttpOptions, HttpSink};
+use crate::clock;
 use crate::echo::Secrets;
 use crate::filter::{Expression, Scope};
 use crate::inbox::Report;
@@ -79,16 +80,8 @@ impl Answer {
     }
 
     /// How long it asks to be left alone, at most `longest`.
-    fn retry_after(&self, now: Timestamp, longest: Duration) -> Option<Duration> {
-        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        let asked = if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-            // More digits than fit are a long time, too.
-            Duration::from_secs(text.parse().unwrap_or(u64::MAX))
-        } else {
-            let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-            // A date that has passed asks for nothing.
-            Duration::try_from(at.duration_since(now)).unwrap_or_default()
-        };
+    fn asked_pause(&self, now: Timestamp, longest: Duration) -> Option<Duration> {
+        let asked = clock::asked_pause(&self.headers, Some(now))?;
         Some(asked.min(longest))
     }
 }
@@ -202,7 +195,7 @@ impl HttpSink {
         if retry_on != Ok(true) {
             return Err(SinkError::Refused(failure));
         }
-        failure.after = answer.retry_after(now, options.longest_retry_after);
+        failure.after = answer.asked_pause(now, options.longest_retry_after);
         failure.hold = hold(status, options.pause, failure.after);
         // A gateway that got nothing useful from behind it does not know what happened there.
         Err(match status {

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::client::BadOptions;
 use super::{Body, HttpOptions, HttpSink, Signature, cloud};
+use crate::build;
 use crate::filter::Scope;
 use crate::inbox::Lease;
 use crate::sign::{self, Robot};
@@ -111,10 +112,9 @@ fn configured(pairs: &[(HeaderName, SecretString)]) -> Result<HeaderMap, BadOpti
         value.set_sensitive(true);
         headers.append(name.clone(), value);
     }
-    let product = concat!("flashduty-receiver/", env!("CARGO_PKG_VERSION"));
     headers
         .entry(USER_AGENT)
-        .or_insert(HeaderValue::from_static(product));
+        .or_insert(HeaderValue::from_static(build::USER_AGENT));
     Ok(headers)
 }
 

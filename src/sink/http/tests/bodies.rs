@@ -3,6 +3,7 @@
 use standardwebhooks::Webhook;
 
 use super::*;
+use crate::build;
 use crate::sign::Standard;
 use crate::template::UrlPath;
 use crate::trace::{Context, TraceParent};
@@ -36,7 +37,6 @@ async fn the_pushed_bytes_go_out_unchanged_under_the_headers_of_every_request() 
     assert_eq!(request.method, "POST");
     assert_eq!(request.target, "/hook?team=a");
     assert_eq!(request.text(), BODY);
-    let agent = concat!("flashduty-receiver/", env!("CARGO_PKG_VERSION"));
     for (name, value) in [
         ("idempotency-key", Some("e1")),
         ("flashduty-event-id", Some("e1")),
@@ -44,7 +44,7 @@ async fn the_pushed_bytes_go_out_unchanged_under_the_headers_of_every_request() 
         ("flashduty-redelivered", None),
         ("flashduty-replay", None),
         ("content-type", Some("application/json")),
-        ("user-agent", Some(agent)),
+        ("user-agent", Some(build::USER_AGENT)),
         ("traceparent", Some(parent)),
     ] {
         assert_eq!(request.header(name), value, "{name}");
