@@ -215,14 +215,8 @@ struct ErrorObject {
     message: String,
 }
 
-/// Hides the URL, and so the key.
+/// With its causes, and without the URL, which holds the key.
 fn transient(error: reqwest::Error) -> Fault {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    Fault::Transient(text)
+    let error = anyhow::Error::new(error.without_url());
+    Fault::Transient(format!("{error:#}"))
 }

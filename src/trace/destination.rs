@@ -3,7 +3,6 @@
 //! Of the URL nothing is shown but its host, and the headers are secret. Answers are bounded, redirects
 //! are not followed, and of the environment nothing is read.
 
-use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
@@ -227,14 +226,8 @@ async fn read(mut answer: Response) -> Vec<u8> {
     body
 }
 
-/// What went wrong, without the URL.
+/// What went wrong and why, without the URL.
 fn told(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    let error = anyhow::Error::new(error.without_url());
+    format!("{error:#}")
 }
