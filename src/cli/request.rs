@@ -62,30 +62,7 @@ pub async fn send(
     request: Request<Full<Bytes>>,
     timeout: Duration,
 ) -> Result<Reply, RequestError> {
-    let address = || target.address.clone();
-    let exchange = async {
-        let stream = TcpStream::connect(&target.address)
-            .await
-            .map_err(|source| RequestError::Unreachable {
-                address: address(),
-                source,
-            })?;
-        let failed = |source| RequestError::Failed {
-            address: address(),
-            source,
-        };
-        let begun = target.begin(stream).await;
-        let stream = begun.map_err(|error| failed(error.into()))?;
-        let answered = exchange(stream, request).await;
-        answered.map_err(|error| failed(error.into()))
-    };
-    match tokio::time::timeout(timeout, exchange).await {
-        Ok(result) => result,
-        Err(_elapsed) => Err(RequestError::TimedOut {
-            address: address(),
-            waited: timeout,
-        }),
-    }
+    within(target, timeout, |stream| exchange(stream, request)).await
 }
 
 /// An answer that is read as it comes.
@@ -142,8 +119,20 @@ pub async fn open(
     request: Request<Full<Bytes>>,
     timeout: Duration,
 ) -> Result<Answer, RequestError> {
+    within(target, timeout, |stream| begin(stream, request)).await
+}
+
+/// Connects to `target` and does on the connection what `ask` does, both of it within `timeout`.
+async fn within<T, F>(
+    target: &Target,
+    timeout: Duration,
+    ask: impl FnOnce(Stream) -> F,
+) -> Result<T, RequestError>
+where
+    F: Future<Output = hyper::Result<T>>,
+{
     let address = || target.address.clone();
-    let opening = async {
+    let asking = async {
         let stream = TcpStream::connect(&target.address)
             .await
             .map_err(|source| RequestError::Unreachable {
@@ -156,10 +145,10 @@ pub async fn open(
         };
         let begun = target.begin(stream).await;
         let stream = begun.map_err(|error| failed(error.into()))?;
-        let answered = begin(stream, request).await;
+        let answered = ask(stream).await;
         answered.map_err(|error| failed(error.into()))
     };
-    match tokio::time::timeout(timeout, opening).await {
+    match tokio::time::timeout(timeout, asking).await {
         Ok(result) => result,
         Err(_elapsed) => Err(RequestError::TimedOut {
             address: address(),
