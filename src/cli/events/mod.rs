@@ -127,15 +127,7 @@ async fn list(args: ListArgs, reader: &Reader, printer: &mut Printer) -> anyhow:
     let watch = (&mut *printer, &mut interrupt);
     let (rows, whole) = found(sift, args.limit, reader, watch).await?;
     let exit = if whole { Exit::Done } else { Exit::Failed };
-    if printer.json() {
-        for row in &rows {
-            printer.object(row)?;
-        }
-        return Ok(exit);
-    }
-    let cells: Vec<_> = rows.iter().map(|row| cells(row, printer)).collect();
-    printer.table(&COLUMNS, &cells)?;
-    printer.hint_of_more(rows.len(), args.limit)?;
+    printer.list(&rows, args.limit, &COLUMNS, cells)?;
     Ok(exit)
 }
 

@@ -20,7 +20,6 @@ use serde::Serialize;
 
 use self::escape::Escaped;
 pub use self::table::Column;
-use self::table::Layout;
 pub use self::terminal::Terminal;
 use self::terminal::Wishes;
 use super::interrupt::Interrupt;
@@ -216,26 +215,6 @@ impl Printer {
         self.write(&text)
     }
 
-    /// Rows under their headings, in columns as wide as their widest cell.
-    pub fn table<const N: usize>(
-        &mut self,
-        columns: &[Column; N],
-        rows: &[[String; N]],
-    ) -> Result<(), PrintError> {
-        let layout = Layout::new(columns, rows, self.terminal);
-        self.write(&layout.to_text(self.colours))?;
-        if rows.is_empty() {
-            self.hint("nothing matches")?;
-        }
-        if !layout.left_out.is_empty() {
-            self.hint(&format!(
-                "no room for {}: a wider terminal, a pipe or --json shows all",
-                layout.left_out.join(", ")
-            ))?;
-        }
-        Ok(())
-    }
-
     /// A remark beside the result.
     pub fn note(&mut self, text: &str) -> Result<(), PrintError> {
         self.clear()?;
@@ -248,16 +227,6 @@ impl Printer {
         match self.terminal.is_some() && !self.json {
             true => self.note(text),
             false => Ok(()),
-        }
-    }
-
-    /// That there may be more than the newest `limit`, for whoever would take these for all.
-    pub fn hint_of_more(&mut self, shown: usize, limit: usize) -> Result<(), PrintError> {
-        match shown < limit || shown == 0 {
-            true => Ok(()),
-            false => self.hint(&format!(
-                "these are the newest {shown}; if there are more, --limit N shows them"
-            )),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Rows under their headings. On a terminal they take no more columns than it has: what matters least
 //! is left out, and long texts are cut. Elsewhere nothing is.
 
-use super::Paint;
+use serde::Serialize;
+
 use super::escape::Escaped;
 use super::terminal::Terminal;
-use super::width;
+use super::{Paint, PrintError, Printer, width};
 
 /// Between two columns.
 const GAP: usize = 2;
@@ -63,6 +64,55 @@ impl Column {
     }
 }
 
+impl Printer {
+    /// The newest `rows`, of which no more than `limit` were asked for: a table of their `cells`, or an
+    /// object each.
+    pub fn list<T: Serialize, const N: usize>(
+        &mut self,
+        rows: &[T],
+        limit: usize,
+        columns: &[Column; N],
+        cells: impl Fn(&T, &Self) -> [String; N],
+    ) -> Result<(), PrintError> {
+        if self.json() {
+            return rows.iter().try_for_each(|row| self.object(row));
+        }
+        let shown: Vec<_> = rows.iter().map(|row| cells(row, self)).collect();
+        self.table(columns, &shown)?;
+        self.hint_of_more(rows.len(), limit)
+    }
+
+    /// Rows under their headings, in columns as wide as their widest cell.
+    pub fn table<const N: usize>(
+        &mut self,
+        columns: &[Column; N],
+        rows: &[[String; N]],
+    ) -> Result<(), PrintError> {
+        let layout = Layout::new(columns, rows, self.terminal);
+        self.write(&layout.to_text(self.colours))?;
+        if rows.is_empty() {
+            self.hint("nothing matches")?;
+        }
+        if !layout.left_out.is_empty() {
+            self.hint(&format!(
+                "no room for {}: a wider terminal, a pipe or --json shows all",
+                layout.left_out.join(", ")
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// That there may be more than the newest `limit`, for whoever would take these for all.
+    pub(super) fn hint_of_more(&mut self, shown: usize, limit: usize) -> Result<(), PrintError> {
+        match shown < limit || shown == 0 {
+            true => Ok(()),
+            false => self.hint(&format!(
+                "these are the newest {shown}; if there are more, --limit N shows them"
+            )),
+        }
+    }
+}
+
 fn plain(_text: &str) -> Paint {
     Paint::Plain
 }
@@ -74,20 +124,16 @@ struct Shown {
 }
 
 /// A table, laid out.
-pub(super) struct Layout<'a, const N: usize> {
+struct Layout<'a, const N: usize> {
     columns: &'a [Column; N],
     rows: Vec<[String; N]>,
     shown: Vec<Shown>,
     /// The headings of what has no room.
-    pub(super) left_out: Vec<&'static str>,
+    left_out: Vec<&'static str>,
 }
 
 impl<'a, const N: usize> Layout<'a, N> {
-    pub(super) fn new(
-        columns: &'a [Column; N],
-        rows: &[[String; N]],
-        terminal: Option<Terminal>,
-    ) -> Self {
+    fn new(columns: &'a [Column; N], rows: &[[String; N]], terminal: Option<Terminal>) -> Self {
         let rows: Vec<[String; N]> = rows
             .iter()
             .map(|row| row.each_ref().map(|cell| Escaped(cell).to_cell()))
@@ -145,7 +191,7 @@ impl<'a, const N: usize> Layout<'a, N> {
         widths.sum::<usize>() + GAP * self.shown.len().saturating_sub(1)
     }
 
-    pub(super) fn to_text(&self, colours: bool) -> String {
+    fn to_text(&self, colours: bool) -> String {
         let mut text = String::new();
         let headings = |at: usize| (self.columns[at].heading, Paint::Faint);
         self.push(&mut text, headings, colours);

@@ -182,15 +182,7 @@ async fn list(
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
     let rows = reader.unreadables(which.filter(), limit).await?;
-    if printer.json() {
-        for row in &rows {
-            printer.object(row)?;
-        }
-        return Ok(Exit::Done);
-    }
-    let cells: Vec<_> = rows.iter().map(|row| cells(row, printer)).collect();
-    printer.table(&COLUMNS, &cells)?;
-    printer.hint_of_more(rows.len(), limit)?;
+    printer.list(&rows, limit, &COLUMNS, cells)?;
     Ok(Exit::Done)
 }
 
