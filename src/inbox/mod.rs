@@ -58,7 +58,7 @@ pub use self::recovery::{Mark, RecordId};
 pub use self::replica::Replica;
 use self::search::{Sift, Sifted};
 pub use self::wanted::{Order, Wanted};
-use crate::event::{Event, Key, Outcome, Route, Seq};
+use crate::event::{Event, Id, Key, Outcome, Route, Seq};
 
 /// Different URLs (tag and query string) of the events in one store, give or take a few: each is
 /// remembered, in memory too, for as long as something stored came to it.
@@ -97,6 +97,29 @@ pub struct Offered {
     pub seq: Seq,
     /// A duplicate whose body is not that of the first copy.
     pub differs: bool,
+}
+
+impl Offered {
+    /// Writes the line of a push that does not become a delivered event; `what` begins its message.
+    pub fn tell(&self, what: &str, event: &Event) {
+        if self.outcome == Outcome::Accepted {
+            return;
+        }
+        tracing::info!(
+            target: "flashduty::push",
+            outcome = self.outcome.as_str(),
+            seq = self.seq.0,
+            event_id = event.event_id.as_ref().map(Id::as_str),
+            event_type = event.event_type.as_str(),
+            subject = event.subject.as_ref().map(tracing::field::display),
+            tag = event.route.tag.as_deref(),
+            trace_id = event.trace_id(),
+            source_ip = event.source_ip.map(tracing::field::display),
+            peer_ip = event.peer_ip.map(tracing::field::display),
+            differs = self.differs.then_some(true),
+            "{what} {}", self.outcome.as_str()
+        );
+    }
 }
 
 /// One transaction's work.

@@ -19,7 +19,7 @@ use super::rules::Arrival;
 use super::spans::{self, Commit, Trace};
 use super::{Intake, OnLate, answer};
 use crate::aside::aside;
-use crate::event::{Event, Id, Origin, Outcome};
+use crate::event::{Event, Id, Origin};
 use crate::inbox::{Offer, Refusal, Taken, Unreadable};
 use crate::metrics::PushOutcome;
 
@@ -154,28 +154,12 @@ impl Push {
         Some(parent.to_string().into())
     }
 
-    /// The line of a push that does not become a delivered event.
+    /// Tells of a push that does not become a delivered event, and keeps a duplicate's other body.
     async fn report(&self, event: &Event, taken: &Taken) {
         let Taken::Judged(offered) = taken else {
             return;
         };
-        if offered.outcome == Outcome::Accepted {
-            return;
-        }
-        tracing::info!(
-            target: "flashduty::push",
-            outcome = offered.outcome.as_str(),
-            seq = offered.seq.0,
-            event_id = event.event_id.as_ref().map(Id::as_str),
-            event_type = event.event_type.as_str(),
-            subject = event.subject.as_ref().map(tracing::field::display),
-            tag = self.route.tag.as_deref(),
-            trace_id = event.trace_id(),
-            source_ip = self.source_ip.map(tracing::field::display),
-            peer_ip = %self.peer.socket,
-            differs = offered.differs.then_some(true),
-            "push {}", offered.outcome.as_str()
-        );
+        offered.tell("push", event);
         if offered.differs {
             let reason = format!("a duplicate of event {} with another body", offered.seq);
             self.store_unreadable(reason, event.body.clone()).await;

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use super::flight::{Landed, Transaction};
 use super::spell::Spell;
-use crate::event::{Event, Id, Outcome};
 use crate::inbox::group::Group;
-use crate::inbox::{Batch, Committed, InboxError, Offered, Settled};
+use crate::inbox::{Batch, Committed, InboxError, Settled};
 
 impl Group {
     pub(super) fn see_to(&mut self, spell: &mut Spell, landed: Landed) -> anyhow::Result<()> {
@@ -85,7 +84,7 @@ impl Group {
     fn spread(&mut self, batch: &Batch, committed: Committed) {
         for (offer, offered) in batch.offers.iter().zip(&committed.offered) {
             self.options.metrics.events(offered.outcome, 1);
-            tell(&offer.event, offered);
+            offered.tell("a push that waited in the spill is", &offer.event);
         }
         self.hand_out(committed, Vec::new());
         self.note_unclaimed(batch);
@@ -104,25 +103,4 @@ impl Group {
             }
         }
     }
-}
-
-/// The line of a push that does not become a delivered event.
-fn tell(event: &Event, offered: &Offered) {
-    if offered.outcome == Outcome::Accepted {
-        return;
-    }
-    tracing::info!(
-        target: "flashduty::push",
-        outcome = offered.outcome.as_str(),
-        seq = offered.seq.0,
-        event_id = event.event_id.as_ref().map(Id::as_str),
-        event_type = event.event_type.as_str(),
-        subject = event.subject.as_ref().map(tracing::field::display),
-        tag = event.route.tag.as_deref(),
-        trace_id = event.trace_id(),
-        source_ip = event.source_ip.map(tracing::field::display),
-        peer_ip = event.peer_ip.map(tracing::field::display),
-        differs = offered.differs.then_some(true),
-        "a push that waited in the spill is {}", offered.outcome.as_str()
-    );
 }
