@@ -14,6 +14,7 @@ mod ending;
 mod enqueue;
 mod error;
 pub mod examine;
+mod jobs;
 mod lanes;
 mod links;
 mod open;
@@ -35,7 +36,6 @@ mod writer;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -43,10 +43,11 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use self::jobs::Jobs;
 pub use self::open::{Location, OpenError};
 use self::place::StoreLock;
 use self::routes::Routes;
-use self::writer::{Job, Log, Writer};
+use self::writer::{Log, Writer};
 use super::InboxError;
 
 /// How the embedded store is opened.
@@ -64,13 +65,12 @@ pub struct SqliteOptions {
 /// question that takes long must not hold that up.
 const STRETCH: i32 = 20_000;
 
-type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
-
 /// The embedded store. Cheap to share; closed once.
 pub struct SqliteInbox {
     options: SqliteOptions,
-    jobs: Mutex<Option<Sender<Job>>>,
-    reads: Mutex<Option<Sender<ReadJob>>>,
+    jobs: Jobs<Writer>,
+    /// Absent in memory, where there is one connection.
+    reads: Option<Jobs<Connection>>,
     log: Arc<Log>,
     routes: Arc<Routes>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -111,16 +111,16 @@ impl SqliteInbox {
                 reader.progress_handler(STRETCH, Some(give_way))?;
                 Ok(reader)
             });
-            let reader = connect(reader)?;
-            let (send, receive) = channel::<ReadJob>();
+            let mut reader = connect(reader)?;
+            let (jobs, receive) = Jobs::<Connection>::new();
             let thread = std::thread::Builder::new()
                 .name("store-read".to_owned())
-                .spawn(move || receive.iter().for_each(|job| job(&reader)))
+                .spawn(move || receive.iter().for_each(|job| job(&mut reader)))
                 .map_err(failed)?;
             readers.push(thread);
-            reads = Some(send);
+            reads = Some(jobs);
         }
-        let (jobs, receive) = channel::<Job>();
+        let (jobs, receive) = Jobs::new();
         let thread = std::thread::Builder::new()
             .name("store-write".to_owned())
             .spawn(move || writer.run(&receive))
@@ -129,8 +129,8 @@ impl SqliteInbox {
         threads.insert(0, thread);
         Ok(Self {
             options,
-            jobs: Mutex::new(Some(jobs)),
-            reads: Mutex::new(reads),
+            jobs,
+            reads,
             log,
             routes,
             threads: Mutex::new(threads),
@@ -203,45 +203,23 @@ impl SqliteInbox {
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, InboxError> + Send + 'static,
     ) -> Result<T, InboxError> {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |writer| {
-            // Whoever asked may have gone; the work was done all the same.
-            let _heard = answer.send(work(writer));
-        });
-        self.jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .ok_or(InboxError::Closed)?
-            .send(job)
-            .map_err(|_| InboxError::Closed)?;
-        answered.await.map_err(|_| InboxError::Closed)?
+        self.jobs.run(work).await
     }
 
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, InboxError> {
-        let reads = self
-            .reads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let Some(reads) = reads else {
-            // A store in memory has one connection.
-            return self
-                .write(move |writer| {
-                    work(&writer.connection).map_err(|error| error::sort(&error, None))
-                })
-                .await;
+        let sorted = |error: rusqlite::Error| error::sort(&error, None);
+        let Some(reads) = &self.reads else {
+            let reading = self.write(move |writer| work(&writer.connection).map_err(sorted));
+            return reading.await;
         };
-        let (answer, answered) = oneshot::channel();
         let log = Arc::clone(&self.log);
-        let job: ReadJob = Box::new(move |connection| {
-            let read = work(connection).map_err(|error| log.note(error::sort(&error, None)));
-            let _heard = answer.send(read);
+        let reading = reads.run(move |reader| {
+            let read = work(reader).map_err(sorted);
+            read.map_err(|error| log.note(error))
         });
-        reads.send(job).map_err(|_| InboxError::Closed)?;
-        answered.await.map_err(|_| InboxError::Closed)?
+        reading.await
     }
 }

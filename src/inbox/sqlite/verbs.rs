@@ -261,18 +261,14 @@ impl Inbox for SqliteInbox {
 
     async fn close(&self) -> Result<(), InboxError> {
         self.log.closing.store(true, Ordering::Relaxed);
-        self.reads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        if let Some(reads) = &self.reads {
+            reads.close();
+        }
         // A reader could keep a part of the log from being moved into the file, and would move it
         // itself when it closes, where nobody sees whether that works.
         let readers = join_all(&self.readers).await;
         let flushed = self.write(Writer::close).await;
-        self.jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.jobs.close();
         // Closing the last connection moves the log into the file, which may take a moment.
         let joined = join_all(&self.threads).await.and(readers);
         self.lock

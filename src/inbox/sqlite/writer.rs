@@ -15,11 +15,9 @@ use rusqlite::wal::CheckpointMode;
 use tokio::sync::watch;
 
 use super::cache::Cache;
+use super::jobs::Job;
 use super::{Location, SqliteOptions, error, open, room};
 use crate::inbox::InboxError;
-
-/// Work for the writer's thread.
-pub(super) type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 const PAGE: u64 = 4096;
 /// The part of the longest log that the background checkpoint is woken for, and of a log that is
@@ -224,7 +222,7 @@ impl Writer {
     }
 
     /// Runs jobs until one closes the store or nobody can send any more.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+    pub(super) fn run(mut self, jobs: &Receiver<Job<Self>>) {
         while !self.closing {
             let Ok(job) = jobs.recv() else { break };
             job(&mut self);

@@ -12,7 +12,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
-use tokio::sync::oneshot;
 
 pub use self::look::look;
+use super::jobs::{Job, Jobs};
 use super::open::{self, Layout};
 use super::place::StoreLock;
 use super::{Location, OpenError, SqliteOptions, error, place, room, unreadable, verbs};
@@ -44,8 +44,6 @@ const LOG_PAGES: u64 = 2048;
 /// Pages of an empty file above which the rest of it is given back.
 const WORTH_GIVING_BACK: u64 = 4096;
 
-type Job = Box<dyn FnOnce(&mut Writer) + Send>;
-
 /// How much waits for the database, known without asking the file.
 #[derive(Debug, Default)]
 struct Held {
@@ -56,7 +54,7 @@ struct Held {
 /// The spill's file. Cheap to share; closed once.
 pub struct SqliteSpill {
     path: PathBuf,
-    jobs: Mutex<Option<Sender<Job>>>,
+    jobs: Jobs<Writer>,
     held: Arc<Held>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<StoreLock>>,
@@ -84,14 +82,14 @@ impl SqliteSpill {
         };
         let begun = writer.begin();
         begun.map_err(|error| open::broken(path, &error))?;
-        let (jobs, receive) = channel::<Job>();
+        let (jobs, receive) = Jobs::new();
         let thread = std::thread::Builder::new()
             .name("spill-write".to_owned())
             .spawn(move || writer.run(&receive))
             .map_err(|error| place::io_failed(path, &error))?;
         Ok(Self {
             path: path.to_owned(),
-            jobs: Mutex::new(Some(jobs)),
+            jobs,
             held,
             threads: Mutex::new(vec![thread]),
             lock: Mutex::new(opened.lock),
@@ -102,19 +100,7 @@ impl SqliteSpill {
         &self,
         work: impl FnOnce(&mut Writer) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, InboxError> {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |writer| {
-            // Whoever asked may have gone; the work was done all the same.
-            let _heard = answer.send(writer.attempt(work));
-        });
-        self.jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .ok_or(InboxError::Closed)?
-            .send(job)
-            .map_err(|_| InboxError::Closed)?;
-        answered.await.map_err(|_| InboxError::Closed)?
+        self.jobs.run(move |writer| writer.attempt(work)).await
     }
 }
 
@@ -213,10 +199,7 @@ impl Spill for SqliteSpill {
 
     async fn close(&self) -> Result<(), InboxError> {
         let flushed = self.write(Writer::finish).await;
-        self.jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.jobs.close();
         let joined = verbs::join_all(&self.threads).await;
         self.lock
             .lock()
@@ -256,7 +239,7 @@ impl Writer {
         Ok(())
     }
 
-    fn run(mut self, jobs: &Receiver<Job>) {
+    fn run(mut self, jobs: &Receiver<Job<Self>>) {
         while let Ok(job) = jobs.recv() {
             job(&mut self);
             self.tend_log();
