@@ -1,10 +1,12 @@
-//! What the documents say is so: keys, commands, links, configurations, and the tests they name.
+//! What the documents say is so: keys, links, configurations, and the tests they name.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::documents::shown;
+use crate::markdown::links;
 use crate::receiver::Receiver;
 use crate::tidy::{ROOT, assert_none, documents, files, read};
 
@@ -162,15 +164,6 @@ pub(crate) fn run(arguments: &[&str], folder: &Path) -> Output {
         .unwrap()
 }
 
-/// The blocks of `language` in a document.
-fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
-    let fence = format!("```{language}\n");
-    let opened = text.split(fence.as_str()).skip(1);
-    opened
-        .map(|rest| rest.split("```").next().unwrap())
-        .collect()
-}
-
 /// The line with `mounted` in place of the files it names.
 fn with_files_from(line: &str, mounted: &Path) -> String {
     let parts = line.split("\"file:").enumerate();
@@ -206,15 +199,7 @@ pub(crate) fn checked(text: &str) -> Output {
 
 /// Every configuration of documents, deployments and examples, with where it stands.
 pub(crate) fn configurations() -> Vec<(String, String)> {
-    let mut shown: Vec<(String, String)> = Vec::new();
-    for path in documents() {
-        let text = read(&path);
-        shown.extend(
-            blocks(&text, "toml")
-                .iter()
-                .map(|block| (path.clone(), (*block).to_owned())),
-        );
-    }
+    let mut shown = shown(&["toml"]);
     for folder in ["deploy", "config/examples"] {
         for path in files(folder, ".toml") {
             let text = read(&path);
@@ -239,42 +224,14 @@ fn every_configuration_that_is_shown_is_accepted() {
 }
 
 #[test]
-fn every_command_that_is_shown_exists() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut offenders = Vec::new();
-    let mut shown = 0;
-    for path in documents() {
-        let text = read(&path);
-        for (at, name) in text.match_indices("flashduty-receiver ") {
-            // In prose the name stands without a backtick or a line's beginning before it.
-            let (before, here) = text.split_at(at);
-            if !before.ends_with(['`', '\n']) {
-                continue;
-            }
-            let (_, rest) = here.split_at(name.len());
-            let command: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
-            if command.is_empty() {
-                continue;
-            }
-            shown += 1;
-            if !run(&[&command, "--help"], folder.path()).status.success() {
-                offenders.push(format!("{path}: flashduty-receiver {command}"));
-            }
-        }
-    }
-    assert!(shown > 5, "found {shown}");
-    assert_none(&offenders, "a command that is shown exists");
-}
-
-#[test]
 fn every_link_leads_somewhere() {
     let mut offenders = Vec::new();
     for path in documents() {
         let text = read(&path);
         let folder = Path::new(ROOT).join(&path);
         let folder = folder.parent().unwrap();
-        for rest in text.split("](").skip(1) {
-            let target = rest.split([')', '#']).next().unwrap();
+        for target in links(&text) {
+            let target = target.split('#').next().unwrap();
             if !target.is_empty() && !target.contains("://") && !folder.join(target).exists() {
                 offenders.push(format!("{path} links to {target}"));
             }

@@ -1,10 +1,10 @@
 //! The runbooks: a page for each alert, whose commands and queries can be used as they stand.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use crate::alerts::{alerts, exposition_with_room, metrics_in, shown};
 use crate::certificates::receiver_with_tls;
+use crate::documents::commands_are_taken;
 use crate::prometheus::Prometheus;
 use crate::tidy::{assert_none, files, read};
 
@@ -53,44 +53,9 @@ fn each_alert_has_a_page_and_each_page_an_alert() {
     assert_eq!(pages, names);
 }
 
-/// The commands of the receiver on a page, each up to where the shell has a say.
-fn commands(text: &str) -> Vec<String> {
-    let name = "flashduty-receiver ";
-    let places = text.match_indices(name).map(|(at, _)| text.split_at(at));
-    places
-        .filter(|(before, _)| before.ends_with(['`', '\n']))
-        .filter_map(|(_, here)| here.strip_prefix(name))
-        .map(|rest| {
-            let end = ['`', '\n', '|', '&', '>'];
-            rest.split(end).next().unwrap().to_owned()
-        })
-        .collect()
-}
-
 #[test]
 fn commands_on_the_pages_take_the_arguments_they_are_shown_with() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut tried = 0;
-    let mut offenders = Vec::new();
-    for path in files(RUNBOOKS, ".md") {
-        for arguments in commands(&read(&path)) {
-            tried += 1;
-            let output = Command::new("sh")
-                .args(["-c", &format!("\"$0\" {arguments} --help")])
-                .arg(env!("CARGO_BIN_EXE_flashduty-receiver"))
-                .current_dir(folder.path())
-                .env_clear()
-                .env("PATH", "/usr/bin:/bin")
-                .output()
-                .unwrap();
-            if !output.status.success() {
-                let said = String::from_utf8_lossy(&output.stderr);
-                offenders.push(format!("{path}: {arguments}: {said}"));
-            }
-        }
-    }
-    assert!(tried > 40, "{tried}");
-    assert_none(&offenders, "a command can be used as it is shown");
+    commands_are_taken(files(RUNBOOKS, ".md"), 40);
 }
 
 /// What a page has people ask Prometheus: the rule's expression, and then one query a line.
