@@ -1,66 +1,16 @@
 //! The live view of events while the receiver is killed and started again, and while it is paused.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
-
 use serde_json::{Value, json};
 
-use crate::database::steady_port;
 use crate::driver::play;
 use crate::http::Client;
-use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
+use crate::onslaught::{configure, event, push_and_kill};
+use crate::receiver::{PATIENCE, Receiver, command, count, soak_line};
 use crate::stage;
 
 const PUSHERS: usize = 4;
 /// Together more than a page keeps.
 const EACH: usize = 513;
-
-fn event(id: &str, subject: usize) -> String {
-    format!(
-        r#"{{"event_id":"{id}","event_type":"i_r_title","incident":{{"incident_id":"s{subject}","title":"{id}"}}}}"#
-    )
-}
-
-/// Pushes from several sides until `enough` are acknowledged, and kills the receiver meanwhile.
-fn push_and_kill(receiver: &mut Receiver, round: u64, enough: usize) {
-    let (address, answered) = (receiver.public, AtomicUsize::new(0));
-    let push = |pusher: usize| {
-        let Ok(mut client) = Client::connect(address, PATIENCE) else {
-            return;
-        };
-        for turn in 0.. {
-            let id = format!("r{round}p{pusher}-{turn}");
-            match client.push("/webhook", event(&id, turn % 5).as_bytes()) {
-                Ok(answer) if answer.status == 200 => {
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-                // Too late on a busy disk: stored all the same, or not.
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let push = &push;
-        for pusher in 0..PUSHERS {
-            scope.spawn(move || push(pusher));
-        }
-        let deadline = Instant::now() + PATIENCE;
-        while answered.load(Ordering::Relaxed) < enough {
-            assert!(Instant::now() < deadline, "too few pushes were answered");
-            std::thread::yield_now();
-        }
-        receiver.kill();
-    });
-}
-
-/// A configuration whose admin listener is found again after a restart.
-fn configure(folder: &Path) {
-    let steady = format!("[admin]\nlisten = \"127.0.0.1:{}\"", steady_port());
-    let configuration = BASE.replace("[admin]\nlisten = \"127.0.0.1:0\"", &steady);
-    std::fs::write(folder.join("config.toml"), configuration).unwrap();
-}
 
 #[test]
 fn the_live_view_over_kills_of_the_receiver_shows_every_event_once() {
@@ -74,7 +24,7 @@ fn the_live_view_over_kills_of_the_receiver_shows_every_event_once() {
     let seen = play("live", &with, |what, asked| {
         match what {
             "push_and_kill" => {
-                push_and_kill(&mut receiver, asked["round"].as_u64().unwrap(), enough);
+                push_and_kill(&mut receiver, &asked["round"], enough);
             }
             "start" => receiver = start(),
             "push_last" => {

@@ -23,6 +23,8 @@ mod fake;
 mod http;
 #[path = "../it/lines.rs"]
 mod lines;
+#[path = "../it/onslaught.rs"]
+mod onslaught;
 #[path = "../it/receiver.rs"]
 mod receiver;
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::delivery::wait_until_settled;
 use crate::http::Client;
+use crate::onslaught::push_until;
 use crate::receiver::{PATIENCE, Receiver, count, soak_line};
 
 /// Connections that push at the same time.
@@ -69,9 +70,12 @@ fn every_acknowledged_event_is_written_however_often_the_process_is_killed() {
         started.push(begun.elapsed());
         // Not the same place in each round: within the first batches, and well into the load.
         let enough = FIRST_KILL + (round * 37) % 400;
-        ledger
-            .acknowledged
-            .extend(push_until_killed(&mut receiver, round, enough));
+        let address = receiver.public;
+        let push = |connection: usize, answered: &AtomicUsize| {
+            push_while_it_lives(address, &format!("r{round}c{connection}"), answered)
+        };
+        let acknowledged = push_until((CONNECTIONS, enough), push, || receiver.kill());
+        ledger.acknowledged.extend(acknowledged);
         receiver.lines.wait_for_end();
         ledger.read(&receiver.lines.all());
     }
@@ -97,32 +101,6 @@ fn every_acknowledged_event_is_written_however_often_the_process_is_killed() {
             ledger.commands().count(),
         ),
     );
-}
-
-/// Pushes on several connections, kills once `enough` were acknowledged, and returns those that
-/// were.
-fn push_until_killed(receiver: &mut Receiver, round: usize, enough: usize) -> Vec<String> {
-    let answered = AtomicUsize::new(0);
-    let address = receiver.public;
-    std::thread::scope(|scope| {
-        let pushing: Vec<_> = (0..CONNECTIONS)
-            .map(|connection| {
-                let name = format!("r{round}c{connection}");
-                let answered = &answered;
-                scope.spawn(move || push_while_it_lives(address, &name, answered))
-            })
-            .collect();
-        let deadline = Instant::now() + PATIENCE;
-        while answered.load(Ordering::Relaxed) < enough {
-            assert!(Instant::now() < deadline, "too few pushes were answered");
-            std::thread::yield_now();
-        }
-        receiver.kill();
-        pushing
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
-    })
 }
 
 /// One connection's unique events, until the connection breaks.

@@ -25,6 +25,7 @@ mod launcher;
 mod lines;
 mod load;
 mod markdown;
+mod onslaught;
 mod prometheus;
 mod proxy;
 mod receiver;

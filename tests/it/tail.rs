@@ -3,17 +3,12 @@
 use std::io::BufReader;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::database::steady_port;
-use crate::http::Client;
 use crate::lines::Lines;
-use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
-
-const PUSHERS: usize = 4;
+use crate::onslaught::{configure, event, push_and_kill};
+use crate::receiver::{Receiver, command, count, ended, soak_line};
 
 /// A `tail --json` that runs. Killed when dropped.
 struct Tail {
@@ -59,71 +54,6 @@ impl Drop for Tail {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
-}
-
-fn ended(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("it did not end");
-}
-
-/// Writes a configuration whose admin listener is found again after a restart.
-fn configure(folder: &Path) {
-    let steady = format!("[admin]\nlisten = \"127.0.0.1:{}\"", steady_port());
-    let configuration = BASE.replace("[admin]\nlisten = \"127.0.0.1:0\"", &steady);
-    std::fs::write(folder.join("config.toml"), configuration).unwrap();
-}
-
-fn event(id: &str, subject: usize) -> String {
-    format!(
-        r#"{{"event_id":"{id}","event_type":"i_r_title","incident":{{"incident_id":"s{subject}","title":"{id}"}}}}"#
-    )
-}
-
-/// Pushes from several sides until `enough` are acknowledged and the receiver is killed; the ids of
-/// those that were.
-fn push_and_kill(receiver: &mut Receiver, round: usize, enough: usize) -> Vec<String> {
-    let (address, answered) = (receiver.public, AtomicUsize::new(0));
-    let push = |pusher: usize| {
-        let mut acknowledged = Vec::new();
-        let Ok(mut client) = Client::connect(address, PATIENCE) else {
-            return acknowledged;
-        };
-        for turn in 0.. {
-            let id = format!("r{round}p{pusher}-{turn}");
-            match client.push("/webhook", event(&id, turn % 5).as_bytes()) {
-                Ok(answer) if answer.status == 200 => {
-                    answered.fetch_add(1, Ordering::Relaxed);
-                    acknowledged.push(id);
-                }
-                // Too late on a busy disk: stored all the same, or not.
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-        acknowledged
-    };
-    std::thread::scope(|scope| {
-        let push = &push;
-        let pushing: Vec<_> = (0..PUSHERS)
-            .map(|pusher| scope.spawn(move || push(pusher)))
-            .collect();
-        let deadline = Instant::now() + PATIENCE;
-        while answered.load(Ordering::Relaxed) < enough {
-            assert!(Instant::now() < deadline, "too few pushes were answered");
-            std::thread::yield_now();
-        }
-        receiver.kill();
-        pushing
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
-    })
 }
 
 fn numbers(rows: &[Value]) -> Vec<i64> {

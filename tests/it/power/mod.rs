@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::http::Client;
-use crate::load;
 use crate::receiver::{BASE, PATIENCE, Receiver, base_with, command};
+use crate::{load, onslaught};
 
 /// Connections that push at the same time.
 const CONNECTIONS: usize = 4;
@@ -42,23 +42,10 @@ fn push_until(
     (enough, most): (usize, usize),
     cut: impl FnOnce(),
 ) -> Vec<Acknowledged> {
-    let answered = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        let pushing: Vec<_> = (0..CONNECTIONS)
-            .map(|connection| {
-                let (name, answered) = (format!("{run}c{connection}"), &answered);
-                scope.spawn(move || push_on(address, &name, most, answered))
-            })
-            .collect();
-        let deadline = Instant::now() + PATIENCE;
-        while answered.load(Ordering::Relaxed) < enough {
-            assert!(Instant::now() < deadline, "too few pushes were answered");
-            std::thread::yield_now();
-        }
-        cut();
-        let pushing = pushing.into_iter();
-        pushing.flat_map(|thread| thread.join().unwrap()).collect()
-    })
+    let push = |connection: usize, answered: &AtomicUsize| {
+        push_on(address, &format!("{run}c{connection}"), most, answered)
+    };
+    onslaught::push_until((CONNECTIONS, enough), push, cut)
 }
 
 /// The same, where nothing is to go wrong.
