@@ -85,6 +85,11 @@ impl Collector {
         self.server.requests()
     }
 
+    /// Waits until there was one.
+    pub(crate) fn wait_for_request(&self) {
+        self.server.wait_for(1);
+    }
+
     /// All spans so far; whatever came was as it has to be.
     pub(crate) fn spans(&self) -> Vec<Span> {
         let offences = self.taken.offences.lock().unwrap();

@@ -11,7 +11,7 @@ use crate::certificates::receiver_with_tls;
 use crate::fake::{FakeServer, Reply};
 use crate::http::SENDER;
 use crate::prometheus::{JOB, Prometheus};
-use crate::receiver::{PATIENCE, Receiver, now};
+use crate::receiver::{PATIENCE, Receiver, now, wait_until};
 use crate::runbooks::RUNBOOKS;
 use crate::sender::Sender;
 use crate::tidy::{ROOT, assert_none, read};
@@ -266,16 +266,10 @@ fn a_history_that_cannot_be_read_shows_until_it_can() {
     let sender = Sender::new();
     sender.refuse(true);
     let receiver = Receiver::start(&sender.tables("interval = \"50ms\""));
-    let wait_until = |failing: bool| {
-        let deadline = Instant::now() + PATIENCE;
-        while (receiver.metric("flashduty_recovery_failing") > 0.5) != failing {
-            assert!(Instant::now() < deadline, "failing is not {failing}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
-    wait_until(true);
+    let fails = || receiver.metric("flashduty_recovery_failing") > 0.5;
+    wait_until("it fails", fails);
     sender.refuse(false);
     // What was refused is asked again once a person found it to work.
     receiver.told(&["recover", "--since", "1h"]);
-    wait_until(false);
+    wait_until("it fails no more", || !fails());
 }

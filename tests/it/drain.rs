@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::balancer::Balancer;
 use crate::http::{Client, SENDER};
 use crate::lines::Lines;
 use crate::load::{Load, Plan, body};
-use crate::receiver::{PATIENCE, Receiver, base_with, command, count, soak_line};
+use crate::receiver::{PATIENCE, Receiver, base_with, command, count, soak_line, wait_until};
 
 /// Long enough for every balancer to notice.
 const DELAY: &str = "drain_delay = \"2s\"";
@@ -174,12 +173,4 @@ fn is_flushed_and_complete(receiver: &Receiver, acknowledged: &[String]) {
         .filter(|id| !written.contains(*id))
         .collect();
     assert!(lost.is_empty(), "{lost:?}");
-}
-
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

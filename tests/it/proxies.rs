@@ -12,7 +12,7 @@ use crate::launcher::Launcher;
 use crate::lines::Lines;
 use crate::load::{Load, Plan};
 use crate::proxy::{Proxy, free_address};
-use crate::receiver::{BASE, PATIENCE, Receiver, base_with, command, count, soak_line};
+use crate::receiver::{BASE, PATIENCE, Receiver, base_with, command, count, soak_line, wait_until};
 use crate::recover::{stored, wait_for_all};
 use crate::sender::Sender;
 
@@ -91,14 +91,6 @@ impl Drop for End<'_> {
     }
 }
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn after_plain_restarts_behind_nginx_exactly_the_pushes_that_failed_are_recovered() {
     let (sender, address) = (Sender::new(), free_address());
@@ -129,14 +121,16 @@ fn after_plain_restarts_behind_nginx_exactly_the_pushes_that_failed_are_recovere
         });
         for restart in 1..=restarts {
             let enough = restart * count(40, 400);
-            wait_until("pushes", || sender.count() >= enough);
+            wait_until("there are pushes", || sender.count() >= enough);
             assert_eq!(receiver.stop().code(), Some(0));
             let before = failed().len();
-            wait_until("a push that fails", || failed().len() > before);
+            wait_until("a push fails", || failed().len() > before);
             receiver = start();
         }
         let enough = sender.count() + 40;
-        wait_until("pushes after the last restart", || sender.count() >= enough);
+        wait_until("there are pushes after the last restart", || {
+            sender.count() >= enough
+        });
     });
     wait_for_all(&sender, &receiver);
     let stored = stored(&receiver);

@@ -12,7 +12,7 @@ use crate::fake::{FakeServer, Received, Reply};
 use crate::http::{Answer, Client, SENDER};
 use crate::launcher::{Launcher, inheriting, listen};
 use crate::load::body;
-use crate::receiver::{BASE, PATIENCE, Receiver, base_with, count, soak_line};
+use crate::receiver::{BASE, PATIENCE, Receiver, base_with, count, soak_line, wait_until};
 
 /// Nobody waits for any of these to pass.
 const LONG: &str = "drain_delay = \"10m\"\ndrain_timeout = \"5m\"\nheader_timeout = \"5m\"";
@@ -108,11 +108,9 @@ fn a_push_that_is_half_sent_at_the_end_is_cut_off_unanswered_and_taken_when_it_c
     );
     half.send(head.as_bytes()).unwrap();
     half.send(&push[..100]).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    while receiver.metric("flashduty_connections") < 1.0 {
-        assert!(Instant::now() < deadline, "it was never accepted");
-        std::thread::yield_now();
-    }
+    wait_until("it is accepted", || {
+        receiver.metric("flashduty_connections") >= 1.0
+    });
     assert_eq!(receiver.stop().code(), Some(0));
     assert!(
         half.answer(false).is_err(),
@@ -212,7 +210,8 @@ fn after_a_kill_only_pushes_in_flight_have_failed_and_each_comes_in_by_one_repet
             .collect();
         for kill in 0..kills {
             let enough = answered.load(Ordering::SeqCst) + 30 + kill * 7 % 50;
-            wait_until(|| answered.load(Ordering::SeqCst) >= enough);
+            let are_enough = || answered.load(Ordering::SeqCst) >= enough;
+            wait_until("enough pushes are answered", are_enough);
             let before = Instant::now();
             receiver.kill();
             killed.push((before, Instant::now()));
@@ -289,12 +288,4 @@ fn what_a_sink_runs_does_not_get_the_socket() {
     let files = std::fs::read_to_string(listing).unwrap();
     assert!(files.contains("pipe:"), "{files}");
     assert!(!files.contains(&launcher.inode()), "{files}");
-}
-
-fn wait_until(done: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "waited in vain");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }

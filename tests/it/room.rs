@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::http::Answer;
 use crate::load::{Load, Plan, Tally};
-use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
+use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line, wait_until};
 use crate::volume::Volume;
 
 const DROPPED: &str = "flashduty_deliveries_total{sink=\"log\",outcome=\"dropped\"}";
@@ -262,11 +262,9 @@ fn wait_for_readiness(receiver: &Receiver, status: u16) -> Answer {
 }
 
 fn wait_until_nothing_waits(receiver: &Receiver) {
-    let begun = Instant::now();
-    while receiver.metric("flashduty_sink_pending_deliveries{sink=\"log\"}") > 0.0 {
-        assert!(begun.elapsed() < PATIENCE, "deliveries still wait");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("no delivery waits", || {
+        receiver.metric("flashduty_sink_pending_deliveries{sink=\"log\"}") < 1.0
+    });
 }
 
 fn events_in(receiver: &Receiver) -> f64 {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::certificates::{Authority, ECDSA, Encrypted, RSA, Trusting, shown_to};
 use crate::load::body;
-use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
+use crate::receiver::{BASE, Receiver, command, count, soak_line, wait_until};
 
 /// The receiver in `folder`, with what `authority` issued as `own`, and further `keys` of the server.
 fn start(folder: &Path, authority: &Authority, keys: &str) -> Receiver {
@@ -323,11 +323,9 @@ fn wait_until_shown(
     receiver: &Receiver,
     wanted: &rustls::pki_types::CertificateDer<'static>,
 ) {
-    let deadline = Instant::now() + PATIENCE;
-    while shown_to(&client.connect(receiver.public).unwrap()) != *wanted {
-        assert!(Instant::now() < deadline, "the renewed one is not shown");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the renewed one is shown", || {
+        shown_to(&client.connect(receiver.public).unwrap()) == *wanted
+    });
 }
 
 #[test]

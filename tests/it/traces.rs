@@ -6,7 +6,7 @@ use crate::certificates::{Authority, ECDSA};
 use crate::collector::{Collector, Span};
 use crate::fake::{FakeServer, Reply};
 use crate::http::SENDER;
-use crate::receiver::{BASE, PATIENCE, Receiver};
+use crate::receiver::{BASE, Receiver, wait_until};
 use crate::sender::Sender;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -244,11 +244,7 @@ fn a_collector_that_hangs_holds_up_neither_pushes_nor_the_end_for_long() {
     for number in 0..20 {
         assert_eq!(receiver.push(&body(&format!("e{number}"))).status, 200);
     }
-    let begun = Instant::now();
-    while collector.requests() == 0 {
-        assert!(begun.elapsed() < PATIENCE, "nothing was sent");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    collector.wait_for_request();
     let begun = Instant::now();
     assert_eq!(receiver.stop().code(), Some(0));
     let took = begun.elapsed();
@@ -296,11 +292,7 @@ fn what_a_collector_takes_later_is_not_lost_and_the_log_tells_both() {
     collector.wait("the push", |spans| of_event(spans, "receive", "e1"));
     // The collector has it before the receiver has its answer.
     let exported = "flashduty_otlp_spans_total{outcome=\"exported\"}";
-    let deadline = Instant::now() + PATIENCE;
-    while receiver.metric(exported) < 3.0 {
-        assert!(Instant::now() < deadline, "{}", receiver.metric(exported));
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("it is counted", || receiver.metric(exported) >= 3.0);
     let failed = "flashduty_otlp_spans_total{outcome=\"failed\"}";
     assert!(receiver.metric(failed) < 1.0);
 }

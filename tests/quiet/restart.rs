@@ -1,12 +1,12 @@
 //! Restarts in place, by the socket that stays, fail no push and slow none down.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::launcher::Launcher;
 use crate::lines::Lines;
 use crate::load::{Load, Plan, Tally};
-use crate::receiver::{BASE, PATIENCE, Receiver, count, soak_line};
+use crate::receiver::{BASE, Receiver, count, soak_line, wait_until};
 use crate::stored::fill;
 
 /// What any push may take, from when it was due.
@@ -83,11 +83,8 @@ fn slowest(tally: &Tally) -> Duration {
 }
 
 fn wait_for_events(lines: &Lines, wanted: usize) {
-    let deadline = Instant::now() + PATIENCE;
-    while lines.count_delivered() < wanted {
-        assert!(Instant::now() < deadline, "too few events of this run");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let are_there = || lines.count_delivered() >= wanted;
+    wait_until("the events of this run are delivered", are_there);
 }
 
 /// By the log's own times.
@@ -106,13 +103,9 @@ fn from_the_last_accept_to_the_end(lines: &Lines) -> Duration {
 }
 
 fn wait_until_delivered(receiver: &Receiver) {
-    let deadline = Instant::now() + PATIENCE;
     let waits = |state: &str| {
         let answer = receiver.api(&format!("/api/v1/deliveries?state={state}&limit=1"));
         answer.json()["items"] != serde_json::json!([])
     };
-    while waits("pending") || waits("leased") {
-        assert!(Instant::now() < deadline, "not all was delivered");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("all is delivered", || !waits("pending") && !waits("leased"));
 }

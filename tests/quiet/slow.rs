@@ -12,7 +12,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::http::{Client, SENDER, connect_from};
 use crate::load::{Load, Plan, body};
-use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line};
+use crate::receiver::{BASE, PATIENCE, Receiver, command, count, soak_line, wait_until};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// What pushes and probes may take, the slowest hundredth left out.
@@ -264,14 +264,6 @@ impl Slow {
                 Ok(0) | Err(_) => return true,
             }
         }
-    }
-}
-
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

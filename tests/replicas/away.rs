@@ -11,7 +11,7 @@ use crate::http::Answer;
 use crate::launcher::Launcher;
 use crate::load::{Load, Plan};
 use crate::postgres::{PASSWORD, Postgres};
-use crate::receiver::{PATIENCE, Receiver, base_with, command, count, soak_line};
+use crate::receiver::{PATIENCE, Receiver, base_with, command, count, soak_line, wait_until};
 use crate::stored::Stored;
 
 /// Shorter than `server.drain_timeout`, for which a receiver drains into a database that answers.
@@ -45,11 +45,8 @@ fn spilled(receiver: &Receiver, id: &str, subject: &str) {
 }
 
 fn wait_until_drained(receiver: &Receiver) {
-    let deadline = Instant::now() + PATIENCE;
-    while receiver.metric("flashduty_spilled_events") > 0.0 {
-        assert!(Instant::now() < deadline, "the spill is not drained");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let is_drained = || receiver.metric("flashduty_spilled_events") < 1.0;
+    wait_until("the spill is drained", is_drained);
 }
 
 fn ids(received: &[Received]) -> Vec<String> {
@@ -205,11 +202,8 @@ fn while_the_database_is_found_fit_and_the_sinks_numbers_are_not_known_yet_nothi
     server.start_again();
     let waiting = "SELECT count(*) FROM pg_locks \
                    WHERE NOT granted AND relation = 'sinks'::regclass";
-    let deadline = Instant::now() + PATIENCE;
-    while server.value(waiting) == "0" {
-        assert!(Instant::now() < deadline, "nobody asks for the numbers");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let somebody_asks = || server.value(waiting) != "0";
+    wait_until("somebody asks for the numbers", somebody_asks);
     // Time for the committer, which asks once a second.
     std::thread::sleep(Duration::from_secs(2));
     fleet.each(|receiver| spilled(receiver, "b", "s"));
@@ -384,11 +378,7 @@ fn a_push_that_cannot_be_read_while_the_database_is_away_is_in_its_box_once_that
     });
     server.start_again();
     fleet.each(|receiver| {
-        let deadline = Instant::now() + PATIENCE;
-        while unreadable(receiver) > 0 {
-            assert!(Instant::now() < deadline, "it is not brought back");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("it is brought back", || unreadable(receiver) == 0);
         assert_eq!(receiver.rows("unreadable").len(), 1);
     });
     fleet.stop(0);

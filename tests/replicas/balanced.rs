@@ -3,14 +3,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::alone;
 use crate::fleet::{Fleet, PATIENT, Pusher, Setup, event};
 use crate::load::{Load, Plan};
 use crate::postgres::Postgres;
 use crate::proxy::Proxy;
-use crate::receiver::{PATIENCE, Receiver, count, soak_line};
+use crate::receiver::{PATIENCE, Receiver, count, soak_line, wait_until};
 use crate::stored::Stored;
 
 /// Nothing but 200 for anybody, and all of it in the database, each once.
@@ -82,11 +81,9 @@ fn trouble_behind(what: &str, start: fn(&[SocketAddr], &Path) -> Proxy) {
 fn takes_pushes(fleet: &Fleet, replica: usize) {
     let taken = || fleet.ask(replica, |receiver: &Receiver| receiver.pushes("accepted"));
     let enough = taken() + f64::from(u32::try_from(count(20, 300)).unwrap());
-    let deadline = Instant::now() + PATIENCE;
-    while taken() < enough {
-        assert!(Instant::now() < deadline, "replica {replica} gets nothing");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(&format!("replica {replica} gets some"), || {
+        taken() >= enough
+    });
 }
 
 #[test]
