@@ -1,11 +1,10 @@
 //! A collector of traces in trouble costs the sender next to nothing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::fake::{FakeServer, Reply};
-use crate::load::{Load, Plan};
-use crate::pairs::{BEARABLE, by_turns, times_as_long};
+use crate::pairs::{by_turns, steady, times_as_late};
 use crate::receiver::{Receiver, count, soak_line};
 
 /// Three spans each: more in all than may wait.
@@ -23,15 +22,9 @@ struct Reached {
 /// Pushes at a steady rate.
 fn reach(table: &str) -> Reached {
     let receiver = Receiver::start(table);
-    let load = Load::start(&Plan::of_sender(receiver.public, RATE));
-    let begun = Instant::now();
-    // The first second warms it up.
-    std::thread::sleep(Duration::from_secs(1 + count(5, 20) as u64));
-    let ended = Instant::now();
-    let tally = load.stop();
-    assert_eq!(tally.failed, [""; 0]);
+    let (_, p99) = steady(&receiver, RATE, count(5, 20));
     Reached {
-        p99: tally.steady_p99(begun + Duration::from_secs(1), ended),
+        p99,
         memory: receiver.memory(),
         dropped: receiver.metric("flashduty_otlp_spans_total{outcome=\"dropped\"}"),
     }
@@ -49,28 +42,17 @@ fn a_collector_that_is_dead_and_one_that_hangs_slow_no_push_and_take_bounded_mem
         true => reach(&tables[turn.fetch_add(1, Ordering::Relaxed) % 2]),
         false => reach(""),
     });
-    let later = times_as_long(
-        reached
-            .iter()
-            .map(|(with, without)| (with.p99, without.p99)),
-    );
-    let shown: Vec<String> = reached
-        .iter()
-        .map(|(with, without)| {
-            format!(
-                "p99 {:.1?} and {:.1?}, {} and {} MiB, {} spans dropped",
-                with.p99,
-                without.p99,
-                with.memory >> 20,
-                without.memory >> 20,
-                with.dropped
-            )
-        })
-        .collect();
-    assert!(
-        later <= BEARABLE,
-        "pushes are {later:.2} times as slow: {shown:?}"
-    );
+    let tell = |with: &Reached, without: &Reached| {
+        format!(
+            "p99 {:.1?} and {:.1?}, {} and {} MiB, {} spans dropped",
+            with.p99,
+            without.p99,
+            with.memory >> 20,
+            without.memory >> 20,
+            with.dropped
+        )
+    };
+    let (later, shown) = times_as_late(&reached, |one| one.p99, tell);
     for (with, without) in &reached {
         assert!(with.dropped > 0.0, "nothing was too much: {shown:?}");
         assert!(with.memory < without.memory + MORE_MEMORY, "{shown:?}");
