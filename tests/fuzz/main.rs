@@ -10,6 +10,8 @@
 mod properties;
 
 mod script;
+#[path = "../it/stand_in.rs"]
+mod stand_in;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,12 +1,12 @@
 //! The script that builds and runs the fuzzers, with stand-ins for what it builds them with.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use super::stand_in::stand_in;
 use super::{TARGETS, below};
 
 /// A folder with a compiler, a cargo that builds nothing, and fuzzers that do what they are told.
@@ -37,10 +37,7 @@ impl Workshop {
     }
 
     fn stand_in(&self, name: &str, script: &str) {
-        let path = self.path().join(name);
-        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("folders can be made");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script can be written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        stand_in(self.path(), name, script);
     }
 
     fn fuzzer(&self, name: &str, script: &str) {

@@ -8,8 +8,8 @@ use flashduty_receiver::build;
 
 use crate::deploy::{line_of, toml};
 use crate::receiver::{Receiver, command};
+use crate::stand_in::stand_in;
 use crate::tidy::{ROOT, read};
-use crate::tools::stand_in;
 
 /// The commits of a test are of this date.
 const EPOCH: &str = "1777888800";

@@ -30,6 +30,7 @@ mod prometheus;
 mod proxy;
 mod receiver;
 mod sender;
+mod stand_in;
 mod strace;
 mod volume;
 

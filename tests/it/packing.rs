@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::stand_in::stand_in;
 use crate::tidy::{ROOT, files, read};
-use crate::tools::stand_in;
 
 /// What the name of an archive begins with.
 const PACKED: &str = "flashduty-receiver-9.8.7-";

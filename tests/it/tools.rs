@@ -1,18 +1,10 @@
 //! What the scripts install for the tests.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::Command;
 
+use crate::stand_in::stand_in;
 use crate::tidy::ROOT;
-
-/// Puts a stand-in for a command into `folder`.
-pub(crate) fn stand_in(folder: &Path, name: &str, script: &str) {
-    let path = folder.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 #[test]
 fn services_that_are_installed_for_tests_are_neither_started_nor_enabled() {
