@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::event::hex;
-
 /// What a trace is called all over the world; not all zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceId([u8; 16]);
@@ -85,13 +83,13 @@ impl TraceParent {
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        hex(&self.0, f)
     }
 }
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        hex(&self.0, f)
     }
 }
 
@@ -100,6 +98,11 @@ impl fmt::Display for TraceParent {
         let flags = u8::from(self.sampled);
         write!(f, "00-{}-{}-{flags:02x}", self.trace, self.span)
     }
+}
+
+/// Straight into the text: a push whose trace is only handed on gets one as well.
+fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
 /// Lower-case digits only, as the specification has them.

@@ -12,7 +12,8 @@ use reqwest::{Client, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::{Span, encode};
+use super::Span;
+use super::encode::{self, Rejected};
 use crate::echo::Secrets;
 use crate::trust::{self, Trust};
 use crate::{build, clock};
@@ -180,8 +181,8 @@ impl Destination {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// Posts `spans`, and tells how many of them were not taken for good, and why.
-    pub(super) async fn post(&self, spans: &[Span]) -> Result<(u64, String), Failure> {
+    /// Posts `spans`, and tells which of them were not taken, and never will be.
+    pub(super) async fn post(&self, spans: &[Span]) -> Result<Rejected, Failure> {
         let sent = self
             .client
             .post(self.url.clone())
@@ -195,9 +196,10 @@ impl Destination {
         })?;
         let (status, pause) = (answer.status(), clock::asked_pause(answer.headers(), None));
         if status.is_success() {
-            let (count, said) = encode::rejected(&read(answer).await);
-            let said = self.secrets.blot_out(&said);
-            return Ok((count, said.chars().take(LONGEST_REASON).collect()));
+            let Rejected { count, reason } = encode::rejected(&read(answer).await);
+            let reason = self.secrets.blot_out(&reason);
+            let reason = reason.chars().take(LONGEST_REASON).collect();
+            return Ok(Rejected { count, reason });
         }
         // Those that the specification of OTLP names; what is neither is wrong with the request.
         let may_work_later = matches!(status.as_u16(), 429 | 502 | 503 | 504);

@@ -160,9 +160,17 @@ enum Count {
     Text(String),
 }
 
-/// How many spans of a request were not taken, and what is said of it. An answer that cannot be read
-/// was one all the same.
-pub(super) fn rejected(answer: &[u8]) -> (u64, String) {
+/// What of a request was not taken, though the request was.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    /// How many spans.
+    pub(super) count: u64,
+    /// What the collector says of them.
+    pub(super) reason: String,
+}
+
+/// What an answer says. One that cannot be read was one all the same.
+pub(super) fn rejected(answer: &[u8]) -> Rejected {
     let response: Response = serde_json::from_slice(answer).unwrap_or_default();
     let partial = response.partial_success.unwrap_or_default();
     let count = match partial.rejected_spans {
@@ -170,5 +178,8 @@ pub(super) fn rejected(answer: &[u8]) -> (u64, String) {
         Some(Count::Text(text)) => text.parse().unwrap_or(0),
         None => 0,
     };
-    (count, partial.error_message.unwrap_or_default())
+    Rejected {
+        count,
+        reason: partial.error_message.unwrap_or_default(),
+    }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Span;
 use super::destination::{Destination, Failure};
+use super::encode::Rejected;
 use crate::metrics::SpanMetrics;
 
 /// Spans of one request.
@@ -135,8 +136,8 @@ impl Exporter {
                 return;
             };
             match destination.post(batch).await {
-                Ok((rejected, said)) => {
-                    self.taken(&destination, count, (rejected, said.as_str()));
+                Ok(rejected) => {
+                    self.taken(&destination, count, &rejected);
                     return;
                 }
                 Err(failure) => {
@@ -171,17 +172,18 @@ impl Exporter {
         }
     }
 
-    /// A batch was taken, but for those that were `rejected`, about which the collector said something.
-    fn taken(&mut self, by: &Destination, count: u64, (rejected, said): (u64, &str)) {
-        let rejected = rejected.min(count);
+    /// A batch of so many was taken, but for those that were rejected.
+    fn taken(&mut self, by: &Destination, count: u64, but: &Rejected) {
+        let rejected = count.min(but.count);
         self.metrics.exported.inc_by(count - rejected);
         self.metrics.failed.inc_by(rejected);
         if rejected > 0 {
             if self.may_complain() {
                 tracing::warn!(
                     rejected,
-                    "the collector {} does not take all spans: {said}",
-                    by.host()
+                    "the collector {} does not take all spans: {}",
+                    by.host(),
+                    but.reason
                 );
             }
         } else if std::mem::take(&mut self.troubled) {
