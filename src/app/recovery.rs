@@ -102,7 +102,8 @@ impl Admission for Admit {
         };
         let routing = Arc::clone(&rules);
         let mut offer = aside(bytes, move || routing.offer(envelope, arrival, now)).await;
-        let trace = (!dry_run).then(|| self.tracer.adopt(&mut offer.event));
+        let begun = (!dry_run).then(|| self.tracer.adopt(&mut offer.event));
+        let trace = begun.flatten();
         let event = Arc::clone(&offer.event);
         if event.command && !self.live.settings().recover.commands {
             // Shown, and carried out only when a person replays it.
@@ -113,7 +114,7 @@ impl Admission for Admit {
         }
         match self.offer(offer).await? {
             Ok(taken) => {
-                if let Some(context) = trace.flatten() {
+                if let Some(context) = trace {
                     let times = (now, self.clock.now());
                     let what = (&*event, taken.seq(), taken.outcome());
                     self.tracer.came_in(context, "recover", what, times);
