@@ -178,7 +178,7 @@ mod tests {
     use crate::event::Outcome;
     use crate::inbox::faulty::FaultyInbox;
     use crate::inbox::query::{EventFilter, UnreadableFilter};
-    use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+    use crate::inbox::sqlite::SqliteInbox;
     use crate::inbox::{CommitterOptions, Unreadable, UnreadableBounds};
     use crate::metrics::Metrics;
     use crate::routing::Routing;
@@ -191,12 +191,7 @@ mod tests {
     impl Scene {
         /// A box with so many pushes that nothing tells apart, numbered from one.
         async fn with(count: usize) -> Self {
-            let options = SqliteOptions {
-                location: Location::Memory,
-                lock_wait: Duration::ZERO,
-                max_size: 0,
-            };
-            let inbox = Arc::new(FaultyInbox::new(SqliteInbox::open(options).unwrap()));
+            let inbox = Arc::new(FaultyInbox::new(SqliteInbox::in_memory()));
             let push = Unreadable {
                 received_at: Timestamp::UNIX_EPOCH,
                 reason: "no JSON".to_owned(),

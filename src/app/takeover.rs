@@ -80,8 +80,6 @@ impl Takeover {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::admin::spilled::drain;
     use crate::clock::SystemClock;
@@ -89,18 +87,9 @@ mod tests {
     use crate::inbox::CommitterOptions;
     use crate::inbox::faulty::FaultyInbox;
     use crate::inbox::query::{AuditFilter, UnreadableFilter};
-    use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+    use crate::inbox::sqlite::SqliteInbox;
     use crate::lifecycle::Lifecycle;
     use crate::metrics::Metrics;
-
-    fn memory() -> SqliteInbox {
-        let options = SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        };
-        SqliteInbox::open(options).unwrap()
-    }
 
     /// What takes over into `inbox`, again and again.
     fn taker(inbox: Arc<dyn Inbox>) -> impl Fn() -> Takeover {
@@ -125,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_step_that_is_made_again_for_want_of_its_line_in_the_audit_keeps_no_push_twice() {
-        let inbox = Arc::new(FaultyInbox::new(memory()));
+        let inbox = Arc::new(FaultyInbox::new(SqliteInbox::in_memory()));
         let taker = taker(Arc::clone(&inbox) as Arc<dyn Inbox>);
         inbox.fail_next([Some(InboxError::Away("the network is down".to_owned()))]);
         let mut taken = Vec::new();
@@ -143,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_taken_over_from_a_spill_stands_in_the_audit_each_time() {
-        let inbox: Arc<dyn Inbox> = Arc::new(memory());
+        let inbox: Arc<dyn Inbox> = Arc::new(SqliteInbox::in_memory());
         let taker = taker(Arc::clone(&inbox));
         let event = Arc::new(Event::sample("{}"));
         for (accepted, duplicate) in [(1, 0), (0, 1)] {

@@ -70,12 +70,10 @@ async fn digest(inbox: &dyn Inbox, id: i64) -> Result<Option<[u8; 32]>, InboxErr
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use jiff::Timestamp;
 
     use super::*;
-    use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+    use crate::inbox::sqlite::SqliteInbox;
     use crate::inbox::{Unreadable, UnreadableBounds};
 
     fn route(tag: &str) -> Route {
@@ -104,12 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_in_the_box_is_found_by_route_and_bytes_as_long_as_it_is_there() {
-        let inbox = SqliteInbox::open(SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        })
-        .unwrap();
+        let inbox = SqliteInbox::in_memory();
         let (known, body) = (InBox::default(), Bytes::from_static(b"a"));
         let has = async |tag: &str, body: &Bytes| {
             let found = known.has(&inbox, &route(tag), body).await;

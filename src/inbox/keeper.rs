@@ -127,7 +127,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::query::UnreadableFilter;
-    use super::super::sqlite::{Location, SqliteInbox, SqliteOptions};
+    use super::super::sqlite::SqliteInbox;
     use super::*;
 
     const BOUNDS: UnreadableBounds = UnreadableBounds {
@@ -136,12 +136,7 @@ mod tests {
     };
 
     fn inbox() -> Arc<dyn Inbox> {
-        let options = SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        };
-        Arc::new(SqliteInbox::open(options).unwrap())
+        Arc::new(SqliteInbox::in_memory())
     }
 
     fn unreadable(bytes: usize) -> Unreadable {

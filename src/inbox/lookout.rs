@@ -157,15 +157,10 @@ mod tests {
     use super::*;
     use crate::inbox::conformance::{event, offer};
     use crate::inbox::faulty::{FaultyInbox, Weather};
-    use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+    use crate::inbox::sqlite::SqliteInbox;
 
     fn memory() -> Arc<FaultyInbox<SqliteInbox>> {
-        let inbox = SqliteInbox::open(SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        });
-        Arc::new(FaultyInbox::new(inbox.unwrap()))
+        Arc::new(FaultyInbox::new(SqliteInbox::in_memory()))
     }
 
     fn horizon(complete: i64, drawn: i64) -> Result<Horizon, InboxError> {

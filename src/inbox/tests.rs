@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::conformance::{self, event};
 use super::faulty::FaultyInbox;
-use super::sqlite::{Location, SqliteInbox, SqliteOptions};
+use super::sqlite::SqliteInbox;
 use super::*;
 use crate::clock::SystemClock;
 use crate::metrics::Metrics;
@@ -27,14 +27,7 @@ impl Running {
 }
 
 fn memory() -> FaultyInbox<SqliteInbox> {
-    FaultyInbox::new(
-        SqliteInbox::open(SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        })
-        .unwrap(),
-    )
+    FaultyInbox::new(SqliteInbox::in_memory())
 }
 
 fn run(inbox: FaultyInbox<SqliteInbox>) -> Running {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::event::{Event, Id, Subject};
-use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::{Batch, Claim, Inbox as _, Lease, Offer, Order, Wanted};
 
 /// An event about an incident, with nothing but what `body` says beside it.
@@ -24,12 +24,7 @@ pub(super) fn event(body: impl Into<Bytes>) -> Event {
 
 /// A lease on each of `events`, in their order.
 pub(super) async fn leases(events: Vec<Event>) -> Vec<Lease> {
-    let inbox = SqliteInbox::open(SqliteOptions {
-        location: Location::Memory,
-        lock_wait: Duration::ZERO,
-        max_size: 0,
-    })
-    .unwrap();
+    let inbox = SqliteInbox::in_memory();
     let sink = inbox.sink("s").await.unwrap();
     let wanted: Arc<[Wanted]> = Arc::from([Wanted {
         sink,

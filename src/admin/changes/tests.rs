@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Action, ChangeRequest, Hand};
 use crate::event::Event;
-use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::{Batch, Claim, Inbox as _, Offer, Order, Wanted};
 
 fn at(second: i64) -> Timestamp {
@@ -16,12 +16,7 @@ fn at(second: i64) -> Timestamp {
 
 #[tokio::test]
 async fn what_was_under_way_to_a_sink_that_is_gone_can_be_dropped_once_its_lease_has_ended() {
-    let inbox = SqliteInbox::open(SqliteOptions {
-        location: Location::Memory,
-        lock_wait: Duration::ZERO,
-        max_size: 0,
-    });
-    let inbox = inbox.unwrap();
+    let inbox = SqliteInbox::in_memory();
     let sink = inbox.sink("gone").await.unwrap();
     let wanted = Wanted {
         sink,

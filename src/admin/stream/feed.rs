@@ -191,7 +191,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::event::{Event, Id, Key};
-    use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+    use crate::inbox::sqlite::SqliteInbox;
     use crate::inbox::{Batch, Offer, Wanted};
 
     pub(in crate::admin::stream) async fn store(inbox: &dyn Inbox, id: &str, key: u8) -> Seq {
@@ -215,12 +215,7 @@ pub(super) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_one_stream_has_read_others_get_without_the_store_each_by_its_own_filter() {
-        let inbox = SqliteInbox::open(SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        });
-        let inbox = inbox.unwrap();
+        let inbox = SqliteInbox::in_memory();
         let mut last = Seq(0);
         for (id, key) in [("a", 1), ("b", 2), ("c", 3)] {
             last = store(&inbox, id, key).await;

@@ -276,22 +276,18 @@ mod tests {
     use super::*;
     use crate::admin::stream::feed::TURN;
     use crate::admin::stream::feed::tests::store;
-    use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+    use crate::inbox::sqlite::SqliteInbox;
 
     /// A stream of an empty store behind `at`, and what it is told to see.
     fn flow(at: At) -> (Flow, watch::Sender<View>, Lifecycle) {
-        let inbox = SqliteInbox::open(SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        });
+        let inbox = SqliteInbox::in_memory();
         let (seeing, view) = watch::channel(View {
             complete: Seq(0),
             held: None,
         });
         let lifecycle = Lifecycle::default();
         let flow = Flow::new(Beginning {
-            inbox: Arc::new(inbox.unwrap()),
+            inbox: Arc::new(inbox),
             feed: Arc::default(),
             filter: EventFilter {
                 limit: PAGE,

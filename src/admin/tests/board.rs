@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::event::{Event, Id, Key, Subject};
-use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::{Batch, Offer, Wanted};
 
 struct Board {
@@ -14,13 +14,8 @@ struct Board {
 
 impl Board {
     fn new() -> Self {
-        let inbox = SqliteInbox::open(SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        });
         Self {
-            inbox: Arc::new(inbox.unwrap()),
+            inbox: Arc::new(SqliteInbox::in_memory()),
             stored: 0,
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::admin::stream::Streams;
 use crate::event::{Event, Id, Key, Route, Seq};
-use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::{Batch, Inbox, Lookout, Offer, Prune, PruneWhat, Wanted};
 use crate::lifecycle::Lifecycle;
 use crate::listener::{Gate, Listener, ListenerMetrics, ListenerOptions, Serving};
@@ -41,12 +41,7 @@ struct Server {
 impl Server {
     /// With so many streams at most.
     fn start(most: usize) -> Self {
-        let inbox = SqliteInbox::open(SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        });
-        let inbox = Arc::new(inbox.unwrap());
+        let inbox = Arc::new(SqliteInbox::in_memory());
         let shared: Arc<dyn Inbox> = Arc::<SqliteInbox>::clone(&inbox);
         let (storing, stored) = watch::channel(Seq(0));
         let lifecycle = Lifecycle::default();

@@ -19,7 +19,7 @@ use crate::clock::SystemClock;
 use crate::event::{Event, Id, Key, Origin, Route, Seq, Subject};
 use crate::inbox::faulty::FaultyInbox;
 use crate::inbox::query::{DeliveryFilter, DeliveryState};
-use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::{CommitterOptions, Inbox, Offer, Order, Wanted};
 use crate::metrics::Metrics;
 use crate::sink::{Failure, Sink, SinkError, Taken};
@@ -94,14 +94,7 @@ async fn set_with(
     hold: Option<Arc<Notify>>,
     change: impl FnOnce(Plan) -> Plan,
 ) -> Set {
-    let inbox = Arc::new(
-        SqliteInbox::open(SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        })
-        .unwrap(),
-    );
+    let inbox = Arc::new(SqliteInbox::in_memory());
     let metrics = Metrics::new();
     let (committer, task) = Committer::new(CommitterOptions {
         inbox: Arc::<SqliteInbox>::clone(&inbox) as Arc<dyn Inbox>,

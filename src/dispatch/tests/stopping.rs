@@ -87,14 +87,10 @@ async fn a_lease_that_ran_out_while_it_waited_is_not_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn a_check_of_the_store_does_not_hold_up_the_end() {
-    let store = SqliteInbox::open(SqliteOptions {
-        location: Location::Memory,
-        lock_wait: Duration::ZERO,
-        max_size: 0,
-    });
+    let store = SqliteInbox::in_memory();
     let checking = Arc::default();
     let janitor = Janitor {
-        inbox: Arc::new(FaultyInbox::new(store.unwrap()).checking_for_ever(&checking)),
+        inbox: Arc::new(FaultyInbox::new(store).checking_for_ever(&checking)),
         clock: Arc::new(SystemClock),
         metrics: Metrics::new(),
         options: JanitorOptions {

@@ -223,3 +223,16 @@ impl SqliteInbox {
         reading.await
     }
 }
+
+#[cfg(test)]
+impl SqliteInbox {
+    /// An empty one in memory.
+    pub(crate) fn in_memory() -> Self {
+        let options = SqliteOptions {
+            location: Location::Memory,
+            lock_wait: Duration::ZERO,
+            max_size: 0,
+        };
+        Self::open(options).expect("memory is always there")
+    }
+}

@@ -11,7 +11,7 @@ use self::fake::{Fake, Mishap, Past};
 use super::stop::Stop;
 use super::*;
 use crate::inbox::RecordId;
-use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
+use crate::inbox::sqlite::SqliteInbox;
 use crate::lines::Lines;
 
 const MINE: i64 = 4021;
@@ -107,12 +107,7 @@ impl Set {
 
     fn fresh(past: Vec<Past>) -> Self {
         let fake = Fake::new(past);
-        let options = SqliteOptions {
-            location: Location::Memory,
-            lock_wait: Duration::ZERO,
-            max_size: 0,
-        };
-        let inbox: Arc<dyn Inbox> = Arc::new(SqliteInbox::open(options).unwrap());
+        let inbox: Arc<dyn Inbox> = Arc::new(SqliteInbox::in_memory());
         let clock = Arc::new(TestClock(StdMutex::new(at(1000))));
         let taking = Arc::<Taking>::default();
         let plan = watch::Sender::new(Some(Arc::new(plan(&fake, vec![MINE]))));

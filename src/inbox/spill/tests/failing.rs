@@ -84,12 +84,7 @@ async fn without_a_spill_pushes_are_refused_until_the_database_answers() {
 
 #[tokio::test]
 async fn what_the_database_refuses_at_the_drain_is_kept_as_unreadable_and_its_neighbours_arrive() {
-    let options = SqliteOptions {
-        location: Location::Memory,
-        lock_wait: Duration::ZERO,
-        max_size: 0,
-    };
-    let inbox = SqliteInbox::open(options).unwrap();
+    let inbox = SqliteInbox::in_memory();
     let database = Arc::new(FaultyInbox::new(inbox).poisoned_by("bad"));
     let folder = folder();
     let replica = Replica::start(&database, &folder);

@@ -22,8 +22,8 @@ use crate::event::{Outcome, Seq};
 use crate::inbox::conformance::{at, event};
 use crate::inbox::faulty::{FaultyInbox, Weather};
 use crate::inbox::query::{EventFilter, EventRow};
+use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::sqlite::spill::SqliteSpill;
-use crate::inbox::sqlite::{Location, SqliteInbox, SqliteOptions};
 use crate::inbox::{
     ClaimOptions, Claims, Committer, CommitterOptions, Inbox, Order, Refusal, Settlement, SinkId,
     StoreState, Taken,
@@ -64,12 +64,7 @@ impl InForce for ToAll {
 }
 
 fn database() -> Database {
-    let options = SqliteOptions {
-        location: Location::Memory,
-        lock_wait: Duration::ZERO,
-        max_size: 0,
-    };
-    Arc::new(FaultyInbox::new(SqliteInbox::open(options).unwrap()))
+    Arc::new(FaultyInbox::new(SqliteInbox::in_memory()))
 }
 
 fn file(folder: &TempDir) -> SqliteSpill {
