@@ -20,11 +20,7 @@ fail() {
 main() {
     [ "$(id -u)" = 0 ] || fail "this needs root: sudo $0"
     [ -s "$work/entrypoint" ] || fail "there is no image yet: run scripts/image-rootfs.sh"
-    if ! command -v ip >/dev/null; then
-        say "installing iproute2 with apt"
-        apt-get update -qq
-        apt-get install -qq --yes --no-install-recommends iproute2 >/dev/null
-    fi
+    scripts/install.sh ip:iproute2
     mapfile -t entrypoint <"$work/entrypoint"
     mapfile -t command <"$work/cmd"
     mapfile -t healthcheck <"$work/healthcheck"
