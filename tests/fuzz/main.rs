@@ -119,7 +119,9 @@ fn the_words_of_every_dictionary_can_be_read_by_the_fuzzer() {
     for (name, _) in TARGETS {
         let path = format!("fuzz/dictionaries/{name}.dict");
         let text = fs::read_to_string(below(&path)).unwrap();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        assert!(lines.clone().count() > 3, "{path} has words");
+        for line in lines {
             let word = line
                 .strip_prefix('"')
                 .and_then(|rest| rest.strip_suffix('"'));
