@@ -13,8 +13,8 @@ use futures_util::StreamExt as _;
 use secrecy::SecretString;
 
 use crate::arrived::{Arrived, check};
-use crate::course::{Course, event, leases};
-use crate::server::{Server, free_port};
+use crate::course::{event, leases};
+use crate::server::{EVENTS, SUBJECTS, Server, free_port, killed_twice, tells_no_password};
 use crate::tls;
 
 const PASSWORD: &str = "r1ght-p4ssword";
@@ -89,19 +89,8 @@ async fn a_nats_that_is_killed_and_started_again_has_every_event_once_and_in_ord
     let mut server = server(folder.path(), port);
     make_stream(port, "flashduty", "flashduty.>").await;
     let sink = Arc::new(NatsSink::new(options(port)).unwrap());
-    let mut course = Course::run(sink, 2_000, 50).await;
-    for enough in [400, 1_200] {
-        let before = course.until(|progress| progress.delivered >= enough).await;
-        server.kill();
-        course
-            .until(|progress| progress.failed > before.failed || progress.delivered == 2_000)
-            .await;
-        server.start_again();
-    }
-    let progress = course.until(|progress| progress.delivered == 2_000).await;
-    course.end().await;
-    assert!(progress.failed > 0, "it was killed in the middle");
-    let repeats = check(&arrived(port).await, 2_000, 50);
+    let progress = killed_twice(sink, &mut server).await;
+    let repeats = check(&arrived(port).await, EVENTS, SUBJECTS);
     assert_eq!(repeats, 0, "Nats-Msg-Id lets the stream swallow them");
     println!("nats: {} failed attempts", progress.failed);
 }
@@ -120,20 +109,7 @@ async fn a_wrong_nats_password_is_told_without_the_password() {
         password: SecretString::from("wr0ng-p4ssword"),
     });
     for wrong in [in_url, beside] {
-        let sink = NatsSink::new(wrong).unwrap();
-        let results = sink.deliver(&leases(vec![event(0, 1)]).await).await;
-        let Err(SinkError::Retry(failure)) = &results[0] else {
-            panic!("{results:?}");
-        };
-        assert!(
-            failure.reason.contains("refuses our credentials"),
-            "{failure}"
-        );
-        assert!(
-            failure.reason.contains(&format!("127.0.0.1:{port}")),
-            "{failure}"
-        );
-        assert!(!failure.reason.contains("p4ssword"), "{failure}");
+        tells_no_password(&NatsSink::new(wrong).unwrap(), port).await;
     }
 }
 

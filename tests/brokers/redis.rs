@@ -10,8 +10,8 @@ use flashduty_receiver::sink::{Sink as _, SinkError};
 use secrecy::SecretString;
 
 use crate::arrived::{Arrived, check};
-use crate::course::{Course, body, event, leases};
-use crate::server::{Server, free_port};
+use crate::course::{body, event, leases};
+use crate::server::{EVENTS, SUBJECTS, Server, free_port, killed_twice, tells_no_password};
 use crate::tls;
 
 const PASSWORD: &str = "r1ght-p4ssword";
@@ -76,19 +76,8 @@ async fn a_redis_that_is_killed_and_started_again_has_every_event_in_order() {
     let port = free_port();
     let mut server = server(folder.path(), port);
     let sink = Arc::new(RedisSink::new(options(port)).unwrap());
-    let mut course = Course::run(sink, 2_000, 50).await;
-    for enough in [400, 1_200] {
-        let before = course.until(|progress| progress.delivered >= enough).await;
-        server.kill();
-        course
-            .until(|progress| progress.failed > before.failed || progress.delivered == 2_000)
-            .await;
-        server.start_again();
-    }
-    let progress = course.until(|progress| progress.delivered == 2_000).await;
-    course.end().await;
-    assert!(progress.failed > 0, "it was killed in the middle");
-    let repeats = check(&arrived(port).await, 2_000, 50);
+    let progress = killed_twice(sink, &mut server).await;
+    let repeats = check(&arrived(port).await, EVENTS, SUBJECTS);
     println!(
         "redis: {} failed attempts, {repeats} repeats",
         progress.failed
@@ -102,20 +91,7 @@ async fn a_wrong_redis_password_is_told_without_the_password() {
     let _server = server(folder.path(), port);
     let mut wrong = options(port);
     wrong.url = SecretString::from(format!("redis://:wr0ng-p4ssword@127.0.0.1:{port}"));
-    let sink = RedisSink::new(wrong).unwrap();
-    let results = sink.deliver(&leases(vec![event(0, 1)]).await).await;
-    let Err(SinkError::Retry(failure)) = &results[0] else {
-        panic!("{results:?}");
-    };
-    assert!(
-        failure.reason.contains("refuses our credentials"),
-        "{failure}"
-    );
-    assert!(
-        failure.reason.contains(&format!("127.0.0.1:{port}")),
-        "{failure}"
-    );
-    assert!(!failure.reason.contains("p4ssword"), "{failure}");
+    tells_no_password(&RedisSink::new(wrong).unwrap(), port).await;
 }
 
 #[tokio::test]

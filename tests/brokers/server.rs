@@ -4,8 +4,16 @@
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
+
+use flashduty_receiver::sink::{Sink, SinkError};
+
+use crate::course::{Course, Progress, event, leases};
+
+/// What is sent by [`killed_twice`], over so many subjects.
+pub(crate) const EVENTS: usize = 2_000;
+pub(crate) const SUBJECTS: usize = 50;
 
 /// A server that runs, until it is dropped.
 pub(crate) struct Server {
@@ -43,6 +51,36 @@ impl Drop for Server {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// Sends events to `sink` while its server is killed and started again, twice.
+pub(crate) async fn killed_twice(sink: Arc<dyn Sink>, server: &mut Server) -> Progress {
+    let mut course = Course::run(sink, EVENTS, SUBJECTS).await;
+    for enough in [400, 1_200] {
+        let before = course.until(|progress| progress.delivered >= enough).await;
+        server.kill();
+        course
+            .until(|progress| progress.failed > before.failed || progress.delivered == EVENTS)
+            .await;
+        server.start_again();
+    }
+    let progress = course.until(|progress| progress.delivered == EVENTS).await;
+    course.end().await;
+    assert!(progress.failed > 0, "it was killed in the middle");
+    progress
+}
+
+/// A sink with a wrong password says so, and where, without the password.
+pub(crate) async fn tells_no_password(sink: &dyn Sink, port: u16) {
+    let results = sink.deliver(&leases(vec![event(0, 1)]).await).await;
+    let Err(SinkError::Retry(failure)) = &results[0] else {
+        panic!("{results:?}");
+    };
+    let place = format!("127.0.0.1:{port}");
+    for part in ["refuses our credentials", place.as_str()] {
+        assert!(failure.reason.contains(part), "{part}: {failure}");
+    }
+    assert!(!failure.reason.contains("p4ssword"), "{failure}");
 }
 
 fn spawn(command: &[String], ready: &'static str) -> Child {
