@@ -1,7 +1,7 @@
 //! The log of a receiver under test: its lines so far, and a reader of stdout that can be held.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::ChildStdout;
+use std::process::{Child, ChildStdout};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::receiver::PATIENCE;
 /// The log's lines so far.
 #[derive(Clone, Default)]
 pub(crate) struct Lines {
-    pub(crate) shared: Arc<(Mutex<Vec<Value>>, Condvar)>,
+    shared: Arc<(Mutex<Vec<Value>>, Condvar)>,
     reading: Arc<(Mutex<Reading>, Condvar)>,
 }
 
@@ -27,6 +27,18 @@ enum Reading {
 }
 
 impl Lines {
+    /// Those that `child` writes to its stdout, which a thread reads.
+    pub(crate) fn of(child: &mut Child) -> Self {
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let lines = Self::default();
+        let reading = lines.clone();
+        std::thread::spawn(move || {
+            reading.read(stdout);
+            reading.shared.1.notify_all();
+        });
+        lines
+    }
+
     /// Those that are there now.
     pub(crate) fn all(&self) -> Vec<Value> {
         self.shared.0.lock().unwrap().clone()
@@ -123,7 +135,7 @@ impl Lines {
     }
 
     /// Reads until the end, or until the test closes it.
-    pub(crate) fn read(&self, mut stdout: BufReader<ChildStdout>) {
+    fn read(&self, mut stdout: BufReader<ChildStdout>) {
         let mut line = String::new();
         while self.may_read() || stdout.buffer().contains(&b'\n') {
             line.clear();

@@ -1,6 +1,5 @@
 //! The real binary under test: started, asked, signalled, killed, and its log read.
 
-use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -289,13 +288,7 @@ impl Starting {
     /// Runs `command` and reads its log.
     pub(crate) fn begin(folder: &Path, mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = Lines::default();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let reading = lines.clone();
-        std::thread::spawn(move || {
-            reading.read(stdout);
-            reading.shared.1.notify_all();
-        });
+        let lines = Lines::of(&mut child);
         Self {
             child,
             lines,
@@ -335,7 +328,8 @@ impl Starting {
     }
 }
 
-fn send_signal(child: &Child, name: &str) {
+/// Sends a signal, by name.
+pub(crate) fn send_signal(child: &Child, name: &str) {
     let sent = Command::new("kill")
         .args(["-s", name, &child.id().to_string()])
         .status()

@@ -1,6 +1,5 @@
 //! `tail` on the real binary, over kills and restarts of the receiver that it follows.
 
-use std::io::BufReader;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 
@@ -8,7 +7,7 @@ use serde_json::Value;
 
 use crate::lines::Lines;
 use crate::onslaught::{configure, event, push_and_kill};
-use crate::receiver::{Receiver, command, count, ended, soak_line};
+use crate::receiver::{Receiver, command, count, ended, send_signal, soak_line};
 
 /// A `tail --json` that runs. Killed when dropped.
 struct Tail {
@@ -22,22 +21,12 @@ impl Tail {
         let mut tail = command(folder, &[&["tail", "--json"][..], arguments].concat());
         tail.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = tail.spawn().unwrap();
-        let lines = Lines::default();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let reading = lines.clone();
-        std::thread::spawn(move || {
-            reading.read(stdout);
-            reading.shared.1.notify_all();
-        });
+        let lines = Lines::of(&mut child);
         Self { child, lines }
     }
 
     fn signal(&self, name: &str) {
-        let process = self.child.id().to_string();
-        let sent = std::process::Command::new("kill")
-            .args(["-s", name, &process])
-            .status();
-        assert!(sent.unwrap().success());
+        send_signal(&self.child, name);
     }
 
     /// Waits for its end; what it remarked is read then.
