@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -62,13 +64,17 @@ impl Trust {
 
 /// The authorities that the system trusts: a few hundred KiB and as many milliseconds.
 pub fn system() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates_of_system());
+    roots
+}
+
+fn certificates_of_system() -> Vec<CertificateDer<'static>> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::warn!("a certificate of the system cannot be read: {error}");
     }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    roots
+    found.certs
 }
 
 /// The system's authorities, and those in a file beside them. Where nothing `is_encrypted`, a machine
@@ -85,6 +91,25 @@ pub fn system_and(pem: Option<&[u8]>, is_encrypted: bool) -> Result<RootCertStor
         roots.extend(authorities(pem)?.roots);
     }
     Ok(roots)
+}
+
+/// The authorities in a file and the system's behind them, in PEM again: for a library that reads that itself,
+/// trusts nobody else then, and takes none where it cannot use one.
+///
+/// # Errors
+/// As [`authorities`], of the file.
+pub fn system_and_in_pem(pem: &[u8]) -> Result<Vec<u8>, String> {
+    authorities(pem)?;
+    let mut whole = String::from("\n");
+    for certificate in certificates_of_system() {
+        let encoded = STANDARD.encode(&certificate);
+        if RootCertStore::empty().add(certificate).is_ok() {
+            whole.push_str("-----BEGIN CERTIFICATE-----\n");
+            whole.push_str(&encoded);
+            whole.push_str("\n-----END CERTIFICATE-----\n");
+        }
+    }
+    Ok([pem, whole.as_bytes()].concat())
 }
 
 /// The authorities in a file.
@@ -187,6 +212,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_stands_in_a_file_is_trusted_beside_what_the_system_trusts() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
+        let pem = made.unwrap().cert.pem();
+        let pem = pem.trim_end().as_bytes();
+        let both = system().len() + 1;
+        assert_eq!(system_and(Some(pem), true).unwrap().len(), both);
+        let in_pem = system_and_in_pem(pem).unwrap();
+        assert_eq!(authorities(&in_pem).unwrap().len(), both);
+        assert_eq!(system_and_in_pem(b"no"), authorities(b"no").map(|_| vec![]));
+    }
 
     #[test]
     fn one_certificate_is_taken_and_no_other_or_whichever_is_shown() {

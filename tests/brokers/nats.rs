@@ -183,35 +183,59 @@ async fn a_stream_swallows_repeats_of_one_delivery_and_nothing_else() {
     assert_eq!(arrived(port).await.len(), count + 1);
 }
 
-#[tokio::test]
-async fn nats_over_tls_is_trusted_by_its_authority_and_not_otherwise() {
-    let folder = tempfile::tempdir().unwrap();
-    let ca = tls::authority(folder.path());
-    let [certificate, key] = tls::server_files(folder.path());
+/// One that speaks TLS, with the certificate in `folder` and without a stream; and what reaches it.
+fn encrypted(folder: &Path) -> (Server, NatsOptions) {
+    let [certificate, key] = tls::server_files(folder);
     let port = free_port();
     let words = format!(
         "nats-server -js -sd {} -a 127.0.0.1 -p {port} --tls --tlscert {} --tlskey {}",
-        folder.path().display(),
+        folder.display(),
         certificate.display(),
         key.display()
     );
     let command = words.split_whitespace().map(str::to_owned).collect();
-    let _server = Server::start(command, "Server is ready");
-    let mut trusting = options(port);
-    trusting.url = SecretString::from(format!("tls://127.0.0.1:{port}"));
-    trusting.auth = None;
-    let mut stranger = trusting.clone();
-    trusting.ca_file = Some(ca);
-    stranger.ca_file = None;
+    let mut options = options(port);
+    options.url = SecretString::from(format!("tls://127.0.0.1:{port}"));
+    options.auth = None;
+    (Server::start(command, "Server is ready"), options)
+}
+
+/// Why there is no delivery to a server that has no stream.
+async fn reason(options: NatsOptions) -> String {
     let leases = leases(vec![event(0, 1)]).await;
-    let reason = |results: Vec<_>| match &results[..] {
+    let results = NatsSink::new(options).unwrap().deliver(&leases).await;
+    match &results[..] {
         [Err(SinkError::Retry(failure))] => failure.reason.clone(),
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn nats_over_tls_is_trusted_by_its_authority_and_not_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = tls::authority(folder.path());
+    let (_server, stranger) = encrypted(folder.path());
+    let trusting = NatsOptions {
+        ca_file: Some(ca),
+        ..stranger.clone()
     };
-    let trusted = reason(NatsSink::new(trusting).unwrap().deliver(&leases).await);
+    let trusted = reason(trusting).await;
     assert!(trusted.contains("no stream takes"), "{trusted}");
-    let untrusted = reason(NatsSink::new(stranger).unwrap().deliver(&leases).await);
+    let untrusted = reason(stranger).await;
     assert!(untrusted.contains("cannot connect"), "{untrusted}");
+}
+
+#[tokio::test]
+async fn a_nats_that_the_system_trusts_is_trusted_beside_the_authority_of_a_file() {
+    let test = "nats::a_nats_that_the_system_trusts_is_trusted_beside_the_authority_of_a_file";
+    let Some(folder) = tls::where_the_system_trusts_one(test) else {
+        return;
+    };
+    let another = tempfile::tempdir().unwrap();
+    let (_server, mut options) = encrypted(&folder);
+    options.ca_file = Some(tls::authority(another.path()));
+    let trusted = reason(options).await;
+    assert!(trusted.contains("no stream takes"), "{trusted}");
 }
 
 #[test]

@@ -145,26 +145,35 @@ async fn what_redis_refuses_is_told_apart_from_what_it_cannot_take_now() {
     assert_eq!(there[0].field("Flashduty-Attempt"), Some("1"));
 }
 
-#[tokio::test]
-async fn redis_over_tls_is_trusted_by_its_authority_and_not_otherwise() {
-    let folder = tempfile::tempdir().unwrap();
-    let ca = tls::authority(folder.path());
-    let [certificate, key] = tls::server_files(folder.path());
+/// One that speaks TLS, with the certificate in `folder`, and what reaches it.
+fn encrypted(folder: &Path) -> (Server, RedisOptions) {
+    let [certificate, key] = tls::server_files(folder);
     let port = free_port();
     let words = format!(
         "redis-server --port 0 --tls-port {port} --bind 127.0.0.1 --tls-auth-clients no \
          --tls-cert-file {} --tls-key-file {} --dir {}",
         certificate.display(),
         key.display(),
-        folder.path().display()
+        folder.display()
     );
     let command = words.split_whitespace().map(str::to_owned).collect();
-    let _server = Server::start(command, "Ready to accept connections");
-    let mut trusting = options(port);
-    trusting.url = SecretString::from(format!("rediss://127.0.0.1:{port}"));
-    let mut stranger = trusting.clone();
-    trusting.ca_file = Some(ca);
-    stranger.ca_file = None;
+    let mut options = options(port);
+    options.url = SecretString::from(format!("rediss://127.0.0.1:{port}"));
+    (
+        Server::start(command, "Ready to accept connections"),
+        options,
+    )
+}
+
+#[tokio::test]
+async fn redis_over_tls_is_trusted_by_its_authority_and_not_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = tls::authority(folder.path());
+    let (_server, stranger) = encrypted(folder.path());
+    let trusting = RedisOptions {
+        ca_file: Some(ca),
+        ..stranger.clone()
+    };
     let leases = leases(vec![event(0, 1)]).await;
     let trusted = RedisSink::new(trusting).unwrap().deliver(&leases).await;
     assert!(trusted[0].is_ok(), "{trusted:?}");
@@ -173,6 +182,20 @@ async fn redis_over_tls_is_trusted_by_its_authority_and_not_otherwise() {
         matches!(&untrusted[0], Err(SinkError::Retry(_))),
         "{untrusted:?}"
     );
+}
+
+#[tokio::test]
+async fn a_redis_that_the_system_trusts_is_trusted_beside_the_authority_of_a_file() {
+    let test = "redis::a_redis_that_the_system_trusts_is_trusted_beside_the_authority_of_a_file";
+    let Some(folder) = tls::where_the_system_trusts_one(test) else {
+        return;
+    };
+    let another = tempfile::tempdir().unwrap();
+    let (_server, mut options) = encrypted(&folder);
+    options.ca_file = Some(tls::authority(another.path()));
+    let leases = leases(vec![event(0, 1)]).await;
+    let trusted = RedisSink::new(options).unwrap().deliver(&leases).await;
+    assert!(trusted[0].is_ok(), "{trusted:?}");
 }
 
 #[test]

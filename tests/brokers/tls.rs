@@ -1,7 +1,31 @@
-//! A certificate authority that lives as long as a test, made with `openssl`.
+//! A certificate authority that lives as long as a test, made with `openssl`, and a system that trusts it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Says to a process of [`where_the_system_trusts_one`] where the files of its authority are.
+const FOLDER: &str = "FOLDER_OF_THE_SYSTEMS_AUTHORITY";
+
+/// Runs `test`, which asks for this, again in a process whose system trusts one authority and nobody else: what a
+/// system trusts goes by the environment. In that process it gives the folder with the authority's files.
+pub(crate) fn where_the_system_trusts_one(test: &str) -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return Some(folder.into());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    authority(folder.path());
+    let again = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env(FOLDER, folder.path())
+        .env("SSL_CERT_FILE", folder.path().join("ca.pem"))
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&again.stdout);
+    let ran = again.status.success() && said.contains("1 passed");
+    assert!(ran, "{said}{}", String::from_utf8_lossy(&again.stderr));
+    None
+}
 
 /// Makes `ca.pem`, `server.pem` and `server.key` for 127.0.0.1 in `folder`; gives `ca.pem`'s content.
 pub(crate) fn authority(folder: &Path) -> Vec<u8> {

@@ -313,8 +313,10 @@ fn servers(url: &SecretString) -> Result<Vec<ServerAddr>, Misconfigured> {
 
 fn tls(pem: &[u8]) -> Result<rustls::ClientConfig, Misconfigured> {
     let fault = |what: String| Misconfigured::new("ca_file", what);
-    let trust = Trust::Authorities(trust::authorities(pem).map_err(fault)?);
-    let builder = trust.client().map_err(|error| fault(error.to_string()))?;
+    // What the library is given it trusts instead of the system's.
+    let roots = trust::system_and(Some(pem), true).map_err(fault)?;
+    let builder = Trust::Authorities(roots).client();
+    let builder = builder.map_err(|error| fault(error.to_string()))?;
     Ok(builder.with_no_client_auth())
 }
 

@@ -16,7 +16,7 @@ pub struct NatsOptions {
     pub stream: Option<String>,
     /// Who we are, where the URL does not say it.
     pub auth: Option<NatsAuth>,
-    /// Certificates that are trusted instead of the system's, as PEM.
+    /// Certificates that are trusted beside the system's, as PEM.
     pub ca_file: Option<Vec<u8>>,
     /// What a batch may take, from the connection to the last acknowledgement.
     pub timeout: Duration,

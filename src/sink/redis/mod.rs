@@ -21,6 +21,7 @@ pub use self::options::RedisOptions;
 use super::broker::{Misconfigured, Results, all, fields, redacted, refused, retry, unknown};
 use super::{Greeting, Sink, SinkError, Taken};
 use crate::inbox::Lease;
+use crate::trust;
 
 /// The field that holds the pushed bytes.
 const PUSH: &str = "push";
@@ -222,12 +223,14 @@ fn client(info: ConnectionInfo, ca: Option<&[u8]>) -> Result<Client, Misconfigur
         let what = "is of no use without TLS, which a URL asks for with rediss://";
         return Err(Misconfigured::new("ca_file", what));
     }
+    // What the library is given it trusts instead of the system's.
+    let roots = trust::system_and_in_pem(ca).map_err(|what| Misconfigured::new("ca_file", what))?;
     let certificates = TlsCertificates {
         client_tls: None,
-        root_cert: Some(ca.to_vec()),
+        root_cert: Some(roots),
     };
     Client::build_with_tls(info, certificates)
-        .map_err(|_| Misconfigured::new("ca_file", "is no PEM with certificates"))
+        .map_err(|error| Misconfigured::new("ca_file", error.category().to_owned()))
 }
 
 fn place(address: &ConnectionAddr) -> String {

@@ -17,7 +17,7 @@ pub struct RedisOptions {
     pub username: Option<String>,
     /// The password, where the URL does not say it.
     pub password: Option<SecretString>,
-    /// Certificates that are trusted instead of the system's, as PEM.
+    /// Certificates that are trusted beside the system's, as PEM.
     pub ca_file: Option<Vec<u8>>,
     /// What a batch may take, from the connection to the last answer.
     pub timeout: Duration,
