@@ -7,7 +7,7 @@ use std::sync::Arc;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::Value;
 
-use crate::filter::{Explanation, Expression, Scope};
+use crate::filter::{EvaluationError, Explanation, Expression, Scope};
 use crate::inbox::{Order, SinkId, Wanted};
 use crate::words::Words;
 
@@ -28,7 +28,7 @@ pub struct Target {
     pub include_stale: bool,
     /// Which events it wants; all without one.
     pub filter: Option<Arc<Expression>>,
-    /// Events that its filter could not judge.
+    /// Events that its filter could not judge, for another reason than that they lack what it asks for.
     pub filter_errors: Counter,
 }
 
@@ -133,7 +133,7 @@ impl Target {
             true => filter.evaluate(&scope(words, &YES)),
             false => fresh.clone(),
         };
-        if fresh.is_err() || stale.is_err() {
+        if is_fault(&fresh) || is_fault(&stale) {
             self.filter_errors.inc();
         }
         wanted.fresh = fresh == Ok(true);
@@ -164,6 +164,10 @@ impl Target {
             (false, false) => format!("does not take it: {}", reason(&fresh)),
         }
     }
+}
+
+fn is_fault(judged: &Result<bool, EvaluationError>) -> bool {
+    judged.as_ref().is_err_and(EvaluationError::is_fault)
 }
 
 fn scope<'a>(words: &'a Words<'_>, stale: &'a Value) -> Scope<'a> {
@@ -265,16 +269,30 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_judge_is_no_match_and_counts_once_an_event() {
-        let target = target(1, Some("stale == (labels.region == 'eu')"), true);
+        let target = target(1, Some("stale == (push.incident.count > 2)"), true);
         let errors = target.filter_errors.clone();
         let routing = Routing::new(vec![target]);
-        assert_eq!(wanted(&routing, CRITICAL), (vec![], vec![]));
+        let wrong = r#"{"incident":{"count":"three"}}"#;
+        assert_eq!(wanted(&routing, wrong), (vec![], vec![]));
         assert_eq!(errors.get(), 1);
-        assert_eq!(
-            wanted(&routing, r#"{"incident":{"labels":{"region":"eu"}}}"#),
-            (vec![], vec![1])
-        );
+        let right = r#"{"incident":{"count":3}}"#;
+        assert_eq!(wanted(&routing, right), (vec![], vec![1]));
         assert_eq!(errors.get(), 1);
+    }
+
+    #[test]
+    fn an_event_that_lacks_what_a_filter_asks_for_is_no_match_and_no_error() {
+        for lacking in [
+            "labels.region == 'eu'",
+            "!(labels.region == 'eu')",
+            "stale == (push.alert.count > 2)",
+        ] {
+            let target = target(1, Some(lacking), true);
+            let errors = target.filter_errors.clone();
+            let routing = Routing::new(vec![target]);
+            assert_eq!(wanted(&routing, CRITICAL), (vec![], vec![]), "{lacking}");
+            assert_eq!(errors.get(), 0, "{lacking}");
+        }
     }
 
     #[test]

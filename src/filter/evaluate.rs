@@ -33,6 +33,14 @@ pub enum EvaluationError {
     Exhausted,
 }
 
+impl EvaluationError {
+    /// Whether something is wrong with the expression or the data, rather than that the data lacks what is asked for,
+    /// as most events lack most labels.
+    pub fn is_fault(&self) -> bool {
+        !matches!(self, Self::Missing(_))
+    }
+}
+
 pub(super) type Evaluated<T> = Result<T, EvaluationError>;
 
 /// One evaluation.
@@ -209,8 +217,15 @@ impl<'s> Evaluator<'s> {
                 Some(found) => Ok(Value::from(found)),
                 None => Err(self.missing(|| format!("{} has no {}", path(), shown(name)))),
             },
-            other => Err(self
-                .missing(|| format!("{} is {} and has no {}", path(), other.kind(), shown(name)))),
+            other => {
+                let message =
+                    || format!("{} is {} and has no {}", path(), other.kind(), shown(name));
+                // Below what is null nothing is there, as nothing is below what is not there.
+                Err(match other {
+                    Value::Null => self.missing(message),
+                    _ => self.unfit(message),
+                })
+            }
         }
     }
 

@@ -13,7 +13,8 @@
 //! Where it says more than CEL, or something else:
 //!
 //! - What is not there is an error, and an error is no match, also under `!`. As in CEL, an error
-//!   does not matter where the other side of `&&` or `||` decides alone.
+//!   does not matter where the other side of `&&` or `||` decides alone. That something is not
+//!   there is told apart from what is there and does not fit ([`EvaluationError::is_fault`]).
 //! - `has()` asks whether a whole path is there: `has(push.incident.fields.x)` is false for a push
 //!   without an incident. It also takes a name alone: `has(title)`.
 //! - Numbers are one kind. Whole ones are exact over the range of `i64` and `u64`, and compare by

@@ -42,7 +42,8 @@ pub struct SinkMetrics {
     pub dead: Gauge,
     /// `flashduty_sink_paused`: 1 while the sink takes nothing.
     pub paused: Gauge,
-    /// `flashduty_filter_errors_total`: events its filter could not judge, which it does not get.
+    /// `flashduty_filter_errors_total`: events its filter could not judge, though they have what it asks for; it does
+    /// not get them.
     pub filter_errors: Counter,
 }
 
@@ -119,7 +120,7 @@ impl SinkFamilies {
             series: Arc::new(SinkSeries::new(began)),
             filter_errors: add.metric(
                 "filter_errors",
-                "Events that a sink's filter could not judge",
+                "Events that have what a sink's filter asks for, and that it could not judge",
             ),
         }
     }

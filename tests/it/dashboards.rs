@@ -143,8 +143,8 @@ fn tools() -> FakeServer {
     })
 }
 
-/// Asks for a label that no event has.
-const FILTER: &str = "filter = 'labels.nowhere == \"x\"'";
+/// Takes a text for a number, in every event.
+const FILTER: &str = "filter = 'title > 1'";
 
 /// Sinks of every fortune.
 fn sinks(tools: &FakeServer) -> String {

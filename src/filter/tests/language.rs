@@ -210,6 +210,28 @@ fn an_error_says_what_was_missing_or_did_not_fit() {
 }
 
 #[test]
+fn what_is_missing_is_no_fault_and_what_does_not_fit_is_one() {
+    for (source, is_fault) in [
+        ("title == 'x'", false),
+        ("labels.region == 'x'", false),
+        ("labels['region'] == 'x'", false),
+        ("push.alert.title == 'x'", false),
+        ("push.nothing.x == 1", false),
+        ("push.incident.responders[2] == 1", false),
+        ("labels.team.lead == 'x'", true),
+        ("severity", true),
+        ("severity > 1", true),
+        ("1 / 0 == 1", true),
+    ] {
+        assert_eq!(
+            evaluate(source).unwrap_err().is_fault(),
+            is_fault,
+            "{source}"
+        );
+    }
+}
+
+#[test]
 fn a_scope_takes_further_variables_and_the_later_one_counts() {
     let words = words();
     let (on, remembered) = (json!(true), json!({"ticket": "7"}));
