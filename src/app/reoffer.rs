@@ -74,10 +74,26 @@ impl Reoffer {
             }
         }
         if !taken.is_empty() {
+            let (line, count) = (audit.clone(), taken.len());
             let gone = self.inbox.remove_unreadable(taken, audit, self.clock.now());
-            gone.await.map_err(|error| unavailable(&error))?;
+            if let Err(error) = gone.await {
+                self.note(line, count).await;
+                return Err(unavailable(&error));
+            }
         }
         Ok(offered)
+    }
+
+    /// Says in the audit who had taken what could not leave the box, which would have said it.
+    async fn note(&self, audit: Audit, count: usize) {
+        let who = audit.who.clone();
+        if let Err(error) = self.inbox.note(audit, count, self.clock.now()).await {
+            tracing::warn!(
+                who,
+                count,
+                "the audit does not say that unreadable pushes were taken: {error}"
+            );
+        }
     }
 
     /// Offers one again, and leaves it in the box.
@@ -177,7 +193,7 @@ mod tests {
     use crate::config::{self, ConfigSource};
     use crate::event::Outcome;
     use crate::inbox::faulty::FaultyInbox;
-    use crate::inbox::query::{EventFilter, UnreadableFilter};
+    use crate::inbox::query::{AuditFilter, EventFilter, UnreadableFilter};
     use crate::inbox::sqlite::SqliteInbox;
     use crate::inbox::{CommitterOptions, Unreadable, UnreadableBounds};
     use crate::metrics::Metrics;
@@ -228,6 +244,12 @@ mod tests {
             page.unwrap().items.len()
         }
 
+        /// How many pushes each line of the audit speaks of.
+        async fn audited(&self) -> Vec<u64> {
+            let page = self.inbox.audited(AuditFilter::newest(10)).await;
+            page.unwrap().items.iter().map(|line| line.count).collect()
+        }
+
         async fn stored(&self) -> usize {
             let all = EventFilter {
                 limit: 10,
@@ -271,10 +293,12 @@ mod tests {
         let stuck = scene.offer(vec![1, 2]).await;
         assert_eq!(stuck, Err(StatusCode::SERVICE_UNAVAILABLE));
         assert_eq!(scene.in_box().await, 2);
+        assert_eq!(scene.audited().await, [2], "they are in the store");
         scene.inbox.box_is_stuck(false);
         let again = scene.offer(vec![1, 2]).await;
         assert_eq!(again, Ok(vec![Outcome::Duplicate; 2]));
         assert_eq!(scene.in_box().await, 0);
+        assert_eq!(scene.audited().await, [2, 2], "each time");
         assert_eq!(scene.stored().await, 2, "equal pushes are two events");
     }
 

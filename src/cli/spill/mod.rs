@@ -332,29 +332,36 @@ impl<'a> Direct<'a> {
             _ => self.routing.wanted(&Words::new(event)),
         };
         let now = SystemClock.now();
-        let drained = admit(self.inbox, rows, &wanted, (self.bounds, now)).await?;
-        self.note((rows.len(), 0)).await?;
+        let (drained, unusable) = admit(self.inbox, rows, &wanted, now).await?;
+        self.note_and_keep((rows.len(), 0), unusable).await?;
         Ok(drained)
     }
 
     async fn keep(&self, pushes: Vec<Unreadable>) -> anyhow::Result<Drained> {
         let count = pushes.len();
-        // Before they are kept: made again, this would keep them once more.
-        self.note((0, count)).await?;
-        self.inbox.keep_unreadable(pushes, self.bounds).await?;
+        self.note_and_keep((0, count), pushes).await?;
         Ok(Drained {
             unreadable: count as u64,
             ..Drained::default()
         })
     }
 
-    /// Says in the audit how many events and unreadable pushes came.
-    async fn note(&self, (events, unreadable): (usize, usize)) -> anyhow::Result<()> {
+    /// Says in the audit how many events and unreadable pushes came, and keeps what is unusable of them. That comes
+    /// last: a step that failed is made again, and its events are duplicates then, but this would be kept once more.
+    async fn note_and_keep(
+        &self,
+        (events, unreadable): (usize, usize),
+        unusable: Vec<Unreadable>,
+    ) -> anyhow::Result<()> {
         let audit = drain(COMMAND_LINE.to_owned(), (events, unreadable));
         let noted = self
             .inbox
             .note(audit, events + unreadable, SystemClock.now());
-        Ok(noted.await?)
+        noted.await?;
+        if !unusable.is_empty() {
+            self.inbox.keep_unreadable(unusable, self.bounds).await?;
+        }
+        Ok(())
     }
 }
 

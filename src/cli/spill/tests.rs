@@ -5,8 +5,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::cli::printer::tests::on_terminal;
 use crate::cli::tests::fake::Fake;
-use crate::event::Id;
-use crate::inbox::{Batch, Offer};
+use crate::event::{Id, Key};
+use crate::inbox::faulty::FaultyInbox;
+use crate::inbox::query::UnreadableFilter;
+use crate::inbox::sqlite::SqliteInbox;
+use crate::inbox::{Batch, InboxError, Offer};
 
 const FIRST: &str = r#"{"accepted":256,"stale":0,"duplicate":0,"unreadable":0}"#;
 const REST: &str = r#"{"accepted":44,"stale":0,"duplicate":0,"unreadable":0}"#;
@@ -89,4 +92,34 @@ async fn a_drain_shows_how_far_it_is() {
         "\r256 of 300 drained\u{1b}[K\r300 of 300 drained\u{1b}[K\r\u{1b}[K"
     );
     spill.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_duplicate_that_differs_is_kept_once_though_its_step_is_made_again_for_want_of_a_line() {
+    let inbox = FaultyInbox::new(SqliteInbox::in_memory());
+    let direct = Direct {
+        inbox: &inbox,
+        routing: Routing::new(Vec::new()),
+        bounds: UnreadableBounds {
+            count: 10,
+            bytes: 100,
+        },
+        recovered_commands: false,
+    };
+    let spilled = |body| Spilled {
+        id: 1,
+        event: Arc::new(Event::sample(body)),
+        key: Some(Key([7; 16])),
+        moves_mark: true,
+    };
+    direct.admit(&[spilled("{}")]).await.unwrap();
+    let differs = [spilled("{ }")];
+    // The commit ends well, and the line behind it does not.
+    let away = InboxError::Away("the network is down".to_owned());
+    inbox.fail_next([None, Some(away)]);
+    assert!(direct.admit(&differs).await.is_err());
+    let drained = direct.admit(&differs).await.unwrap();
+    assert_eq!(drained.duplicate, 1);
+    let kept = inbox.unreadables(UnreadableFilter::newest(10)).await;
+    assert_eq!(kept.unwrap().items.len(), 1);
 }

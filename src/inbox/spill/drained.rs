@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Spilled;
 use crate::event::{Event, Outcome};
-use crate::inbox::{Batch, Inbox, InboxError, Offer, Taken, Unreadable, UnreadableBounds, Wanted};
+use crate::inbox::{Batch, Inbox, InboxError, Offer, Taken, Unreadable, Wanted};
 
 /// What became of events that were drained.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,8 +52,8 @@ impl Drained {
     }
 }
 
-/// Offers `rows` to `inbox`, in their order; once it returns, all are durable there. Offered again,
-/// they are duplicates.
+/// Offers `rows` to `inbox`, in their order; once it returns, all are durable there but for what is given back, which
+/// the caller keeps as unreadable. Offered again, they are duplicates.
 ///
 /// # Errors
 /// When the store takes nothing now; some of the rows may be in it.
@@ -61,8 +61,8 @@ pub async fn admit(
     inbox: &dyn Inbox,
     rows: &[Spilled],
     wanted: &(dyn Fn(&Event) -> Arc<[Wanted]> + Sync),
-    (bounds, now): (UnreadableBounds, Timestamp),
-) -> Result<Drained, InboxError> {
+    now: Timestamp,
+) -> Result<(Drained, Vec<Unreadable>), InboxError> {
     let offers: Vec<Offer> = rows
         .iter()
         .map(|row| row.offer(wanted(&row.event)))
@@ -97,8 +97,5 @@ pub async fn admit(
         }
         Err(error) => return Err(error),
     }
-    if !unusable.is_empty() {
-        inbox.keep_unreadable(unusable, bounds).await?;
-    }
-    Ok(drained)
+    Ok((drained, unusable))
 }
