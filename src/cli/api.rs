@@ -12,12 +12,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::request::{self, Answer, RequestError};
+use super::request::{self, Answer, PROBE_BYTES, RequestError};
 use super::target::Target;
 use super::tls::Known;
 use crate::event::Seq;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an answer: more than any page of a list has, and any push that a receiver is sensibly set up to take.
+const MOST_BYTES: usize = 256 << 20;
 /// Bytes of a refusal that are read of an answer that might not end.
 const LONGEST_REFUSAL: usize = 64 << 10;
 
@@ -59,7 +61,7 @@ impl Api {
     /// When it does, but does not answer.
     pub async fn is_up(&self) -> anyhow::Result<bool> {
         let request = self.request(Method::GET, "/livez")?;
-        match request::send(&self.target, request, TIMEOUT).await {
+        match request::send(&self.target, request, (TIMEOUT, PROBE_BYTES)).await {
             Ok(_any) => Ok(true),
             Err(RequestError::Unreachable { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -148,7 +150,7 @@ impl Api {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Option<Bytes>> {
-        let reply = request::send(&self.target, request, TIMEOUT).await?;
+        let reply = request::send(&self.target, request, (TIMEOUT, MOST_BYTES)).await?;
         match reply.status {
             StatusCode::OK => Ok(Some(reply.body)),
             StatusCode::NOT_FOUND if is_of_the_api(&reply.body) => Ok(None),

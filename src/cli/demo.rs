@@ -175,7 +175,7 @@ async fn push(target: &Target, step: &Step, began: i64) -> anyhow::Result<(u16, 
         .header(CONTENT_TYPE, "application/json")
         .header("x-forwarded-for", step.client)
         .body(Full::new(Bytes::from(body)))?;
-    let reply = request::send(target, request, TIMEOUT).await?;
+    let reply = request::send(target, request, (TIMEOUT, request::PROBE_BYTES)).await?;
 
     #[derive(Deserialize, Default)]
     #[serde(default)]

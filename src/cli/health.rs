@@ -59,7 +59,7 @@ pub async fn run(
     let request = Request::get(&target.path)
         .header(HOST, &target.authority)
         .body(Full::<Bytes>::default())?;
-    let reply = request::send(&target, request, TIMEOUT).await?;
+    let reply = request::send(&target, request, (TIMEOUT, request::PROBE_BYTES)).await?;
     let text = String::from_utf8_lossy(&reply.body);
     printer.line(text.trim_end())?;
     Ok(match reply.status {

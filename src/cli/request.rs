@@ -1,12 +1,14 @@
-//! One request over a connection of its own, for the commands that ask a running receiver.
+//! One request over a connection of its own, for the commands that ask a running receiver. Whatever listens there
+//! takes no more time and memory than it is given.
 
+use std::error::Error;
 use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -14,6 +16,9 @@ use tokio::net::TcpStream;
 
 use super::target::Target;
 use super::tls::Stream;
+
+/// Bytes in which a receiver says many times over how it is.
+pub const PROBE_BYTES: usize = 4 << 20;
 
 /// A whole answer.
 #[derive(Debug, Clone)]
@@ -41,7 +46,7 @@ pub enum RequestError {
         /// What was connected to.
         address: String,
         /// What went wrong.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Cause,
     },
     /// Neither came in time.
     #[error("{address} did not answer within {}s", waited.as_secs_f64())]
@@ -53,16 +58,23 @@ pub enum RequestError {
     },
 }
 
-/// Sends `request`, whose URI is a path, to `target`, and reads the whole answer.
+type Cause = Box<dyn Error + Send + Sync>;
+
+/// An answer that is not read to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("its answer is longer than {} MiB", .0 >> 20)]
+struct TooLong(usize);
+
+/// Sends `request`, whose URI is a path, to `target`, and reads the whole answer, whose body has `most` bytes at most.
 ///
 /// # Errors
-/// When there is no answer within `timeout`. An answer of any status is an answer.
+/// When there is no such answer within `timeout`. An answer of any status is an answer.
 pub async fn send(
     target: &Target,
     request: Request<Full<Bytes>>,
-    timeout: Duration,
+    (timeout, most): (Duration, usize),
 ) -> Result<Reply, RequestError> {
-    within(target, timeout, |stream| exchange(stream, request)).await
+    within(target, timeout, |stream| exchange(stream, request, most)).await
 }
 
 /// An answer that is read as it comes.
@@ -123,13 +135,14 @@ pub async fn open(
 }
 
 /// Connects to `target` and does on the connection what `ask` does, both of it within `timeout`.
-async fn within<T, F>(
+async fn within<T, E, F>(
     target: &Target,
     timeout: Duration,
     ask: impl FnOnce(Stream) -> F,
 ) -> Result<T, RequestError>
 where
-    F: Future<Output = hyper::Result<T>>,
+    E: Into<Cause>,
+    F: Future<Output = Result<T, E>>,
 {
     let address = || target.address.clone();
     let asking = async {
@@ -139,7 +152,7 @@ where
                 address: address(),
                 source,
             })?;
-        let failed = |source| RequestError::Failed {
+        let failed = |source: Cause| RequestError::Failed {
             address: address(),
             source,
         };
@@ -180,16 +193,76 @@ async fn begin(stream: Stream, request: Request<Full<Bytes>>) -> hyper::Result<A
     })
 }
 
-async fn exchange(stream: Stream, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
+async fn exchange(
+    stream: Stream,
+    request: Request<Full<Bytes>>,
+    most: usize,
+) -> Result<Reply, Cause> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let reply = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
+        let collected = Limited::new(response.into_body(), most).collect().await;
+        let body = collected.map_err(|error| match error.is::<LengthLimitError>() {
+            true => Cause::from(TooLong(most)),
+            false => error,
+        });
+        let body = body?.to_bytes();
         // Ends the connection, which would otherwise be kept for another request.
         drop(sender);
-        Ok(Reply { status, body })
+        Ok::<_, Cause>(Reply { status, body })
     };
-    let (reply, _closed) = tokio::join!(reply, connection);
-    reply
+    let closed = async {
+        // What goes wrong there is the answer's trouble as well.
+        let _ended = connection.await;
+        Ok::<(), Cause>(())
+    };
+    // An answer that is given up is not waited for to its end.
+    let (reply, ()) = tokio::try_join!(reply, closed)?;
+    Ok(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::cli::tls::Known;
+
+    /// What comes of a request that is answered with `head` and so many times 4 KiB, as long as anybody takes them.
+    async fn asked(head: &str, pieces: usize) -> Result<Reply, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let target = Target::parse(&url, "/", &Known::default()).unwrap();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut seen).await.unwrap();
+            }
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut left = pieces;
+            while left > 0 && stream.write_all(&[b' '; 4096]).await.is_ok() {
+                left -= 1;
+            }
+        };
+        let request = Request::get("/").body(Full::default()).unwrap();
+        let sending = send(&target, request, (Duration::from_secs(20), 1 << 20));
+        let (sent, ()) = tokio::join!(sending, serve);
+        sent.map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_end_is_given_up_and_one_as_long_as_may_be_is_read() {
+        let endless = asked("HTTP/1.1 200 OK\r\n\r\n", usize::MAX).await;
+        let error = endless.unwrap_err();
+        assert!(
+            error.ends_with("its answer is longer than 1 MiB"),
+            "{error}"
+        );
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 1048576\r\n\r\n";
+        let whole = asked(head, 256).await;
+        assert_eq!(whole.unwrap().body.len(), 1 << 20);
+    }
 }

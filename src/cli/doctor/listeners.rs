@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::report::{Check, parted};
 use crate::cli::access::within_reach;
-use crate::cli::request::{self, Reply};
+use crate::cli::request::{self, PROBE_BYTES, Reply};
 use crate::cli::target::Target;
 use crate::cli::tls::TlsArgs;
 use crate::config::{Loaded, ProxyProtocol};
@@ -66,7 +66,8 @@ impl<'a> Door<'a> {
         let request = Request::get(&target.path)
             .header(HOST, &target.authority)
             .body(Full::<Bytes>::default());
-        request::send(&target, request.ok()?, PROBE).await.ok()
+        let bounds = (PROBE, PROBE_BYTES);
+        request::send(&target, request.ok()?, bounds).await.ok()
     }
 }
 
