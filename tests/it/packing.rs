@@ -112,6 +112,44 @@ fn only_a_tag_that_agrees_with_all_that_names_a_version_is_released() {
 }
 
 #[test]
+fn what_people_may_have_is_not_released_once_more() {
+    let tools = tempfile::tempdir().unwrap();
+    let here = tools.path();
+    let refused = |what: &str, name: &str| {
+        let output = Command::new("scripts/release-new.sh")
+            .args([what, name])
+            .current_dir(ROOT)
+            .env("PATH", format!("{}:/usr/bin:/bin", here.display()))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (!output.status.success()).then_some(said)
+    };
+    stand_in(here, "gh", "echo v9.8.10; echo v9.8.6");
+    assert_eq!(refused("release", "v9.8.7"), None);
+    assert_eq!(refused("release", "v9.8.1"), None);
+    let released = refused("release", "v9.8.6").unwrap();
+    assert!(released.contains("there is a release v9.8.6"), "{released}");
+    stand_in(here, "gh", "exit 1");
+    assert!(refused("release", "v9.8.7").is_some());
+
+    for (docker, wanted) in [
+        ("echo 'ERROR: host/own:9.8.7: not found' >&2; exit 1", None),
+        ("echo 'Name: host/own:9.8.7'", Some("there is an image")),
+        (
+            "echo 'no route to host' >&2; exit 1",
+            Some("cannot be told: no route"),
+        ),
+    ] {
+        stand_in(here, "docker", docker);
+        let said = refused("image", "host/own:9.8.7");
+        assert_eq!(said.is_some(), wanted.is_some(), "{said:?}");
+        let said = said.unwrap_or_default();
+        assert!(said.contains(wanted.unwrap_or_default()), "{said}");
+    }
+}
+
+#[test]
 fn a_binary_is_packed_alike_each_time_and_not_at_all_when_it_is_another_one() {
     let copied = Copied::new();
     let tools = tempfile::tempdir().unwrap();

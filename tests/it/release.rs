@@ -185,6 +185,21 @@ fn each_job_may_do_what_it_needs_and_ends_by_itself() {
 }
 
 #[test]
+fn a_run_that_is_made_again_asks_first_what_there_is() {
+    let release = workflow(RELEASE);
+    let place = |job: &str, command: &str| {
+        let each = steps(&release).into_iter().filter(|(name, _)| *name == job);
+        let said: String = each.filter_map(|(_, step)| step["run"].as_str()).collect();
+        said.find(command)
+    };
+    assert!(place("check", "release-new.sh release \"$GITHUB_REF_NAME\"").is_some());
+    let asked = place("image", "release-new.sh image \"${TAG%-*}\"").unwrap();
+    assert!(asked < place("image", "docker push").unwrap());
+    // What is put under the version's name is what was pushed behind that question.
+    assert!(place("index", "--tag \"$IMAGE:$VERSION\"").is_some());
+}
+
+#[test]
 fn a_release_has_what_is_promised_and_calls_what_is_there() {
     let release = workflow(RELEASE);
     let matrix = |job: &str| -> BTreeSet<String> {
