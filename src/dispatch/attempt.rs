@@ -253,16 +253,22 @@ impl Dispatcher {
     }
 
     fn count(&self, settlement: &Settlement) {
-        let outcome = match settlement {
-            Settlement::Delivered => DeliveryOutcome::delivered,
-            Settlement::RetryAt(..) => DeliveryOutcome::retried,
-            Settlement::Dead(_) => DeliveryOutcome::dead,
-            Settlement::Superseded(_) => DeliveryOutcome::superseded,
-            Settlement::Expired => DeliveryOutcome::expired,
-            Settlement::Released => return,
-        };
-        self.metrics.count(outcome, 1);
+        if let Some(outcome) = outcome(settlement) {
+            self.metrics.count(outcome, 1);
+        }
     }
+}
+
+/// How a delivery went on or ended; `None` when nothing was begun.
+pub(super) fn outcome(settlement: &Settlement) -> Option<DeliveryOutcome> {
+    Some(match settlement {
+        Settlement::Delivered => DeliveryOutcome::delivered,
+        Settlement::RetryAt(..) => DeliveryOutcome::retried,
+        Settlement::Dead(_) => DeliveryOutcome::dead,
+        Settlement::Superseded(_) => DeliveryOutcome::superseded,
+        Settlement::Expired => DeliveryOutcome::expired,
+        Settlement::Released => return None,
+    })
 }
 
 /// What an attempt is for, as the breaker tells attempts apart.

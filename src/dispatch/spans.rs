@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Dispatcher;
+use super::attempt::outcome;
 use crate::inbox::{Lease, Settled, Settlement};
 use crate::trace::{Kind, Span};
 
@@ -48,19 +49,13 @@ impl Dispatcher {
         };
         let status = end.report.as_ref().and_then(|report| report.status);
         let span = span.with_some("flashduty.status", status);
-        let (outcome, error) = match &end.settlement {
-            Settlement::Delivered => ("delivered", None),
-            Settlement::RetryAt(_, reason) => ("retried", Some(reason)),
-            Settlement::Dead(reason) => ("dead", Some(reason)),
-            Settlement::Superseded(_) => ("superseded", None),
-            Settlement::Expired => ("expired", None),
-            // Nothing was begun.
-            Settlement::Released => return,
+        let Some(outcome) = outcome(&end.settlement) else {
+            return;
         };
-        let span = span.with("flashduty.outcome", outcome);
-        tracer.record(match error {
-            Some(reason) => span.failed(reason),
-            None => span,
+        let span = span.with("flashduty.outcome", outcome.as_str());
+        tracer.record(match &end.settlement {
+            Settlement::RetryAt(_, reason) | Settlement::Dead(reason) => span.failed(reason),
+            _ => span,
         });
     }
 

@@ -104,6 +104,19 @@ impl DeliveryOutcome {
         Self::dropped,
         Self::replayed,
     ];
+
+    /// The word used in traces.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::delivered => "delivered",
+            Self::retried => "retried",
+            Self::dead => "dead",
+            Self::superseded => "superseded",
+            Self::expired => "expired",
+            Self::dropped => "dropped",
+            Self::replayed => "replayed",
+        }
+    }
 }
 
 /// What became of a push that the sender's history gave; `elsewhere`: it was none of ours.
