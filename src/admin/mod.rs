@@ -115,8 +115,9 @@ pub trait AdminHooks: Send + Sync {
     ) -> Result<Drained, Problem>;
     /// What this receiver's own spill holds, and its events with this id.
     async fn spilled(&self, event_id: Option<String>) -> Result<SpillShown, Problem>;
-    /// Begins a look into the sender's history. A problem says why not.
-    fn recover(&self, ask: Ask) -> Result<Progress, Problem>;
+    /// Begins a look into the sender's history; what it brings in stands in the audit by `audit` when it is over. A
+    /// problem says why not.
+    fn recover(&self, ask: Ask, audit: Audit) -> Result<Progress, Problem>;
     /// How the last look goes, or went, that was asked for here.
     fn recovered(&self) -> Progress;
     /// The last look into the history since the start, whoever asked for it.

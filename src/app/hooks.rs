@@ -80,9 +80,9 @@ impl AdminHooks for Hooks {
         Ok(SpillShown { contents, found })
     }
 
-    fn recover(&self, ask: Ask) -> Result<Progress, Problem> {
+    fn recover(&self, ask: Ask, audit: Audit) -> Result<Progress, Problem> {
         self.recovery
-            .begin(ask, &self.lifecycle)
+            .begin(ask, audit, &self.lifecycle)
             .map_err(|refused| {
                 let status = match refused {
                     NotBegun::Busy => StatusCode::CONFLICT,

@@ -8,6 +8,7 @@
 mod call;
 mod complaints;
 mod feed;
+mod hand;
 mod history;
 mod last;
 mod progress;
@@ -254,66 +255,12 @@ impl Recovery {
         }
     }
 
-    /// Begins what a person asks for; [`Recovery::by_hand`] says how it goes.
-    ///
-    /// # Errors
-    /// When it is not begun.
-    pub fn begin(self: &Arc<Self>, ask: Ask, lifecycle: &Lifecycle) -> Result<Progress, NotBegun> {
-        let plan = self.plan.borrow().clone().ok_or(NotBegun::Off)?;
-        let waiting = Progress {
-            running: true,
-            dry_run: ask.dry_run,
-            all: ask.all,
-            ..Progress::default()
-        };
-        let begun = self.by_hand.send_if_modified(|now| {
-            let is_free = !now.running;
-            if is_free {
-                *now = waiting.clone();
-            }
-            is_free
-        });
-        if !begun {
-            return Err(NotBegun::Busy);
-        }
-        let (recovery, closing) = (Arc::clone(self), lifecycle.closing_token());
-        let _tracked = lifecycle.spawn(async move {
-            let _cut_off = closing.run_until_cancelled(recovery.look(&plan, ask)).await;
-        });
-        Ok(waiting)
-    }
-
-    /// How the last look goes, or went, that a person asked for.
-    pub fn by_hand(&self) -> Progress {
-        self.by_hand.borrow().clone()
-    }
-
     /// The last look that began or ended, whoever asked for it.
     pub fn last_run(&self) -> Option<LastRun> {
         let run = self.last.get()?;
         match run.is_under_way_by_hand() {
             true => Some(run.with(self.by_hand())),
             false => Some(run),
-        }
-    }
-
-    async fn look(&self, plan: &Plan, ask: Ask) {
-        let now = self.clock.now();
-        let task = Task {
-            window: Window {
-                from: ask.since.max(before(now, KEPT)),
-                to: before(now, signed(plan.settle_delay)),
-            },
-            dry_run: ask.dry_run,
-            all: ask.all,
-            by_hand: true,
-        };
-        let run = self.last.begin(&task, now);
-        let (progress, looked) = Walk::new(self, plan, task).run().await;
-        self.last.end(run, progress.clone(), self.clock.now());
-        self.by_hand.send_replace(progress);
-        if looked.is_ok() {
-            self.worked.notify_waiters();
         }
     }
 

@@ -239,7 +239,8 @@ impl<'a> Walk<'a> {
         };
         let admitted = self.recovery.admission.admit(found).await;
         let verdict = admitted.map_err(|refused| Stop::Later(refused.0))?;
-        self.progress.count(&verdict, self.late(record));
+        let late = self.late(record);
+        self.show(|progress| progress.count(&verdict, late));
         if let Verdict::Misrouted(why) = &verdict {
             self.complain(kept, record, why);
         } else if !self.task.dry_run {

@@ -71,7 +71,7 @@ impl AdminHooks for Hooks {
         })
     }
 
-    fn recover(&self, ask: Ask) -> Result<Progress, Problem> {
+    fn recover(&self, ask: Ask, _: Audit) -> Result<Progress, Problem> {
         let until = at(100);
         match ask.since < until {
             true => Ok(Progress {

@@ -10,8 +10,9 @@ use std::sync::Mutex as StdMutex;
 use self::fake::{Fake, Mishap, Past};
 use super::stop::Stop;
 use super::*;
-use crate::inbox::RecordId;
+use crate::inbox::query::{AuditFilter, AuditRow};
 use crate::inbox::sqlite::SqliteInbox;
+use crate::inbox::{Audit, RecordId};
 use crate::lines::Lines;
 
 const MINE: i64 = 4021;
@@ -147,8 +148,9 @@ impl Set {
             all,
         };
         let lifecycle = Lifecycle::default();
-        self.recovery.begin(ask, &lifecycle).unwrap();
-        assert_eq!(self.recovery.begin(ask, &lifecycle), Err(NotBegun::Busy));
+        let begin = || self.recovery.begin(ask, audit(), &lifecycle);
+        begin().unwrap();
+        assert_eq!(begin(), Err(NotBegun::Busy));
         let mut shown = self.recovery.by_hand.subscribe();
         shown.wait_for(|now| !now.running).await.unwrap().clone()
     }
@@ -163,12 +165,27 @@ impl Set {
         taken.iter().map(|(_, body)| number(body)).collect()
     }
 
+    async fn audited(&self) -> Vec<AuditRow> {
+        let page = self.inbox.audited(AuditFilter::newest(10)).await;
+        page.unwrap().items
+    }
+
     fn details(&self) -> usize {
         self.fake.history.lock().unwrap().details()
     }
 
     async fn reached(&self) -> Timestamp {
         self.inbox.recovery_mark().await.unwrap().unwrap().reached
+    }
+}
+
+/// What the audit says of a look by hand.
+fn audit() -> Audit {
+    Audit {
+        who: "somebody".to_owned(),
+        action: "recover",
+        selector: "since=then".to_owned(),
+        reason: String::new(),
     }
 }
 

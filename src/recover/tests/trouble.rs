@@ -203,6 +203,6 @@ async fn without_a_plan_nothing_is_asked_and_a_person_is_told() {
         dry_run: false,
         all: false,
     };
-    let refused = set.recovery.begin(ask, &Lifecycle::default());
+    let refused = set.recovery.begin(ask, audit(), &Lifecycle::default());
     assert_eq!(refused, Err(NotBegun::Off));
 }

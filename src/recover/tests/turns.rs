@@ -112,7 +112,8 @@ async fn a_look_by_hand_holds_up_no_other() {
         dry_run: true,
         all: false,
     };
-    set.recovery.begin(ask, &Lifecycle::default()).unwrap();
+    let lifecycle = Lifecycle::default();
+    set.recovery.begin(ask, audit(), &lifecycle).unwrap();
     let mut shown = set.recovery.by_hand.subscribe();
     shown.wait_for(|now| now.records > 0).await.unwrap();
     set.look().await.unwrap();
@@ -138,4 +139,40 @@ async fn the_last_look_is_told_with_what_it_found_whoever_asked_for_it() {
     let last = set.recovery.last_run().unwrap();
     assert_eq!((last.by_hand, last.found), (false, 0));
     assert!(last.ended.is_some() && !last.progress.running);
+}
+
+#[tokio::test]
+async fn what_a_look_by_hand_brings_in_stands_in_the_audit_and_what_it_only_shows_does_not() {
+    let mut history: Vec<Past> = (900..904).map(past).collect();
+    history[1].body = "not JSON".to_owned();
+    let set = Set::new(history, 999).await;
+    set.by_hand(at(900), true, false).await;
+    assert_eq!(set.audited().await.len(), 0);
+    // The second time there is nothing more.
+    for _ in 0..2 {
+        set.by_hand(at(900), false, false).await;
+        let lines = set.audited().await;
+        assert_eq!(lines.len(), 1);
+        assert_eq!((lines[0].action.as_str(), lines[0].count), ("recover", 4));
+        assert_eq!(lines[0].who, "somebody");
+    }
+}
+
+#[tokio::test]
+async fn a_look_by_hand_that_is_cut_off_stands_in_the_audit_with_what_it_brought_in() {
+    let set = Set::new((0..990).map(past).collect(), 990).await;
+    let ask = Ask {
+        since: at(0),
+        dry_run: false,
+        all: false,
+    };
+    let lifecycle = Lifecycle::default();
+    set.recovery.begin(ask, audit(), &lifecycle).unwrap();
+    let mut shown = set.recovery.by_hand.subscribe();
+    shown.wait_for(|now| now.accepted > 0).await.unwrap();
+    lifecycle.close();
+    assert!(lifecycle.wait(Duration::from_secs(20)).await);
+    let lines = set.audited().await;
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].count > 0);
 }
