@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::settings;
 use super::tls::TlsArgs;
 use crate::app;
-use crate::config::Loaded;
+use crate::config::{Loaded, ProxyProtocol};
 
 /// Which receiver to ask.
 #[derive(Debug, Args)]
@@ -97,6 +97,33 @@ impl AccessArgs {
         }
         Ok(Some(token.into()))
     }
+}
+
+/// How this machine gets to the public listener.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As anybody does.
+    Straight,
+    /// By the PROXY protocol, as a proxy that asks for itself.
+    AsProxy,
+    /// Not at all: that protocol is wanted, and not listened to from this address.
+    Barred(IpAddr),
+}
+
+/// Whether the public listener speaks the PROXY protocol, and then takes this machine for a proxy.
+///
+/// # Errors
+/// When the rules for proxies contradict themselves.
+pub fn way_to_public(loaded: &Loaded) -> anyhow::Result<Way> {
+    if loaded.settings.source.proxy_protocol == ProxyProtocol::Off {
+        return Ok(Way::Straight);
+    }
+    let own = own_address(loaded.settings.server.listen.ip());
+    let (rules, _) = settings::rules(loaded)?;
+    Ok(match rules.trusts(own) {
+        true => Way::AsProxy,
+        false => Way::Barred(own),
+    })
 }
 
 /// The URL under which this machine reaches a listener.

@@ -10,12 +10,12 @@ use http::header::HOST;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 
-use super::access::{own_address, within_reach};
+use super::access::{Way, way_to_public, within_reach};
 use super::printer::Printer;
 use super::target::Target;
 use super::tls::TlsArgs;
 use super::{Exit, request, settings};
-use crate::config::{Loaded, ProxyProtocol, Settings};
+use crate::config::Loaded;
 
 /// A probe must end before whoever runs it loses patience; Docker gives it 30 s, people give less.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -83,22 +83,18 @@ fn configured(loaded: &Loaded, path: &str, tls: &TlsArgs) -> anyhow::Result<Targ
 /// The public listener. Where it speaks the PROXY protocol, it takes connections of proxies alone, so
 /// this machine has to be one: then it asks for itself.
 fn public(loaded: &Loaded, path: &str, tls: &TlsArgs) -> anyhow::Result<Target> {
-    let Settings { server, source, .. } = &loaded.settings;
+    let server = &loaded.settings.server;
     let base = within_reach(server.listen, server.tls.is_on());
     let known = tls.known_as(loaded.identities.server.as_deref())?;
     let target = Target::parse(&base, path, &known)?;
-    if source.proxy_protocol == ProxyProtocol::Off {
-        return Ok(target);
-    }
-    let own = own_address(server.listen.ip());
-    let (rules, _) = settings::rules(loaded)?;
-    if !rules.trusts(own) {
-        bail!(
+    match way_to_public(loaded)? {
+        Way::Straight => Ok(target),
+        Way::AsProxy => Ok(target.asked_by_a_proxy()),
+        Way::Barred(own) => bail!(
             "admin.tls.client_ca wants a certificate, and server.listen takes connections of \
              source.trusted_proxies only; give --client-cert, or list {own} there"
-        );
+        ),
     }
-    Ok(target.asked_by_a_proxy())
 }
 
 #[cfg(test)]

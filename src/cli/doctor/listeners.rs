@@ -10,11 +10,11 @@ use http_body_util::Full;
 use serde::Deserialize;
 
 use super::report::{Check, parted};
-use crate::cli::access::within_reach;
+use crate::cli::access::{Way, way_to_public, within_reach};
 use crate::cli::request::{self, PROBE_BYTES, Reply};
 use crate::cli::target::Target;
 use crate::cli::tls::TlsArgs;
-use crate::config::{Loaded, ProxyProtocol};
+use crate::config::Loaded;
 use crate::listener::tls::Identity;
 use crate::listener::{ListenError, try_bind};
 
@@ -29,18 +29,24 @@ pub(super) struct Door<'a> {
     identity: Option<&'a Identity>,
     /// What it wants of whoever asks, which a doctor does not have.
     wants: Option<&'static str>,
+    /// It wants the PROXY protocol, and takes this machine for a proxy.
+    as_proxy: bool,
 }
 
 impl<'a> Door<'a> {
     fn public(loaded: &'a Loaded) -> Self {
-        let settings = &loaded.settings;
-        // What does not begin with a PROXY header would be complained of in the receiver's log.
-        let behind_proxy = settings.source.proxy_protocol != ProxyProtocol::Off;
+        let (wants, as_proxy) = match way_to_public(loaded) {
+            Ok(Way::Straight) => (None, false),
+            Ok(Way::AsProxy) => (None, true),
+            // It would be complained of in the receiver's log.
+            Ok(Way::Barred(_)) | Err(_) => (Some("the PROXY protocol"), false),
+        };
         Self {
             key: "server.listen",
-            listen: settings.server.listen,
+            listen: loaded.settings.server.listen,
             identity: loaded.identities.server.as_deref(),
-            wants: behind_proxy.then_some("the PROXY protocol"),
+            wants,
+            as_proxy,
         }
     }
 
@@ -52,6 +58,7 @@ impl<'a> Door<'a> {
             listen: admin.listen,
             identity: loaded.identities.admin.as_deref(),
             wants: wants_certificate.then_some("a certificate of whoever connects"),
+            as_proxy: false,
         }
     }
 
@@ -62,7 +69,11 @@ impl<'a> Door<'a> {
         }
         let base = within_reach(self.listen, self.identity.is_some());
         let known = TlsArgs::default().known_as(self.identity).ok()?;
-        let target = Target::parse(&base, path, &known).ok()?;
+        let plain = Target::parse(&base, path, &known).ok()?;
+        let target = match self.as_proxy {
+            true => plain.asked_by_a_proxy(),
+            false => plain,
+        };
         let request = Request::get(&target.path)
             .header(HOST, &target.authority)
             .body(Full::<Bytes>::default());

@@ -88,9 +88,7 @@ fn where_all_is_well_nothing_is_found() {
 fn a_receiver_that_runs_is_recognised_and_not_disturbed() {
     let tools = tools();
     let (public, admin) = (steady_port(), steady_port());
-    let configuration = [public, admin].iter().fold(BASE.to_owned(), |text, port| {
-        text.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1)
-    }) + &tools.sink("tickets", "");
+    let configuration = on_ports(BASE, [public, admin]) + &tools.sink("tickets", "");
     let mut receiver = Receiver::configured(&configuration);
     let event = |id: &str| format!(r#"{{"event_id":"{id}","event_type":"i_new"}}"#);
     assert_eq!(receiver.push(&event("before")).outcome(), "accepted");
@@ -134,6 +132,28 @@ fn a_receiver_that_runs_is_recognised_and_not_disturbed() {
 }
 
 #[test]
+fn a_receiver_that_listens_to_proxies_alone_is_asked_as_one_of_them_asks() {
+    let (public, admin) = (steady_port(), steady_port());
+    let keys = "proxy_protocol = \"required\"\nclient_ip_header = \"none\"";
+    let configuration = on_ports(&base_with("source", keys), [public, admin]);
+    let receiver = Receiver::configured(&configuration);
+    let held = |port| format!("127.0.0.1:{port} is held by a receiver that is ready");
+    let visit = Visit::of(command(&receiver.folder, &["doctor", "--json"]));
+    let told = &visit.check("listeners")["detail"];
+    assert_eq!(*told, format!("{}; {}", held(public), held(admin)));
+    // A machine that is no proxy does not ask.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let stranger = configuration.replace("127.0.0.0/8", "192.0.2.1");
+    let visit = Visit::of(doctor(elsewhere.path(), &stranger));
+    let taken = format!("127.0.0.1:{public} is taken, and wants the PROXY protocol");
+    let told = &visit.check("listeners")["detail"];
+    assert_eq!(*told, format!("{taken}; {}", held(admin)));
+    let lines = receiver.lines.all();
+    let refused = |line: &Value| line.to_string().contains("connection refused");
+    assert!(!lines.iter().any(refused), "{lines:?}");
+}
+
+#[test]
 fn that_a_receiver_lets_nobody_in_is_found() {
     let admin = steady_port();
     // Behind the first port, which stays any.
@@ -152,6 +172,13 @@ fn that_a_receiver_lets_nobody_in_is_found() {
              lacks the proxy or balancer in front",
         ]
     );
+}
+
+/// `base` with a port each for its public and its admin listener.
+fn on_ports(base: &str, ports: [u16; 2]) -> String {
+    ports.iter().fold(base.to_owned(), |text, port| {
+        text.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1)
+    })
 }
 
 /// What lies in a folder.
