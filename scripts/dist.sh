@@ -15,12 +15,14 @@ fail() {
 }
 
 main() {
-    local target=${1:-} dist=${DIST:-dist} name stage
+    local target=${1:-} dist=${DIST:-dist} stamp name stage
     case $target in
         "$(uname -m)"-unknown-linux-musl) ;;
         *) fail "the target is $(uname -m)-unknown-linux-musl here, not \"$target\"" ;;
     esac
-    stamp
+    # Also for the build.
+    mapfile -t stamp < <(scripts/stamp.sh)
+    export "${stamp[@]}"
     [ -n "$BUILD_COMMIT" ] || fail "these sources are no commit's: commit them, or set BUILD_COMMIT"
     build "$target"
     name=flashduty-receiver-$VERSION-$target
@@ -31,14 +33,6 @@ main() {
     try "$stage/flashduty-receiver"
     pack "$name" >"$dist/$name.tar.gz"
     say "made $dist/$name.tar.gz"
-}
-
-# Takes over what scripts/stamp.sh says, also for the build.
-stamp() {
-    local line
-    while IFS= read -r line; do
-        export "${line?}"
-    done < <(scripts/stamp.sh)
 }
 
 build() {

@@ -6,10 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 main() {
-    local line dist=${DIST:-dist}
-    while IFS= read -r line; do
-        export "${line?}"
-    done < <(scripts/stamp.sh)
+    local stamp dist=${DIST:-dist}
+    mapfile -t stamp < <(scripts/stamp.sh)
+    export "${stamp[@]}"
     cargo cyclonedx --format json --spec-version 1.5 --features "${FEATURES:-nats,redis,kafka}" \
         --target "${TARGET:-$(uname -m)-unknown-linux-musl}" --override-filename=bom
     mkdir -p "$dist"
