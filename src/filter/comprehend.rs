@@ -19,7 +19,7 @@ impl<'s> Evaluator<'s> {
                 List::Made(names.collect())
             }
             other => {
-                return Err(self.unfit(|| {
+                return Err(self.unfit([&other], || {
                     let of = comprehension.range.path();
                     let of = of.unwrap_or_else(|| "this".to_owned());
                     format!("{of} is {}, which has no elements", other.kind())
@@ -74,7 +74,7 @@ impl<'s> Found<'s> {
             Err(EvaluationError::Exhausted) => return Err(EvaluationError::Exhausted),
             // Another element may still decide these two, as in a chain of && or ||.
             Err(error) if matches!(self.kind, Gathering::All | Gathering::Exists) => {
-                self.undecided.get_or_insert(error);
+                self.undecided = Some(error.or_before(self.undecided.take()));
             }
             Err(error) => return Err(error),
         }

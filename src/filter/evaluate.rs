@@ -39,6 +39,14 @@ impl EvaluationError {
     pub fn is_fault(&self) -> bool {
         !matches!(self, Self::Missing(_))
     }
+
+    /// Of parts that are all looked at: a fault counts wherever it stands, or else what was missing first.
+    pub(super) fn or_before(self, before: Option<Self>) -> Self {
+        match before {
+            Some(before) if before.is_fault() || !self.is_fault() => before,
+            _ => self,
+        }
+    }
 }
 
 pub(super) type Evaluated<T> = Result<T, EvaluationError>;
@@ -58,7 +66,7 @@ impl<'s> Evaluator<'s> {
     pub(super) fn bool(&mut self, node: &'s Node, element: Option<&Value<'s>>) -> Evaluated<bool> {
         match self.value(node, element)? {
             Value::Bool(value) => Ok(value),
-            other => Err(self.unfit(|| {
+            other => Err(self.unfit([&other], || {
                 let what = node.path().unwrap_or_else(|| "this".to_owned());
                 format!("{what} is {}, not true or false", other.kind())
             })),
@@ -77,7 +85,19 @@ impl<'s> Evaluator<'s> {
         self.spend(text.len() / BYTES_A_STEP)
     }
 
-    pub(super) fn unfit(&mut self, message: impl FnOnce() -> String) -> EvaluationError {
+    /// Nothing can be had of `values`. What is null counts as not there.
+    pub(super) fn unfit<'v>(
+        &mut self,
+        values: impl IntoIterator<Item = &'v Value<'s>>,
+        message: impl FnOnce() -> String,
+    ) -> EvaluationError
+    where
+        's: 'v,
+    {
+        let mut values = values.into_iter();
+        if values.any(|value| matches!(value, Value::Null)) {
+            return self.missing(message);
+        }
         match self.spend(STEPS_A_FAILURE) {
             Ok(()) => EvaluationError::Unfit(message()),
             Err(exhausted) => exhausted,
@@ -174,7 +194,9 @@ impl<'s> Evaluator<'s> {
                     self.spend(text.len().saturating_mul(STEPS_A_MATCHED_BYTE))?;
                     Ok(Value::Bool(regex.is_match(&text)))
                 }
-                other => Err(self.unfit(|| format!("{} matches no pattern", other.kind()))),
+                other => {
+                    Err(self.unfit([&other], || format!("{} matches no pattern", other.kind())))
+                }
             },
             Node::Comprehend(comprehension) => self.comprehend(comprehension, element),
             // The rest is no operation.
@@ -204,7 +226,7 @@ impl<'s> Evaluator<'s> {
                 Ok(value) if value == decisive => return Ok(Value::Bool(decisive)),
                 Ok(_) => {}
                 Err(EvaluationError::Exhausted) => return Err(EvaluationError::Exhausted),
-                Err(error) => undecided = undecided.or(Some(error)),
+                Err(error) => undecided = Some(error.or_before(undecided)),
             }
         }
         undecided.map_or(Ok(Value::Bool(!decisive)), Err)
@@ -220,11 +242,7 @@ impl<'s> Evaluator<'s> {
             other => {
                 let message =
                     || format!("{} is {} and has no {}", path(), other.kind(), shown(name));
-                // Below what is null nothing is there, as nothing is below what is not there.
-                Err(match other {
-                    Value::Null => self.missing(message),
-                    _ => self.unfit(message),
-                })
+                Err(self.unfit([&other], message))
             }
         }
     }
@@ -241,7 +259,7 @@ impl<'s> Evaluator<'s> {
                     })
                 })
             }
-            (value, index) => Err(self.unfit(|| {
+            (value, index) => Err(self.unfit([&value, index], || {
                 let path = of.path().unwrap_or_else(|| "this".to_owned());
                 format!(
                     "{path} is {} and has nothing at {}",
@@ -267,9 +285,9 @@ impl<'s> Evaluator<'s> {
             self.spend(left.len().min(right.len()) / BYTES_A_STEP)?;
         }
         let Some(order) = left.order(right) else {
-            return Err(
-                self.unfit(|| format!("{} and {} have no order", left.kind(), right.kind()))
-            );
+            return Err(self.unfit([left, right], || {
+                format!("{} and {} have no order", left.kind(), right.kind())
+            }));
         };
         Ok(match comparison {
             Comparison::Less => order == Ordering::Less,
@@ -332,9 +350,11 @@ impl<'s> Evaluator<'s> {
             Value::Map(map) => match item {
                 Value::Text(name) => Ok(map.contains_key(&**name)),
                 Value::Bool(_) | Value::Integer(_) | Value::Float(_) => Ok(false),
-                other => Err(self.unfit(|| format!("a map has no {} for a key", other.kind()))),
+                other => Err(self.unfit([other], || {
+                    format!("a map has no {} for a key", other.kind())
+                })),
             },
-            other => Err(self.unfit(|| match other {
+            other => Err(self.unfit([other], || match other {
                 Value::Text(_) => "in looks into a list or a map; a text has contains()".to_owned(),
                 other => format!("in looks into a list or a map, not into {}", other.kind()),
             })),
@@ -363,7 +383,7 @@ impl<'s> Evaluator<'s> {
             _ => left.calculate(calculation, &right),
         };
         result.ok_or_else(|| {
-            self.unfit(|| {
+            self.unfit([&left, &right], || {
                 let (left, right) = (left.kind(), right.kind());
                 format!("{} of {left} and {right} has no result", calculation.word())
             })

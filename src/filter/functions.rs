@@ -25,7 +25,7 @@ impl<'s> Evaluator<'s> {
             _ => None,
         };
         result.ok_or_else(|| {
-            self.unfit(|| {
+            self.unfit(values, || {
                 let kinds: Vec<&str> = values.iter().map(Value::kind).collect();
                 format!(
                     "{} cannot be had of {}",
