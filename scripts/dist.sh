@@ -21,7 +21,8 @@ main() {
         *) fail "the target is $(uname -m)-unknown-linux-musl here, not \"$target\"" ;;
     esac
     # Also for the build.
-    mapfile -t stamp < <(scripts/stamp.sh)
+    stamp=$(scripts/stamp.sh)
+    mapfile -t stamp <<<"$stamp"
     export "${stamp[@]}"
     [ -n "$BUILD_COMMIT" ] || fail "these sources are no commit's: commit them, or set BUILD_COMMIT"
     build "$target"

@@ -27,10 +27,11 @@ release() {
 
 image() {
     local said
+    docker buildx version >/dev/null || fail "there is no docker buildx here, which would tell"
     ! said=$(docker buildx imagetools inspect "$1" 2>&1) ||
         fail "there is an image $1: people may have it, so make the next one"
-    # A registry that does not answer does not say that there is none.
-    grep -qiE 'not found|(manifest|name) unknown' <<<"$said" ||
+    # A registry that does not answer does not say that there is none, nor does a proxy's 404.
+    grep -qE -e ': not found$' -e 'manifest unknown|name unknown' <<<"$said" ||
         fail "whether there is an image $1 cannot be told: $said"
 }
 

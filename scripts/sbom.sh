@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 
 main() {
     local stamp dist=${DIST:-dist}
-    mapfile -t stamp < <(scripts/stamp.sh)
+    stamp=$(scripts/stamp.sh)
+    mapfile -t stamp <<<"$stamp"
     export "${stamp[@]}"
     cargo cyclonedx --format json --spec-version 1.5 --features "${FEATURES:-nats,redis,kafka}" \
         --target "${TARGET:-$(uname -m)-unknown-linux-musl}" --override-filename=bom

@@ -140,13 +140,28 @@ fn what_people_may_have_is_not_released_once_more() {
             "echo 'no route to host' >&2; exit 1",
             Some("cannot be told: no route"),
         ),
+        (
+            "echo 'ERROR: unexpected status from HEAD request: 404 Not Found' >&2; exit 1",
+            Some("cannot be told: ERROR"),
+        ),
     ] {
-        stand_in(here, "docker", docker);
+        stand_in(
+            here,
+            "docker",
+            &format!("[ \"$2\" != version ] || exit 0; {docker}"),
+        );
         let said = refused("image", "host/own:9.8.7");
         assert_eq!(said.is_some(), wanted.is_some(), "{said:?}");
         let said = said.unwrap_or_default();
         assert!(said.contains(wanted.unwrap_or_default()), "{said}");
     }
+    stand_in(
+        here,
+        "docker",
+        "echo 'docker: command not found' >&2; exit 127",
+    );
+    let said = refused("image", "host/own:9.8.7").unwrap();
+    assert!(said.contains("no docker buildx"), "{said}");
 }
 
 #[test]
