@@ -30,7 +30,8 @@ main() {
     stage=$(scripts/target.sh)/dist/$name
     rm -rf "$stage"
     mkdir -p "$stage" "$dist"
-    cp "$(scripts/target.sh)/$target/release/flashduty-receiver" LICENSE README.md CHANGELOG.md "$stage"
+    # With what the README leads to.
+    cp -r "$(scripts/target.sh)/$target/release/flashduty-receiver" LICENSE ./*.md config deploy docs "$stage"
     try "$stage/flashduty-receiver"
     pack "$name" >"$dist/$name.tar.gz"
     say "made $dist/$name.tar.gz"

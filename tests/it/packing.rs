@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::markdown::links;
 use crate::stand_in::stand_in;
 use crate::tidy::{ROOT, files, read};
 
@@ -18,16 +19,10 @@ impl Copied {
         let folder = tempfile::tempdir().unwrap();
         let here = folder.path();
         fs::create_dir_all(here.join("scripts")).unwrap();
-        let kustomizations = files("deploy/kubernetes", "kustomization.yaml");
-        let own = [
-            "Cargo.toml",
-            "Cargo.lock",
-            "CHANGELOG.md",
-            "LICENSE",
-            "README.md",
-        ];
-        let own = own.map(str::to_owned).into_iter();
-        for path in own.chain(files("scripts", ".sh")).chain(kustomizations) {
+        let own = ["Cargo.toml", "Cargo.lock", "LICENSE"].map(str::to_owned);
+        let folders = ["scripts", "config", "deploy", "docs"];
+        let below = folders.into_iter().flat_map(|folder| files(folder, ""));
+        for path in own.into_iter().chain(documents()).chain(below) {
             let to = here.join(&path);
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::copy(Path::new(ROOT).join(&path), to).unwrap();
@@ -206,15 +201,28 @@ fn a_binary_is_packed_alike_each_time_and_not_at_all_when_it_is_another_one() {
         "the same sources give the same bytes"
     );
     let listed = listed(&here.join("first").join(format!("{PACKED}{target}.tar.gz")));
-    let names = [
-        "",
-        "CHANGELOG.md",
-        "LICENSE",
-        "README.md",
-        "flashduty-receiver",
-    ];
-    let names: Vec<String> = names.map(|name| format!("{PACKED}{target}/{name}")).into();
-    assert_eq!(listed.lines().collect::<Vec<_>>(), names);
+    let there = |path: &str| {
+        let whole = format!("{PACKED}{target}/{path}");
+        listed
+            .lines()
+            .any(|line| line.trim_end_matches('/') == whole)
+    };
+    assert!(there("flashduty-receiver") && there("LICENSE"), "{listed}");
+    for document in ["README.md", "README.zh-CN.md", "docs/README.md"] {
+        let folder = Path::new(document).parent().unwrap();
+        let prose = read(document);
+        let local = links(&prose)
+            .into_iter()
+            .map(|link| link.split('#').next().unwrap());
+        for link in local.filter(|link| !link.is_empty() && !link.contains("://")) {
+            let path = folder.join(link.trim_end_matches('/'));
+            let path = path.to_str().unwrap().replace("docs/../", "");
+            assert!(
+                there(&path),
+                "{document} leads to {path}, which is not packed"
+            );
+        }
+    }
     let calls = fs::read_to_string(here.join("calls")).unwrap();
     let call = calls
         .lines()
@@ -234,6 +242,13 @@ fn a_binary_is_packed_alike_each_time_and_not_at_all_when_it_is_another_one() {
     assert!(error.contains("it says that it is another one"), "{error}");
     let other = copied.run("dist.sh", "riscv64-unknown-linux-musl", &[]);
     assert!(!other.status.success(), "{other:?}");
+}
+
+/// The documents in the project's own folder.
+fn documents() -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(ROOT).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".md"))
 }
 
 fn listed(archive: &Path) -> String {
