@@ -13,7 +13,7 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 here=$PWD
-readme=README.md
+readme=$here/README.md
 place=${HOME:-/root}/followed
 
 # How it is followed | how the command begins | why not as it stands | the test that proves it.

@@ -162,7 +162,8 @@ hand_over() {
 follow() {
     local code=0
     say "following the README; logs are in $root$home/followed"
-    # In a session of its own, without a terminal: nothing may ask, and Ctrl-C comes here alone.
+    # In a session of its own, without a terminal: nothing may ask, and Ctrl-C comes here alone. Here in the
+    # background it would be ignored by whatever does not ask for it, in there it is what ends a command.
     setsid unshare --mount --pid --fork --kill-child bash -euc '
         root=$1 rust=$2
         shift 2
@@ -177,7 +178,8 @@ follow() {
         # This shell stays, as process 1 and for the orphans.
         chroot "$root" setpriv --reuid=1000 --regid=1000 --init-groups "$@" || exit "$?"
         exit 0
-    ' bash "$root" "$1" env -i -C "$clone" HOME="$home" USER=newcomer LOGNAME=newcomer SHELL=/bin/bash \
+    ' bash "$root" "$1" env -i -C "$clone" --default-signal=INT,QUIT \
+        HOME="$home" USER=newcomer LOGNAME=newcomer SHELL=/bin/bash \
         LANG=C.UTF-8 TERM=dumb PATH=/usr/local/rust/bin:/usr/local/bin:/usr/bin:/bin "${environment[@]}" \
         scripts/fresh-follow.sh </dev/null &
     inside=$!
