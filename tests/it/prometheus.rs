@@ -23,10 +23,11 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes the admin listeners at `targets`; returns once it has asked one of them.
+    /// Scrapes the admin listeners at `targets`; returns once it has asked each of them.
     pub(crate) fn start(targets: &[SocketAddr]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("prometheus.yml");
+        let wanted = targets.len();
         let targets: Vec<String> = targets.iter().map(|target| format!("'{target}'")).collect();
         let targets = targets.join(", ");
         let configuration = format!(
@@ -53,9 +54,10 @@ impl Prometheus {
             address,
             _folder: folder,
         };
-        prometheus.wait_for("a scrape", |prometheus| {
+        // What is counted before it has been asked is no increase.
+        prometheus.wait_for("a scrape of each", |prometheus| {
             let up = prometheus.ask("up == 1");
-            up.is_ok_and(|samples| !samples.is_empty())
+            up.is_ok_and(|samples| samples.len() == wanted)
         });
         prometheus
     }

@@ -215,12 +215,26 @@ fn every_configuration_that_is_shown_is_accepted() {
     let mut offenders = Vec::new();
     for (path, text) in configurations() {
         let checked = checked(&text);
-        if !checked.status.success() {
-            let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        if checked.status.success() {
+            continue;
+        }
+        if is_of_another_build(&said) {
+            eprintln!("NOT CHECKED: {path}: {said}");
+        } else {
             offenders.push(format!("{path}: {said}\n{text}"));
         }
     }
     assert_none(&offenders, "what a document shows can be used");
+}
+
+/// Whether all that is wrong is that this build has no brokers, as that of `make soak`; `make test` has them all.
+fn is_of_another_build(said: &str) -> bool {
+    let has_all = cfg!(all(feature = "nats", feature = "redis", feature = "kafka"));
+    let faults = said.lines().filter(|line| line.contains("shown.toml:"));
+    let (missing, wrong): (Vec<_>, Vec<_>) =
+        faults.partition(|fault| fault.contains("is a type that this build does not have"));
+    !has_all && !missing.is_empty() && wrong.is_empty()
 }
 
 #[test]
