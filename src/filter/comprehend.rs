@@ -1,6 +1,7 @@
 //! The macros over a list or the keys of a map.
 
-use super::evaluate::{Evaluated, EvaluationError, Evaluator};
+use super::error::EvaluationError;
+use super::evaluate::{Evaluated, Evaluator};
 use super::node::{Comprehension, Gathering};
 use super::value::{List, Text, Value};
 
@@ -74,7 +75,9 @@ impl<'s> Found<'s> {
             Err(EvaluationError::Exhausted) => return Err(EvaluationError::Exhausted),
             // Another element may still decide these two, as in a chain of && or ||.
             Err(error) if matches!(self.kind, Gathering::All | Gathering::Exists) => {
-                self.undecided = Some(error.or_before(self.undecided.take()));
+                if error.outdoes(self.undecided.as_ref()) {
+                    self.undecided = Some(error);
+                }
             }
             Err(error) => return Err(error),
         }

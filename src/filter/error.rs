@@ -1,6 +1,9 @@
-//! What is wrong with an expression, said where it is wrong and in words its author understands.
+//! What is wrong with an expression, said where it is wrong and in words its author understands, and why one cannot be
+//! evaluated.
 
 use std::fmt;
+
+use super::evaluate::MOST_STEPS;
 
 /// Names at least this much alike are worth suggesting.
 const SIMILAR: f64 = 0.8;
@@ -43,6 +46,33 @@ impl FilterError {
             column: in_line.chars().count() + 1,
             message: message.into(),
         }
+    }
+}
+
+/// Why an expression is neither true nor false of some data. For the caller it is no match.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluationError {
+    /// It touches something that is not there.
+    #[error("{0}")]
+    Missing(String),
+    /// Something is there, but of a kind that does not fit.
+    #[error("{0}")]
+    Unfit(String),
+    /// The data is too much for it.
+    #[error("gave up after {MOST_STEPS} steps")]
+    Exhausted,
+}
+
+impl EvaluationError {
+    /// Whether something is wrong with the expression or the data, rather than that the data lacks what is asked for,
+    /// as most events lack most labels.
+    pub fn is_fault(&self) -> bool {
+        !matches!(self, Self::Missing(_))
+    }
+
+    /// Whether it is what is said of parts that are all looked at, after `before`: a fault counts wherever it stands.
+    pub(super) fn outdoes(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| self.is_fault() && !before.is_fault())
     }
 }
 

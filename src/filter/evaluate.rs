@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
+use super::error::EvaluationError;
 use super::node::{Calculation, Comparison, Node};
 use super::scope::Scope;
 use super::value::{List, Text, Value};
@@ -18,36 +19,6 @@ const STEPS_A_MATCHED_BYTE: usize = 8;
 const STEPS_A_FAILURE: usize = 16;
 /// The most of a key out of the data that is repeated in a message, in characters.
 const SHOWN: usize = 40;
-
-/// Why an expression is neither true nor false of some data. For the caller it is no match.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EvaluationError {
-    /// It touches something that is not there.
-    #[error("{0}")]
-    Missing(String),
-    /// Something is there, but of a kind that does not fit.
-    #[error("{0}")]
-    Unfit(String),
-    /// The data is too much for it.
-    #[error("gave up after {MOST_STEPS} steps")]
-    Exhausted,
-}
-
-impl EvaluationError {
-    /// Whether something is wrong with the expression or the data, rather than that the data lacks what is asked for,
-    /// as most events lack most labels.
-    pub fn is_fault(&self) -> bool {
-        !matches!(self, Self::Missing(_))
-    }
-
-    /// Of parts that are all looked at: a fault counts wherever it stands, or else what was missing first.
-    pub(super) fn or_before(self, before: Option<Self>) -> Self {
-        match before {
-            Some(before) if before.is_fault() || !self.is_fault() => before,
-            _ => self,
-        }
-    }
-}
 
 pub(super) type Evaluated<T> = Result<T, EvaluationError>;
 
@@ -226,7 +197,8 @@ impl<'s> Evaluator<'s> {
                 Ok(value) if value == decisive => return Ok(Value::Bool(decisive)),
                 Ok(_) => {}
                 Err(EvaluationError::Exhausted) => return Err(EvaluationError::Exhausted),
-                Err(error) => undecided = Some(error.or_before(undecided)),
+                Err(error) if error.outdoes(undecided.as_ref()) => undecided = Some(error),
+                Err(_) => {}
             }
         }
         undecided.map_or(Ok(Value::Bool(!decisive)), Err)

@@ -39,8 +39,7 @@ mod scope;
 mod tests;
 mod value;
 
-pub use self::error::FilterError;
-pub use self::evaluate::EvaluationError;
+pub use self::error::{EvaluationError, FilterError};
 pub use self::scope::Scope;
 
 use self::evaluate::Evaluator;
@@ -147,7 +146,7 @@ impl Expression {
     fn decide(&self, scope: &Scope<'_>) -> (Result<bool, EvaluationError>, Option<&Clause>) {
         let mut evaluator = Evaluator::new(scope);
         let decisive = self.joint == Joint::Any;
-        let mut undecided = None;
+        let mut undecided: Option<(EvaluationError, &Clause)> = None;
         for clause in &self.clauses {
             match evaluator.bool(&clause.node, None) {
                 Ok(value) if value == decisive => return (Ok(decisive), Some(clause)),
@@ -155,7 +154,10 @@ impl Expression {
                 Err(EvaluationError::Exhausted) => {
                     return (Err(EvaluationError::Exhausted), Some(clause));
                 }
-                Err(error) => undecided = undecided.or(Some((error, clause))),
+                Err(error) if error.outdoes(undecided.as_ref().map(|(before, _)| before)) => {
+                    undecided = Some((error, clause));
+                }
+                Err(_) => {}
             }
         }
         let only = match self.clauses.as_slice() {
