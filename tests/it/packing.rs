@@ -1,5 +1,6 @@
 //! The scripts that make a release: which tags they let through, and what they pack.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -200,29 +201,8 @@ fn a_binary_is_packed_alike_each_time_and_not_at_all_when_it_is_another_one() {
         first == pack("second").unwrap(),
         "the same sources give the same bytes"
     );
-    let listed = listed(&here.join("first").join(format!("{PACKED}{target}.tar.gz")));
-    let there = |path: &str| {
-        let whole = format!("{PACKED}{target}/{path}");
-        listed
-            .lines()
-            .any(|line| line.trim_end_matches('/') == whole)
-    };
-    assert!(there("flashduty-receiver") && there("LICENSE"), "{listed}");
-    for document in ["README.md", "README.zh-CN.md", "docs/README.md"] {
-        let folder = Path::new(document).parent().unwrap();
-        let prose = read(document);
-        let local = links(&prose)
-            .into_iter()
-            .map(|link| link.split('#').next().unwrap());
-        for link in local.filter(|link| !link.is_empty() && !link.contains("://")) {
-            let path = folder.join(link.trim_end_matches('/'));
-            let path = path.to_str().unwrap().replace("docs/../", "");
-            assert!(
-                there(&path),
-                "{document} leads to {path}, which is not packed"
-            );
-        }
-    }
+    let archive = here.join("first").join(format!("{PACKED}{target}.tar.gz"));
+    all_is_packed_that_documents_lead_to(&listed(&archive), &format!("{PACKED}{target}"));
     let calls = fs::read_to_string(here.join("calls")).unwrap();
     let call = calls
         .lines()
@@ -242,6 +222,30 @@ fn a_binary_is_packed_alike_each_time_and_not_at_all_when_it_is_another_one() {
     assert!(error.contains("it says that it is another one"), "{error}");
     let other = copied.run("dist.sh", "riscv64-unknown-linux-musl", &[]);
     assert!(!other.status.success(), "{other:?}");
+}
+
+fn all_is_packed_that_documents_lead_to(listed: &str, top: &str) {
+    let packed: BTreeSet<&str> = listed
+        .lines()
+        .filter_map(|line| line.strip_prefix(top)?.strip_prefix('/'))
+        .map(|path| path.trim_end_matches('/'))
+        .collect();
+    for own in ["flashduty-receiver", "LICENSE", "CHANGELOG.md"] {
+        assert!(packed.contains(own), "{listed}");
+    }
+    for document in ["README.md", "README.zh-CN.md", "docs/README.md"] {
+        let folder = Path::new(document).parent().unwrap();
+        let prose = read(document);
+        for link in links(&prose) {
+            let link = link.split('#').next().unwrap().trim_end_matches('/');
+            let path = folder.join(link);
+            let path = path.to_str().unwrap().replace("docs/../", "");
+            assert!(
+                link.is_empty() || link.contains("://") || packed.contains(path.as_str()),
+                "{document} leads to {path}, which is not packed"
+            );
+        }
+    }
 }
 
 /// The documents in the project's own folder.
