@@ -7,8 +7,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# Some tests mount a file system, so the test binaries run as root; cargo itself does not.
-AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo "--config 'target.\"cfg(unix)\".runner = \"sudo -nE\"'")
+# Some tests mount a file system, so the test binaries run as root; cargo itself does not. They find what
+# the user finds, such as a compiler that is not root's, and then root's own: sudo has a PATH of its own.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || \
+             echo "--config 'target.\"cfg(unix)\".runner = [\"sudo\", \"-nE\", \"env\", \"PATH=$$PATH:/usr/sbin:/sbin\"]'")
 # What `make test` and `make soak` need beside a compiler: each command and the package it is in.
 TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:procps mount:mount \
               mkfs.ext4:e2fsprogs xfs_io:xfsprogs eatmydata:eatmydata \
