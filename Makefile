@@ -7,10 +7,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# Some tests mount a file system, so the test binaries run as root; cargo itself does not. They find what
-# the user finds, such as a compiler that is not root's, and then root's own: sudo has a PATH of its own.
-AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || \
-             echo "--config 'target.\"cfg(unix)\".runner = [\"sudo\", \"-nE\", \"env\", \"PATH=$$PATH:/usr/sbin:/sbin\"]'")
+# Some tests mount a file system, so the test binaries run as root; cargo itself does not. They find what the user
+# finds, such as a compiler that is not root's, but leave nothing in his home: sudo has a PATH of its own, and -H another home.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || printf '%s' "--config 'target.\"cfg(unix)\".runner = [" \
+             '"sudo", "-nEH", "env", ' "\"CARGO_HOME=$${CARGO_HOME:-$$HOME/.cargo}\", \"PATH=$$PATH:/usr/sbin:/sbin\"]'")
 # What `make test` and `make soak` need beside a compiler: each command and the package it is in.
 TEST_TOOLS := strace:strace faketime:faketime sqlite3:sqlite3 ps:procps kill:procps mount:mount \
               mkfs.ext4:e2fsprogs xfs_io:xfsprogs eatmydata:eatmydata \
@@ -45,6 +45,7 @@ test: brokers ## every check there is, with small counts; what CI runs
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo check --locked
 	cargo clippy --all-targets --all-features --locked -- -D warnings
+	@cargo fetch --quiet --locked || echo 'make: NO crates for other systems could be fetched to see their licences' >&2
 	cargo test --all-features --locked $(AS_ROOT)
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --all-features --locked
 	@scripts/fuzz.sh --where-possible 60
