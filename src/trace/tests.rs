@@ -8,6 +8,7 @@ use crate::lines::Lines;
 use crate::metrics::Metrics;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);
 
 struct Set {
     tracer: Tracer,
@@ -69,7 +70,9 @@ impl Set {
 
 /// Counters and servers tell nobody when they move on.
 async fn until(done: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
     while !done() {
+        assert!(begun.elapsed() < PATIENCE, "that never comes");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
@@ -347,20 +350,15 @@ async fn another_collector_is_not_kept_waiting_by_what_the_one_before_asked_for(
     let other = FakeServer::scripted(vec![Reply::new(200, "{}")]);
     let set = set(&busy.url(""), 1.0);
     set.tracer.record(set.span());
-    let Set {
-        tracer,
-        exporter,
-        metrics,
-    } = set;
+    let (tracer, exporter, metrics) = (set.tracer, set.exporter, set.metrics);
     let changed = async {
         until(|| busy.requests() > 0).await;
         tracer.change(Some(destination(&other.url(""), 1.0)));
         until(|| metrics.exported.get() > 0).await;
         tracer.finish();
     };
-    let both = async { tokio::join!(exporter.run(), changed) };
-    let patience = std::time::Duration::from_secs(15);
-    tokio::time::timeout(patience, both).await.unwrap();
+    let (ended, ()) = tokio::join!(tokio::time::timeout(PATIENCE, exporter.run()), changed);
+    ended.unwrap();
     assert_eq!(counts(&metrics), [1, 0, 0]);
     assert_eq!((busy.requests(), other.requests()), (1, 1));
 }
