@@ -21,7 +21,7 @@ pub struct Loaded {
     /// The files whose change may change the settings: those above, those that would be read if
     /// they were there, and those that secrets and certificates are read from.
     pub watched: Seen,
-    /// The files that secrets were read from.
+    /// The files that secrets, and the keys of certificates, were read from.
     pub secret_files: Vec<PathBuf>,
     /// What the listeners show, read from the files that the settings name.
     pub identities: Identities,

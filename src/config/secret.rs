@@ -34,7 +34,7 @@ pub(super) struct Resolver<'a> {
     pub(super) environment: &'a Environment,
     /// Where the files that were read are noted.
     pub(super) seen: &'a mut Seen,
-    /// The files that secrets were read from.
+    /// The files that secrets, and the keys of certificates, were read from.
     pub(super) secrets: Vec<PathBuf>,
 }
 
@@ -59,7 +59,7 @@ impl Resolver<'_> {
 
     fn read_secret(&mut self, path: &str) -> Result<String, String> {
         let mut secret = self.read_text(Path::new(path), MAX_FILE_BYTES)?;
-        self.secrets.push(self.directory.join(path));
+        self.note_secret(Path::new(path));
         if secret.ends_with('\n') {
             secret.pop();
             if secret.ends_with('\r') {
@@ -67,6 +67,11 @@ impl Resolver<'_> {
             }
         }
         Ok(secret)
+    }
+
+    /// The file at `path` holds a secret, which is nobody else's to read.
+    pub(super) fn note_secret(&mut self, path: &Path) {
+        self.secrets.push(self.directory.join(path));
     }
 
     /// What stands in the file at `path`, which is watched from then on.

@@ -200,15 +200,16 @@ impl Files<'_> {
                 None
             }
         };
-        let (cert, key) = (text("cert", cert), text("key", key));
+        let (cert, key_pem) = (text("cert", cert), text("key", key));
         let client_ca = self.client_ca.map(|path| text("client_ca", path));
+        resolver.note_secret(key);
         if matches!(client_ca, Some(None)) {
             return None;
         }
         let client_ca = client_ca.flatten();
         let identity = Identity::new(Pem {
             cert: &cert?,
-            key: &key?,
+            key: &key_pem?,
             client_ca: client_ca.as_deref(),
         });
         match identity {
