@@ -53,6 +53,38 @@ async fn what_is_confirmed_too_late_is_stored_once_and_its_lease_is_not_lost() {
 }
 
 #[tokio::test]
+async fn a_drain_that_is_confirmed_late_removes_nothing_that_came_after_it() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    database.turn(Weather::Away);
+    for id in ["a", "b", "c"] {
+        replica.offer(event(id).offer()).await.unwrap();
+    }
+    let (drained, confirm) = database.hold_next();
+    database.turn(Weather::Fine);
+    drained.await.unwrap();
+    // It is given up, and drained once more, until the file is empty.
+    let emptied = async {
+        while replica.spill.waiting() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let emptied = tokio::time::timeout(Duration::from_secs(20), emptied).await;
+    emptied.expect("it is never drained again");
+    let (under_way, go_on) = database.hold_next();
+    for id in ["d", "e"] {
+        let taken = replica.offer(event(id).offer()).await;
+        assert_eq!(taken.unwrap(), Taken::Spilled);
+    }
+    under_way.await.unwrap();
+    drop(confirm);
+    drop(go_on);
+    replica.until_working().await;
+    assert_eq!(replica.ids().await, ["a", "b", "c", "d", "e"]);
+    replica.end().await;
+}
+
+#[tokio::test]
 async fn what_was_committed_although_the_answer_got_lost_is_stored_once() {
     let (database, folder) = (database(), folder());
     let replica = Replica::start(&database, &folder);

@@ -77,6 +77,7 @@ impl SqliteSpill {
                 max_size: 0,
             },
             held: Arc::clone(&held),
+            next: 1,
             pages: Arc::default(),
             broken: None,
         };
@@ -109,9 +110,10 @@ impl Spill for SqliteSpill {
     async fn keep(&self, batch: Arc<Batch>) -> Result<(), InboxError> {
         self.write(move |writer| {
             room::ensure(&writer.connection, &writer.options, &batch.offers)?;
-            rows::keep(&mut writer.connection, &batch.offers)?;
-            let kept = batch.offers.len() as u64;
-            writer.held.events.fetch_add(kept, Ordering::AcqRel);
+            rows::keep(&mut writer.connection, writer.next, &batch.offers)?;
+            let kept = batch.offers.len();
+            writer.next += i64::try_from(kept).unwrap_or(i64::MAX);
+            writer.held.events.fetch_add(kept as u64, Ordering::AcqRel);
             Ok(())
         })
         .await
@@ -214,6 +216,9 @@ struct Writer {
     connection: Connection,
     options: SqliteOptions,
     held: Arc<Held>,
+    /// The number of the next event. None is given twice, also when the file was empty in between, where
+    /// SQLite would begin anew: a transaction that is confirmed late removes what it read by number.
+    next: i64,
     /// Pages of the log in use, after the last commit.
     pages: Arc<AtomicU64>,
     /// A sync that works after one that did not says nothing about what the first one was to sync.
@@ -230,6 +235,7 @@ impl Writer {
             }))?;
         let waiting = rows::waiting(&self.connection)?;
         self.held.events.store(waiting, Ordering::Release);
+        self.next = rows::next(&self.connection)?;
         self.count_unreadable()
     }
 

@@ -12,16 +12,19 @@ use crate::inbox::numbers::{origin, origin_number};
 use crate::inbox::spill::{Spilled, SpilledUnreadable};
 use crate::inbox::{Offer, Unreadable};
 
-pub(super) fn keep(sql: &mut Connection, offers: &[Offer]) -> rusqlite::Result<()> {
+/// Keeps `offers`, the first as `first` and each other as the next one.
+pub(super) fn keep(sql: &mut Connection, first: i64, offers: &[Offer]) -> rusqlite::Result<()> {
     let transaction = sql.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO spilled (key, moves_mark, event_id, event_type, event_time, subject, tag, \
+        "INSERT INTO spilled (id, key, moves_mark, event_id, event_type, event_time, subject, tag, \
          query, command, origin, source_ip, peer_ip, received, trace_parent, body) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+         ?16)",
     )?;
-    for offer in offers {
+    for (id, offer) in (first..).zip(offers) {
         let event = &*offer.event;
         insert.execute(params![
+            id,
             offer.key.map(|key| key.0),
             offer.moves_mark,
             event.event_id.as_ref().map(Id::as_str),
@@ -166,6 +169,13 @@ pub(super) fn probe(sql: &Connection) -> rusqlite::Result<()> {
 
 pub(super) fn waiting(sql: &Connection) -> rusqlite::Result<u64> {
     sql.query_row("SELECT count(*) FROM spilled WHERE aside = 0", [], |row| {
+        row.get(0)
+    })
+}
+
+/// The number that no row has had, as far as the file tells.
+pub(super) fn next(sql: &Connection) -> rusqlite::Result<i64> {
+    sql.query_row("SELECT coalesce(max(id), 0) + 1 FROM spilled", [], |row| {
         row.get(0)
     })
 }

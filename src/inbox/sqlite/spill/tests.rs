@@ -117,6 +117,26 @@ async fn what_came_first_goes_first_and_goes_for_good() {
 }
 
 #[tokio::test]
+async fn no_number_is_given_twice_so_removing_late_takes_nothing_newer() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill = open(&folder);
+    let offers = ["a", "b"].map(|id| event(id).offer());
+    spill.keep(batch(offers)).await.unwrap();
+    let read = spill.oldest(2, usize::MAX).await.unwrap();
+    spill.remove(read[1].id).await.unwrap();
+    assert_eq!(spill.waiting(), 0);
+    spill.keep(batch([event("c").offer()])).await.unwrap();
+    spill.remove(read[1].id).await.unwrap();
+    assert_eq!(ids(&spill).await, ["c"]);
+    spill.close().await.unwrap();
+    // The next process goes on behind what is left.
+    let spill = open(&folder);
+    spill.keep(batch([event("d").offer()])).await.unwrap();
+    assert_eq!(ids(&spill).await, ["c", "d"]);
+    spill.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_set_aside_stays_and_lets_others_pass() {
     let folder = tempfile::tempdir().unwrap();
     let spill = open(&folder);
