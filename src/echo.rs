@@ -34,8 +34,6 @@ impl Secrets {
         let target = format!("{path}?{query}");
         for form in [target.as_str(), path, query] {
             secrets.add(form);
-            // Some write JSON like this.
-            secrets.add(&form.replace('/', "\\/"));
         }
         let values = query.split('&').filter_map(|pair| pair.split_once('='));
         let parts = path.split('/').chain(values.map(|(_name, value)| value));
@@ -72,8 +70,13 @@ impl Secrets {
     }
 
     fn add(&mut self, form: &str) {
-        if form.len() >= SHORTEST {
-            self.0.push(form.to_owned());
+        if form.len() < SHORTEST {
+            return;
+        }
+        self.0.push(form.to_owned());
+        if form.contains('/') {
+            // Some write JSON like this.
+            self.0.push(form.replace('/', "\\/"));
         }
     }
 }
@@ -89,6 +92,7 @@ mod tests {
                    access_token=canary%2Fcanary%2Fcanary&at=1&n=1700000000";
         let mut secrets = Secrets::of_url(&Url::parse(url).unwrap());
         secrets.add_header(&AUTHORIZATION, "Bearer canary-2");
+        secrets.add_header(&HeaderName::from_static("x-key"), "canary/3+==");
         secrets.add_header(&CONTENT_TYPE, "application/json");
         secrets.add_header(&HeaderName::from_static("x-team"), "ops");
         secrets
@@ -114,6 +118,8 @@ mod tests {
             ("no token canary%2Fcanary%2Fcanary", "no token ***"),
             ("who is Bearer canary-2?", "who is ***?"),
             ("no canary-2", "no ***"),
+            (r#"{"error":"canary\/3+== is no key"}"#, r#"{"error":"*** is no key"}"#),
+            (r#"{"error":"no canary\/canary\/canary"}"#, r#"{"error":"no ***"}"#),
             ("me:pass-word", "me:***"),
             ("Basic bWU6cGFzcy13b3Jk", "Basic ***"),
             (

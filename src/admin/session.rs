@@ -18,6 +18,10 @@ const LIFETIME: SignedDuration = SignedDuration::from_hours(12);
 
 const NAME: &str = "flashduty_session";
 
+/// How many cookies of that name are looked at. A browser sends one; another may stand there for another
+/// path.
+const MOST: usize = 4;
+
 /// Keeps the key apart from anything else that may ever be derived from the token.
 const LABEL: &[u8] = b"flashduty-receiver: session of the console, 1";
 
@@ -35,15 +39,17 @@ pub(super) fn end(secure: bool) -> String {
 
 /// Whether a request with these headers belongs to a session that lasts.
 pub(super) fn lasts(token: &SecretString, headers: &HeaderMap, now: Timestamp) -> bool {
-    let mut cookies = headers
+    let cookies = headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|list| list.split(';'));
-    cookies.any(|pair| {
-        let given = pair.trim().split_once('=');
-        given.is_some_and(|(name, value)| name == NAME && is_sealed(token, value, now))
-    })
+    let sessions = cookies.filter_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == NAME).then_some(value)
+    });
+    // A head has room for thousands, and judging one takes two hashes.
+    sessions.take(MOST).any(|value| is_sealed(token, value, now))
 }
 
 fn is_sealed(token: &SecretString, value: &str, now: Timestamp) -> bool {
@@ -146,6 +152,14 @@ mod tests {
         ] {
             assert!(is_taken("s3cret", &sent, at(0)), "{sent}");
         }
+    }
+
+    #[test]
+    fn a_few_cookies_of_the_name_are_looked_at_and_no_more() {
+        let cookie = sent_back(&begin(&token("s3cret"), at(0), false));
+        let behind = |others: usize| format!("{}{cookie}", "flashduty_session=1.a; ".repeat(others));
+        assert!(is_taken("s3cret", &behind(MOST - 1), at(0)));
+        assert!(!is_taken("s3cret", &behind(MOST), at(0)));
     }
 
     #[test]
