@@ -9,6 +9,7 @@
 pub mod access;
 pub mod api;
 mod audit;
+mod body;
 pub mod changes;
 mod console;
 mod events;

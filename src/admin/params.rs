@@ -7,8 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequestParts, Path, Query};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 use jiff::{Span, SpanRelativeTo, Timestamp};
@@ -37,20 +36,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
             .await
             .map_err(|error| refused(format!("the path cannot be read: {error}")))?;
         Ok(Self(name))
-    }
-}
-
-/// The body of a request.
-pub(super) struct Sent(pub(super) Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Sent {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Bytes::from_request(request, state).await {
-            Ok(body) => Ok(Self(body)),
-            Err(refusal) => Err(Problem::new(refusal.status(), refusal.body_text())),
-        }
     }
 }
 

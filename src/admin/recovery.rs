@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::audit::selected;
-use super::params::{MOMENT, Sent, moment, object, unprocessable};
+use super::body::Sent;
+use super::params::{MOMENT, moment, object, unprocessable};
 use super::who::Who;
 use crate::inbox::Audit;
 use crate::intake::problem::Problem;

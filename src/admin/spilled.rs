@@ -15,7 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::params::{Params, Sent, refused};
+use super::body::Sent;
+use super::params::{Params, refused};
 use super::who::Who;
 use crate::aside::aside;
 use crate::event::{Event, Id, Key, Origin, Route, Subject};

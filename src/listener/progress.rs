@@ -9,7 +9,7 @@
 //!   any ─▶ Ending: our last byte is sent, the peer's are thrown away until it closes too
 //! ```
 //!
-//! While Busy, the request's body may still be arriving; the router keeps the time of that, unless
+//! While Busy, the request's body may still be arriving; the routers keep the time of that, unless
 //! the farewell is brief.
 //!
 //! The socket's wrappers, the service and the connection's own task report to it; all of them run

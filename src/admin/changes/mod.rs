@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::step::Hand;
 use super::Shared;
-use super::params::{Sent, object};
+use super::body::Sent;
+use super::params::object;
 use super::who::Who;
 use crate::event::Seq;
 use crate::inbox::query::DeliveryState;

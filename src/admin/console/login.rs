@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::admin::access::{self, Refusal};
-use crate::admin::params::Sent;
+use crate::admin::body::Sent;
 use crate::admin::{Shared, session};
 use crate::intake::problem::Problem;
 use crate::listener::OverTls;
