@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::body::Share;
 use super::receive::Push;
 use super::rules::Arrival;
-use super::spans::{self, Commit, Trace};
+use super::spans::Commit;
 use super::{Intake, OnLate, answer};
 use crate::aside::aside;
 use crate::event::{Event, Id, Origin};
@@ -63,7 +63,7 @@ impl Push {
             peer_ip: Some(self.peer.socket),
             received_at: now.checked_sub(waited).unwrap_or(now),
             origin: Origin::Push,
-            trace_parent: self.trace_parent(parts),
+            trace_parent: self.trace_parent().map(|parent| parent.to_string().into()),
             body,
         };
         if let Some(time) = envelope.event_time {
@@ -144,14 +144,6 @@ impl Push {
             ),
         };
         self.done((PushOutcome::late, response))
-    }
-
-    /// What whoever goes on with the trace is told: of the push's own span, or where none is made, of
-    /// the one it came from.
-    fn trace_parent(&self, parts: &Parts) -> Option<Box<str>> {
-        let own = self.trace.as_ref().map(Trace::parent);
-        let parent = own.or_else(|| spans::parent(&parts.headers))?;
-        Some(parent.to_string().into())
     }
 
     /// Tells of a push that does not become a delivered event, and keeps a duplicate's other body.

@@ -12,13 +12,14 @@ use tokio::time::Instant;
 use super::body::{self, BodyError, Bounds};
 use super::misrouted::misrouted;
 use super::problem::Problem;
-use super::spans::Trace;
+use super::spans::{self, Trace};
 use super::{Intake, Rules, answer};
 use crate::event::Route;
 use crate::listener::{BrokenHead, RequestStart};
 use crate::metrics::PushOutcome;
 use crate::source::denial::BESIDE;
 use crate::source::{Decision, Judgement, Peer};
+use crate::trace::TraceParent;
 
 /// A push to the webhook path itself.
 pub(super) async fn receive(State(intake): State<Arc<Intake>>, request: Request) -> Response {
@@ -94,6 +95,8 @@ pub(super) struct Push {
     pub(super) stranger: bool,
     pub(super) route: Route,
     pub(super) outcome: Option<PushOutcome>,
+    /// The trace that it says it is a part of; asked only of those who may push.
+    pub(super) came_from: Option<TraceParent>,
     /// Absent where nothing is traced.
     pub(super) trace: Option<Trace>,
     counts: Counts,
@@ -134,6 +137,7 @@ impl Push {
             stranger: false,
             route,
             outcome: None,
+            came_from: None,
             trace: None,
             counts: Counts::Push,
         }
@@ -143,6 +147,7 @@ impl Push {
     /// anybody else it is what every port gets to see, and leaves no more than a line.
     fn astray(mut self, request: &Request, status: StatusCode, detail: &'static str) -> Response {
         if self.judge_astray(request.headers()) {
+            self.came_from = spans::parent(request.headers());
             return self.refuse(status, PushOutcome::invalid, detail.to_owned());
         }
         self.counts = Counts::Nothing;
@@ -165,7 +170,8 @@ impl Push {
         if let Some(refusal) = self.judge_source(judgement, &parts.headers) {
             return self.done(refusal);
         }
-        self.trace = Trace::begin(&self.intake, &parts.headers);
+        self.came_from = spans::parent(&parts.headers);
+        self.trace = Trace::begin(&self.intake, self.came_from);
         if let Some(detail) = misrouted(&self.route, &*self.intake.inbox) {
             return self.refuse(StatusCode::NOT_FOUND, PushOutcome::invalid, detail);
         }
@@ -306,13 +312,14 @@ impl Push {
             &self.intake.refusals
         };
         if let Some(suppressed) = lines.admit(Some(source)) {
+            let trace = self.trace_parent().map(|parent| parent.trace);
             tracing::warn!(
                 target: "flashduty::push",
                 outcome = outcome.as_str(),
                 source_ip = self.source_ip.map(tracing::field::display),
                 peer_ip = %self.peer.socket,
                 tag = self.route.tag.as_deref(),
-                trace_id = self.trace.as_ref().map(|trace| tracing::field::display(trace.id())),
+                trace_id = trace.map(tracing::field::display),
                 suppressed = (suppressed > 0).then_some(suppressed),
                 "push refused: {detail}"
             );

@@ -11,7 +11,7 @@ use super::receive::Push;
 use crate::event::Event;
 use crate::inbox::{Refusal, Taken};
 use crate::metrics::PushOutcome;
-use crate::trace::{Context, Kind, Span, TraceId, TraceParent};
+use crate::trace::{Context, Kind, Span, TraceParent};
 
 /// The trace of a push that may push.
 pub(super) struct Trace {
@@ -23,12 +23,12 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Goes on with the trace that `headers` name, or begins one; `None` while nothing is traced.
-    pub(super) fn begin(intake: &Intake, headers: &HeaderMap) -> Option<Self> {
+    /// Goes on with the trace of `parent`, or begins one; `None` while nothing is traced.
+    pub(super) fn begin(intake: &Intake, parent: Option<TraceParent>) -> Option<Self> {
         if !intake.tracer.is_on() {
             return None;
         }
-        let context = intake.tracer.begin(parent(headers))?;
+        let context = intake.tracer.begin(parent)?;
         Some(Self {
             context,
             status: None,
@@ -36,14 +36,9 @@ impl Trace {
         })
     }
 
-    /// What is stored with the event, for those who go on with it.
+    /// The push's own span, for those who go on with it.
     pub(super) fn parent(&self) -> TraceParent {
         self.context.own
-    }
-
-    /// What log lines say.
-    pub(super) fn id(&self) -> TraceId {
-        self.context.own.trace
     }
 
     pub(super) fn answered(&mut self, status: StatusCode) {
@@ -100,6 +95,13 @@ impl Trace {
 }
 
 impl Push {
+    /// What whoever goes on with the trace is told: of the push's own span, or where none is made, of
+    /// the one it came from.
+    pub(super) fn trace_parent(&self) -> Option<TraceParent> {
+        let own = self.trace.as_ref().map(Trace::parent);
+        own.or(self.came_from)
+    }
+
     /// Tells that it is over.
     pub(super) fn end_trace(&mut self, outcome: PushOutcome) {
         if let Some(trace) = self.trace.take() {
