@@ -158,4 +158,27 @@ mod tests {
         certificates.apply(&Identities::default());
         assert!(shown().is_same(second.server.as_ref().unwrap()), "kept");
     }
+
+    #[test]
+    fn each_listener_has_its_own() {
+        let both = |server, admin| Identities {
+            server: Some(identity(server)),
+            admin: Some(identity(admin)),
+        };
+        let clock = Arc::new(Still(Timestamp::UNIX_EPOCH));
+        let first = both("server", "admin");
+        let certificates = Certificates::new(&first, &Metrics::new(), clock);
+        let renewed = Identities {
+            server: first.server.clone(),
+            admin: Some(identity("renewed")),
+        };
+        certificates.apply(&renewed);
+        for (tls, wanted) in [
+            (certificates.of_server(), &first.server),
+            (certificates.of_admin(), &renewed.admin),
+        ] {
+            let shown = tls.unwrap().identity.load_full();
+            assert!(shown.is_same(wanted.as_ref().unwrap()));
+        }
+    }
 }

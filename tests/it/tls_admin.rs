@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use crate::certificates::{Authority, ECDSA, Trusting};
+use crate::certificates::{Authority, ECDSA, Trusting, shown_to};
 use crate::http::Answer;
 use crate::load::body;
 use crate::proxy::free_address;
-use crate::receiver::{BASE, PATIENCE, Receiver, base_with, command};
+use crate::receiver::{BASE, PATIENCE, Receiver, base_with, command, wait_until};
 
 /// An authority and what it issued as `own`, in `folder`.
 fn authority(folder: &Path) -> Authority {
@@ -122,6 +122,7 @@ impl Guarded {
     fn on(base: &str, client_ca: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = authority(folder.path());
+        std::fs::copy(authority.path("authority.pem"), authority.path("clients.pem")).unwrap();
         let (public, admin) = (free_address(), free_address());
         let base = base
             .replacen("127.0.0.1:0", &public.to_string(), 1)
@@ -243,6 +244,39 @@ fn where_a_client_certificate_is_asked_for_nobody_is_served_without_one() {
             .status,
         200
     );
+}
+
+#[test]
+fn the_admin_port_takes_renewed_certificates_and_other_authorities_of_clients() {
+    let guarded = Guarded::start("client_ca = \"clients.pem\"\n");
+    let authority = &guarded.authority;
+    authority.issue("somebody", ECDSA);
+    let elsewhere = Authority::new(guarded.folder.path(), "elsewhere");
+    elsewhere.issue("stranger", ECDSA);
+    let (somebody, stranger) = (
+        authority.client_as("somebody"),
+        authority.client_of(&elsewhere, "stranger"),
+    );
+    let replace = |new: &str, old: &str| {
+        std::fs::rename(authority.path(new), authority.path(old)).unwrap();
+    };
+    assert_eq!(guarded.get(&somebody, "/readyz").unwrap().status, 200);
+    assert!(guarded.get(&stranger, "/readyz").is_err());
+
+    authority.issue("next", ECDSA);
+    let renewed = authority.certificate("next");
+    replace("next.pem", "own.pem");
+    replace("next.key", "own.key");
+    wait_until("the renewed one is shown", || {
+        shown_to(&somebody.connect(guarded.admin).unwrap()) == renewed
+    });
+
+    replace("elsewhere.pem", "clients.pem");
+    wait_until("the other authority's clients are served", || {
+        let answer = guarded.get(&stranger, "/readyz");
+        answer.is_ok_and(|answer| answer.status == 200)
+    });
+    assert!(guarded.get(&somebody, "/readyz").is_err());
 }
 
 #[test]

@@ -167,6 +167,7 @@ impl ExecSink {
         };
         tracing::warn!(
             incident,
+            trace_id = event.trace_id(),
             "the incident's timeline does not show what came of {}: {failed}",
             self.name(),
         );

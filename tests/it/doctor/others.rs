@@ -1,6 +1,7 @@
 //! Faults of the configuration, and of all that is around a receiver.
 
 use super::{PASSWORD, TOKEN, Visit, allow, doctor, tools, visit, within};
+use crate::certificates::{Authority, ECDSA};
 use crate::database::Server;
 use crate::fake::{FakeServer, Reply};
 use crate::receiver::{BASE, base_with};
@@ -52,6 +53,25 @@ fn a_secret_that_every_user_may_read_is_found() {
             "chmod o= token, and chown it to the receiver's user where that is another one",
         ]
     );
+    assert_eq!(visit.code, Some(0), "{}", visit.report);
+}
+
+#[test]
+fn a_key_of_a_certificate_that_every_user_may_read_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
+    for (listener, mode) in [("server", 0o600), ("admin", 0o644)] {
+        authority.issue(listener, ECDSA);
+        allow(&authority.path(&format!("{listener}.key")), mode);
+    }
+    let tables = ["server", "admin"].map(|listener| {
+        let keys = authority.keys(listener);
+        format!("[{listener}.tls]\n{keys}")
+    });
+    let visit = Visit::of(doctor(folder.path(), &format!("{BASE}{}", tables.concat())));
+    let [what, advice] = visit.finding("secrets", "warning");
+    assert!(what.ends_with("admin.key, which holds a secret (mode 0644)"), "{what}");
+    assert!(advice.starts_with("chmod o= "), "{advice}");
     assert_eq!(visit.code, Some(0), "{}", visit.report);
 }
 
