@@ -40,6 +40,7 @@ test: brokers ## every check there is, with small counts; what CI runs
 	@scripts/install.sh $(TEST_TOOLS)
 	@scripts/manifest-tools.sh
 	@scripts/api-tools.sh
+	@scripts/editor-tools.sh
 	@scripts/browser-tools.sh
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
@@ -58,6 +59,7 @@ fuzz: brokers ## look for input that breaks a reader: FUZZ_SECONDS (1800) for ea
 soak: compiler ## the end-to-end tests with full counts, one by one, and their table; an hour or so
 	@scripts/install.sh $(TEST_TOOLS)
 	@scripts/api-tools.sh
+	@scripts/editor-tools.sh
 	@scripts/browser-tools.sh
 	@mkdir -p target
 	FLASHDUTY_SOAK=1 cargo test --release --locked --no-fail-fast $(AS_ROOT) --test it --test quiet --test replicas --test console \

@@ -46,6 +46,27 @@ fn queries(dashboard: &Value) -> Vec<(&str, &str)> {
     each.collect()
 }
 
+/// What the variables choose among, as Grafana asks for the values of a label.
+fn choices(dashboard: &Value) -> Vec<(&str, String)> {
+    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
+    let asking = variables.filter(|variable| variable["type"] == "query");
+    let each = asking.map(|variable| {
+        let query = text(&variable["query"], "query");
+        assert_eq!(query, text(variable, "definition"));
+        let values = query.strip_prefix("label_values(").unwrap();
+        let (series, label) = values.strip_suffix(')').unwrap().rsplit_once(", ").unwrap();
+        (text(variable, "name"), format!("group by ({label}) ({series})"))
+    });
+    each.collect()
+}
+
+/// What is drawn into every panel.
+fn annotations(dashboard: &Value) -> Vec<&str> {
+    let all = dashboard["annotations"]["list"].as_array().unwrap().iter();
+    let ours = all.filter(|annotation| annotation["type"] != "dashboard");
+    ours.map(|annotation| text(annotation, "expr")).collect()
+}
+
 /// The query with what Grafana puts in the place of variables when everything is chosen.
 fn chosen(expression: &str) -> String {
     expression
@@ -221,9 +242,11 @@ fn each_query_of_the_dashboard_returns_data_from_a_running_receiver() {
     traffic(&receiver, &sender);
 
     let dashboard = dashboard();
+    let choices = choices(&dashboard);
     let mut left = queries(&dashboard);
     assert!(left.len() > 50, "{}", left.len());
     left.extend(HAPPENS.map(|what| ("what happens", what)));
+    left.extend(choices.iter().map(|(name, asked)| (*name, asked.as_str())));
     let deadline = Instant::now() + PATIENCE;
     while !left.is_empty() {
         assert!(Instant::now() < deadline, "no data: {left:#?}");
@@ -233,10 +256,12 @@ fn each_query_of_the_dashboard_returns_data_from_a_running_receiver() {
         });
         std::thread::sleep(Duration::from_millis(100));
     }
-    // Most rules find nothing, as they should; all can be asked.
-    for rule in rules() {
-        let expression = text(&rule, "expr");
-        let answer = prometheus.ask(expression);
+    // Most rules find nothing, as they should, and nothing was started again; all can be asked.
+    let rules = rules();
+    let mut others: Vec<&str> = rules.iter().map(|rule| text(rule, "expr")).collect();
+    others.extend(annotations(&dashboard));
+    for expression in others {
+        let answer = prometheus.ask(&chosen(expression));
         assert!(answer.is_ok(), "{expression}: {answer:?}");
     }
 }
@@ -249,7 +274,10 @@ fn the_dashboard_asks_for_numbers_there_are() {
     let names = shown(&exposition);
     let dashboard = dashboard();
     let mut asked = BTreeSet::new();
-    for (_, query) in queries(&dashboard) {
+    let choices = choices(&dashboard);
+    let queries = queries(&dashboard).into_iter().map(|(_, query)| query);
+    let choices = choices.iter().map(|(_, asked)| asked.as_str());
+    for query in queries.chain(choices).chain(annotations(&dashboard)) {
         asked.extend(metrics_in(query));
     }
     let unknown: Vec<_> = asked.difference(&names).collect();

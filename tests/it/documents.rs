@@ -1,7 +1,7 @@
 //! The documents can be followed: commands, scripts and data are read as whoever follows them has them
 //! read, and what is named is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,40 @@ fn scripts_are_such_as_the_shell_reads() {
         }
     }
     assert_none(&offenders, "bash can read what is shown for it");
+}
+
+/// What another test reads of the documents, by the word behind the fence.
+const READ: [&str; 6] = ["sh", "bash", "console", "toml", "json", "yaml"];
+/// What none does, with how many of it: drawings and what was printed, the SQL of another program's manual, and what Grafana and
+/// SLS are asked, of which neither is at hand.
+const LOOKED_AT: [(&str, &str, usize); 6] = [
+    ("ARCHITECTURE.md", "", 1),
+    ("README.md", "", 2),
+    ("README.zh-CN.md", "", 2),
+    ("deploy/README.md", "sql", 1),
+    ("deploy/log/README.md", "logql", 1),
+    ("deploy/log/README.md", "", 1),
+];
+
+#[test]
+fn no_block_is_in_a_language_that_no_test_reads() {
+    let mut offenders = Vec::new();
+    for path in documents() {
+        let blocks = sections(&read(&path)).into_iter().flat_map(|section| section.blocks);
+        let mut others = BTreeMap::<String, usize>::new();
+        for block in blocks.filter(|block| !READ.contains(&block.language.as_str())) {
+            *others.entry(block.language).or_default() += 1;
+        }
+        let is_runbook = path.starts_with("docs/runbooks/");
+        others.retain(|language, count| {
+            let known = (path.as_str(), language.as_str(), *count);
+            !LOOKED_AT.contains(&known) && !(is_runbook && language == "promql")
+        });
+        if !others.is_empty() {
+            offenders.push(format!("{path}: {others:?}"));
+        }
+    }
+    assert_none(&offenders, "each block is read by a test, or known to be read by nobody");
 }
 
 /// The arguments of each of the receiver's commands in a text, with something in place of `IP` and `ID`.
