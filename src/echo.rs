@@ -118,8 +118,14 @@ mod tests {
             ("no token canary%2Fcanary%2Fcanary", "no token ***"),
             ("who is Bearer canary-2?", "who is ***?"),
             ("no canary-2", "no ***"),
-            (r#"{"error":"canary\/3+== is no key"}"#, r#"{"error":"*** is no key"}"#),
-            (r#"{"error":"no canary\/canary\/canary"}"#, r#"{"error":"no ***"}"#),
+            (
+                r#"{"error":"canary\/3+== is no key"}"#,
+                r#"{"error":"*** is no key"}"#,
+            ),
+            (
+                r#"{"error":"no canary\/canary\/canary"}"#,
+                r#"{"error":"no ***"}"#,
+            ),
             ("me:pass-word", "me:***"),
             ("Basic bWU6cGFzcy13b3Jk", "Basic ***"),
             (

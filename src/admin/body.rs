@@ -27,9 +27,7 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        read(request.with_limited_body().into_body())
-            .await
-            .map(Self)
+        read(request.into_limited_body()).await.map(Self)
     }
 }
 
@@ -38,7 +36,10 @@ async fn read(mut body: Body) -> Result<Bytes, Problem> {
     loop {
         let more = Duration::from_secs((come.len() / BYTES_A_SECOND) as u64);
         let Ok(frame) = timeout_at(begun + LEAST + more, body.frame()).await else {
-            let detail = format!("the body did not come in time: {} bytes of it did", come.len());
+            let detail = format!(
+                "the body did not come in time: {} bytes of it did",
+                come.len()
+            );
             return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
         };
         match frame {
@@ -54,7 +55,7 @@ async fn read(mut body: Body) -> Result<Bytes, Problem> {
 }
 
 fn broken(error: &(dyn Error + 'static)) -> Problem {
-    let mut causes = successors(Some(error), |error| error.source());
+    let mut causes = successors(Some(error), |error| (*error).source());
     if causes.any(|cause| cause.is::<LengthLimitError>()) {
         let detail = "the body is larger than what is taken here";
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
@@ -81,7 +82,10 @@ mod tests {
     async fn a_body_that_stops_or_trickles_is_refused_and_a_steady_one_has_its_time() {
         let second = Duration::from_secs(1);
         for (body, patience) in [
-            (Body::from_stream(stream::pending::<std::io::Result<Bytes>>()), 10),
+            (
+                Body::from_stream(stream::pending::<std::io::Result<Bytes>>()),
+                10,
+            ),
             (trickle(1, second), 10),
             (trickle(BYTES_A_SECOND / 2, second), 19),
         ] {

@@ -18,8 +18,8 @@ const LIFETIME: SignedDuration = SignedDuration::from_hours(12);
 
 const NAME: &str = "flashduty_session";
 
-/// How many cookies of that name are looked at. A browser sends one; another may stand there for another
-/// path.
+/// How many cookies of that name are looked at. A browser sends one, and those that another host of the same
+/// site may have set for this one.
 const MOST: usize = 4;
 
 /// Keeps the key apart from anything else that may ever be derived from the token.
@@ -49,7 +49,9 @@ pub(super) fn lasts(token: &SecretString, headers: &HeaderMap, now: Timestamp) -
         (name == NAME).then_some(value)
     });
     // A head has room for thousands, and judging one takes two hashes.
-    sessions.take(MOST).any(|value| is_sealed(token, value, now))
+    sessions
+        .take(MOST)
+        .any(|value| is_sealed(token, value, now))
 }
 
 fn is_sealed(token: &SecretString, value: &str, now: Timestamp) -> bool {
@@ -157,7 +159,8 @@ mod tests {
     #[test]
     fn a_few_cookies_of_the_name_are_looked_at_and_no_more() {
         let cookie = sent_back(&begin(&token("s3cret"), at(0), false));
-        let behind = |others: usize| format!("{}{cookie}", "flashduty_session=1.a; ".repeat(others));
+        let behind =
+            |others: usize| format!("{}{cookie}", "flashduty_session=1.a; ".repeat(others));
         assert!(is_taken("s3cret", &behind(MOST - 1), at(0)));
         assert!(!is_taken("s3cret", &behind(MOST), at(0)));
     }

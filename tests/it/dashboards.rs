@@ -55,7 +55,10 @@ fn choices(dashboard: &Value) -> Vec<(&str, String)> {
         assert_eq!(query, text(variable, "definition"));
         let values = query.strip_prefix("label_values(").unwrap();
         let (series, label) = values.strip_suffix(')').unwrap().rsplit_once(", ").unwrap();
-        (text(variable, "name"), format!("group by ({label}) ({series})"))
+        (
+            text(variable, "name"),
+            format!("group by ({label}) ({series})"),
+        )
     });
     each.collect()
 }

@@ -70,8 +70,8 @@ fn scripts_are_such_as_the_shell_reads() {
 
 /// What another test reads of the documents, by the word behind the fence.
 const READ: [&str; 6] = ["sh", "bash", "console", "toml", "json", "yaml"];
-/// What none does, with how many of it: drawings and what was printed, the SQL of another program's manual, and what Grafana and
-/// SLS are asked, of which neither is at hand.
+/// What none does, with how many of it: drawings and what was printed, SQL for the server's owner, and what
+/// Grafana and SLS are asked, of which neither is at hand.
 const LOOKED_AT: [(&str, &str, usize); 6] = [
     ("ARCHITECTURE.md", "", 1),
     ("README.md", "", 2),
@@ -85,7 +85,9 @@ const LOOKED_AT: [(&str, &str, usize); 6] = [
 fn no_block_is_in_a_language_that_no_test_reads() {
     let mut offenders = Vec::new();
     for path in documents() {
-        let blocks = sections(&read(&path)).into_iter().flat_map(|section| section.blocks);
+        let blocks = sections(&read(&path))
+            .into_iter()
+            .flat_map(|section| section.blocks);
         let mut others = BTreeMap::<String, usize>::new();
         for block in blocks.filter(|block| !READ.contains(&block.language.as_str())) {
             *others.entry(block.language).or_default() += 1;
@@ -99,7 +101,10 @@ fn no_block_is_in_a_language_that_no_test_reads() {
             offenders.push(format!("{path}: {others:?}"));
         }
     }
-    assert_none(&offenders, "each block is read by a test, or known to be read by nobody");
+    assert_none(
+        &offenders,
+        "each block is read by a test, or known to be read by nobody",
+    );
 }
 
 /// The arguments of each of the receiver's commands in a text, with something in place of `IP` and `ID`.

@@ -110,7 +110,11 @@ fn linted(texts: &[&str]) -> Option<(Vec<usize>, String)> {
     }
     let folder = tempfile::tempdir().unwrap();
     let printed = run(&["schema"], folder.path());
-    std::fs::write(folder.path().join("flashduty-receiver.schema.json"), printed.stdout).unwrap();
+    std::fs::write(
+        folder.path().join("flashduty-receiver.schema.json"),
+        printed.stdout,
+    )
+    .unwrap();
     let mut lint = Command::new("node");
     lint.arg(taplo).args(["lint", "--colors", "never"]);
     for (number, text) in texts.iter().enumerate() {
@@ -138,7 +142,10 @@ fn an_editor_marks_nothing_that_is_right_and_each_mistake() {
         say_aloud("taplo is not here, so no editor looked at what the schema marks");
         return;
     };
-    let at: Vec<&str> = marked.iter().map(|number| right[*number].0.as_str()).collect();
+    let at: Vec<&str> = marked
+        .iter()
+        .map(|number| right[*number].0.as_str())
+        .collect();
     assert!(at.is_empty(), "{at:?}: {said}");
     let (marked, said) = linted(&WRONG).unwrap();
     assert_eq!(marked, Vec::from_iter(0..WRONG.len()), "{said}");

@@ -122,7 +122,11 @@ impl Guarded {
     fn on(base: &str, client_ca: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = authority(folder.path());
-        std::fs::copy(authority.path("authority.pem"), authority.path("clients.pem")).unwrap();
+        std::fs::copy(
+            authority.path("authority.pem"),
+            authority.path("clients.pem"),
+        )
+        .unwrap();
         let (public, admin) = (free_address(), free_address());
         let base = base
             .replacen("127.0.0.1:0", &public.to_string(), 1)

@@ -186,10 +186,12 @@ fn lines_and_sinks_know_the_trace_of_a_push_also_where_nothing_is_traced() {
         let line = receiver.lines.wait(target, |line| line["target"] == target);
         assert_eq!(line["trace_id"], TRACE);
     }
-    let headers = format!("traceparent: 00-{TRACE}-{CALLER}-01\r\n");
+    let headers = format!("X-Forwarded-For: {SENDER}\r\ntraceparent: 00-{TRACE}-{CALLER}-01\r\n");
     let refused = receiver.client().push_with("/webhook", &headers, b"{}");
     assert_eq!(refused.unwrap().status, 422);
-    let line = receiver.lines.wait("the refusal", |line| line["outcome"] == "invalid");
+    let line = receiver
+        .lines
+        .wait("the refusal", |line| line["outcome"] == "invalid");
     assert_eq!(line["trace_id"], TRACE);
     let own = format!("00-{TRACE}-{CALLER}-01");
     let requests = hook.wait_for(1);

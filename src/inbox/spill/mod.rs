@@ -26,7 +26,8 @@ use crate::event::{Event, Id, Key};
 /// An event in the spill.
 #[derive(Debug, Clone)]
 pub struct Spilled {
-    /// Rises in the order of arrival.
+    /// Rises in the order of arrival. No other row gets it while the spill is open, also when this one
+    /// is gone.
     pub id: i64,
     /// The event.
     pub event: Arc<Event>,
@@ -99,7 +100,8 @@ pub trait Spill: Send + Sync {
     async fn keep(&self, batch: Arc<Batch>) -> Result<(), InboxError>;
     /// The oldest events, at most `count`, and no further one once their bodies take `bytes`.
     async fn oldest(&self, count: usize, bytes: usize) -> Result<Vec<Spilled>, InboxError>;
-    /// Removes everything up to and with `id`, but for what was set aside.
+    /// Removes everything up to and with `id`, but for what was set aside. Who read it may come late: what
+    /// was kept since is never among it.
     async fn remove(&self, id: i64) -> Result<(), InboxError>;
     /// Leaves `id` where it is and lets others go past it.
     async fn set_aside(&self, id: i64) -> Result<(), InboxError>;

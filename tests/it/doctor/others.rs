@@ -70,7 +70,10 @@ fn a_key_of_a_certificate_that_every_user_may_read_is_found() {
     });
     let visit = Visit::of(doctor(folder.path(), &format!("{BASE}{}", tables.concat())));
     let [what, advice] = visit.finding("secrets", "warning");
-    assert!(what.ends_with("admin.key, which holds a secret (mode 0644)"), "{what}");
+    assert!(
+        what.ends_with("admin.key, which holds a secret (mode 0644)"),
+        "{what}"
+    );
     assert!(advice.starts_with("chmod o= "), "{advice}");
     assert_eq!(visit.code, Some(0), "{}", visit.report);
 }

@@ -126,6 +126,14 @@ async fn a_wrong_token_begins_nothing_and_is_not_repeated() {
     assert_eq!(log_in(&router, "s3cret").await.status, 204);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_login_that_does_not_end_is_refused() {
+    let endless = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
+    let login = request("POST", "/login").body(Body::from_stream(endless));
+    let answer = guarded().oneshot(login.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+}
+
 #[tokio::test]
 async fn a_session_ends_after_its_time_and_is_no_use_when_it_was_tampered_with() {
     let token = SecretString::from("s3cret");
