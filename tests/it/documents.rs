@@ -95,7 +95,8 @@ fn no_block_is_in_a_language_that_no_test_reads() {
         let is_runbook = path.starts_with("docs/runbooks/");
         others.retain(|language, count| {
             let known = (path.as_str(), language.as_str(), *count);
-            !LOOKED_AT.contains(&known) && !(is_runbook && language == "promql")
+            let is_query = is_runbook && language == "promql";
+            !is_query && !LOOKED_AT.contains(&known)
         });
         if !others.is_empty() {
             offenders.push(format!("{path}: {others:?}"));
