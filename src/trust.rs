@@ -62,7 +62,7 @@ impl Trust {
     }
 }
 
-/// The authorities that the system trusts: a few hundred KiB and as many milliseconds.
+/// The authorities that the system trusts: a few hundred KiB and a few milliseconds.
 pub fn system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates_of_system());
