@@ -150,9 +150,7 @@ refused! {
 
     a_preset_is_for_http:
         "[sink.a]\ntype = \"exec\"\ncommand = [\"/bin/true\"]\npreset = \"feishu\""
-        => r#"
-        config.toml:4: sink.a.preset = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type
-        "#;
+        => r#"config.toml:4: sink.a.preset = ***: is no key of a sink of type exec, only of http; allowed: capture, command, comment, concurrency, directory, enabled, env, filter, home, include_stale, kill_after, max_age, on_interrupt, order, rate, retry, retry_exit_codes, timeout, type"#;
 
     a_misspelt_preset_is_the_one_mistake:
         "[sink.a]\npreset = \"slak\"\nurl = \"https://h/x\"\nlang = \"en\""
