@@ -100,7 +100,7 @@ impl Dispatcher {
     }
 
     /// How a lease ends; `None` when it is kept because the destination is gone.
-    fn end(
+    pub(super) fn end(
         &self,
         plan: &Plan,
         lease: Lease,
@@ -108,7 +108,9 @@ impl Dispatcher {
         ended: &mut Ended,
     ) -> Option<Settled> {
         let once = plan.once || (lease.event.command && !lease.replay);
-        let unsure = plan.remembers && matches!(result, Err(SinkError::Unknown(_)));
+        // What an interrupted attempt did is not known either, whatever became of this one.
+        let is_unknown = lease.interrupted || matches!(result, Err(SinkError::Unknown(_)));
+        let unsure = plan.remembers && is_unknown;
         let (settlement, failure) = match result {
             Ok(taken) => {
                 ended.answered = true;

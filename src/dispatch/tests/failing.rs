@@ -240,6 +240,30 @@ async fn no_more_attempts_are_made_than_the_rate_allows() {
 }
 
 #[tokio::test]
+async fn an_interrupted_attempt_stays_unknown_though_the_next_one_only_failed() {
+    let set = set(Vec::new(), None).await;
+    set.stop.cancel();
+    set.offer("a", false, NEW).await;
+    let mut later = Timestamp::now();
+    drop(leases(&set, later, Duration::from_millis(1)).await);
+    let dispatcher = idle(&set);
+    for remembers in [true, false] {
+        later = later.checked_add(Duration::from_secs(1)).unwrap();
+        let lease = leases(&set, later, Duration::from_millis(1))
+            .await
+            .remove(0);
+        assert!(lease.interrupted);
+        let plan = Plan {
+            remembers,
+            ..Plan::clone(&dispatcher.plan.load())
+        };
+        let busy = Err(SinkError::Retry(Failure::new("busy")));
+        let end = dispatcher.end(&plan, lease, busy, &mut attempt::Ended::default());
+        assert_eq!(end.unwrap().report.unwrap().unsure, remembers);
+    }
+}
+
+#[tokio::test]
 async fn what_an_answer_said_is_there_for_the_next_attempt_of_its_subject() {
     let remember = Taken {
         needless: None,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::inbox::query::{AuditFilter, Candidate, DeliveryRow};
 
-fn wanted(sink: SinkId, order: Order) -> Wanted {
+pub(super) fn wanted(sink: SinkId, order: Order) -> Wanted {
     Wanted {
         sink,
         order,

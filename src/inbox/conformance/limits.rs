@@ -1,5 +1,6 @@
 //! Rates, holds, probes and memory: what a claim leaves for later, and what a lease carries.
 
+use super::change::wanted;
 use super::*;
 
 async fn commit(inbox: &dyn Inbox, batch: Batch, now: Timestamp) -> Committed {
@@ -190,4 +191,35 @@ pub(in crate::inbox) async fn what_is_remembered_comes_with_later_leases_of_subj
             (other, 1, vec![])
         ]
     );
+}
+
+pub(in crate::inbox) async fn an_interrupted_attempt_that_is_put_back_keeps_its_place_where_its_answer_is_needed(
+    inbox: &dyn Inbox,
+) {
+    let sink = inbox.sink("s").await.unwrap();
+    let offered = |id: &'static str| Batch {
+        offers: vec![Offer {
+            wanted: [wanted(sink, Order::Latest)].into(),
+            ..event(id).offer()
+        }],
+        ..Batch::default()
+    };
+    let asking = || {
+        claims(vec![Claim {
+            remembered: true,
+            ..Claim::new(sink, 1, TTL)
+        }])
+    };
+    commit(inbox, offered("a"), at(0)).await;
+    drop(commit(inbox, asking(), at(0)).await);
+    let lease = commit(inbox, asking(), at(60)).await.leases.remove(0);
+    assert!(lease.interrupted);
+    commit(inbox, offered("b"), at(61)).await;
+    settle(inbox, lease, Settlement::Released, at(62)).await;
+    let again = commit(inbox, asking(), at(63)).await.leases.remove(0);
+    assert_eq!((again.seq, again.interrupted), (Seq(1), true));
+    // Where no answer is needed, the later one is enough.
+    settle(inbox, again, Settlement::Released, at(64)).await;
+    let other = claim(inbox, sink, 1, at(65)).await.leases.remove(0);
+    assert_eq!(other.seq, Seq(2));
 }

@@ -267,6 +267,7 @@ macro_rules! every_property {
             a_hold_stops_claims_until_it_is_over,
             a_probe_finds_what_waits_and_a_recovery_makes_all_due,
             what_is_remembered_comes_with_later_leases_of_subject_and_sink,
+            an_interrupted_attempt_that_is_put_back_keeps_its_place_where_its_answer_is_needed,
         }
         $crate::inbox::conformance::conformance! { $make, upkeep:
             an_event_is_found_by_id_by_subject_and_by_page,

@@ -10,12 +10,12 @@ use crate::inbox::InboxError;
 const OLDEST: i32 = 130_000;
 /// Held while the schema is looked at and changed: the letters `FDRi`. Behind whoever waits for a table
 /// that a backup reads all others wait as well, so that is tried for a moment at a time only.
-const LOCK_SCHEMA: &str = "BEGIN; SET LOCAL synchronous_commit = on; \
+const LOCK_SCHEMA: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; \
      SELECT pg_advisory_xact_lock(1178882665); SET LOCAL lock_timeout = '200ms'";
 const ROLLBACK: &str = "ROLLBACK";
 /// Between two such moments.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
-pub(super) const MIGRATIONS: [&str; 7] = [
+pub(super) const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0001_inbox.sql"),
     include_str!("migrations/0002_steps.sql"),
     include_str!("migrations/0003_changes.sql"),
@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0005_replicas.sql"),
     include_str!("migrations/0006_leases.sql"),
     include_str!("migrations/0007_shared.sql"),
+    include_str!("migrations/0008_interrupted.sql"),
 ];
 
 /// Why a database is not used.

@@ -46,7 +46,11 @@ impl Work<'_> {
                 )?
                 .execute(params![settled.seq.0, settled.sink.0])?;
             self.forget_send(settled)?;
-            self.supersede_if_needless(settled)?;
+            // Whether a later one may take the place of an interrupted attempt is for the claim, which knows
+            // whether its answer is needed.
+            if !settled.interrupted {
+                self.supersede_if_needless(settled)?;
+            }
         }
         Ok(())
     }
