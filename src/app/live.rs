@@ -4,6 +4,7 @@
 //! a running service keeps its old value, and that is said.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -24,6 +25,9 @@ use crate::metrics::Metrics;
 use crate::recover;
 use crate::telemetry::Telemetry;
 use crate::trace::Tracer;
+
+/// How often what waits for the store is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 /// What is in force now.
 pub struct Live {
@@ -49,6 +53,8 @@ pub struct Live {
     lifecycle: ArcSwapOption<Lifecycle>,
     /// One reload at a time.
     reloading: Mutex<()>,
+    /// What was read last waits for a store that is away.
+    owed: AtomicBool,
 }
 
 impl Live {
@@ -99,6 +105,7 @@ impl Live {
             farewell,
             lifecycle: ArcSwapOption::empty(),
             reloading: Mutex::default(),
+            owed: AtomicBool::new(false),
         })
     }
 
@@ -176,6 +183,33 @@ impl Live {
     pub async fn reload(&self) -> Result<String, String> {
         let _alone = self.reloading.lock().await;
         let result = self.try_reload().await;
+        if let Some(away) = waits_for_store(&result) {
+            self.owed.store(true, Ordering::Release);
+            self.rewatch.notify_one();
+            let told = format!(
+                "it has a sink that the store does not know yet, and is tried again until that answers: \
+                 {away}"
+            );
+            tracing::error!(
+                "the new configuration cannot be taken over, the old one stays: {told}"
+            );
+            return Err(told);
+        }
+        self.came_of(result)
+    }
+
+    /// Tries once more what had to wait for the store, and is silent while it has to.
+    async fn catch_up(&self) {
+        let _alone = self.reloading.lock().await;
+        let result = self.try_reload().await;
+        if waits_for_store(&result).is_none() {
+            // Said in the log, by itself, what came of it.
+            let _told = self.came_of(result);
+        }
+    }
+
+    fn came_of(&self, result: anyhow::Result<Vec<&'static str>>) -> Result<String, String> {
+        self.owed.store(false, Ordering::Release);
         self.metrics.reloaded(result.is_ok());
         match result {
             Ok(kept) if kept.is_empty() => {
@@ -216,7 +250,7 @@ impl Live {
         let prepared = self.sinks.prepare(&loaded)?;
         let lifecycle = self.lifecycle.load_full();
         if lifecycle.is_some() {
-            self.sinks.learn(&loaded.settings).await?;
+            self.sinks.learn_new(&loaded.settings).await?;
         }
         let routing = self.sinks.routing(&loaded.settings);
         let rules = wiring::rules(&loaded, routing)?;
@@ -287,8 +321,16 @@ impl Live {
                         tracing::warn!("not all configuration files are watched: {error}");
                     }
                 }
+                () = tokio::time::sleep(TRY_AGAIN), if self.owed.load(Ordering::Acquire) => {
+                    self.catch_up().await;
+                }
                 () = lifecycle.closing() => return,
             }
         }
     }
+}
+
+/// Why a configuration cannot be taken over as long as the store is away.
+fn waits_for_store<T>(result: &anyhow::Result<T>) -> Option<&InboxError> {
+    result.as_ref().err()?.downcast_ref()
 }

@@ -3,7 +3,7 @@
 //! A sink that is turned off keeps its backlog in the store, parked, until it is back.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -94,20 +94,35 @@ impl Sinks {
     /// Learns every sink's number, also of those that only have a backlog.
     pub(super) async fn learn(&self, settings: &Settings) -> Result<(), InboxError> {
         let stored = self.inbox.counts().await?.sinks;
-        let stored = stored.into_iter().map(|sink| sink.sink);
-        for name in stored.chain(settings.sinks.keys().cloned()) {
-            let sink = self.inbox.sink(&name).await?;
-            self.known
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(name, sink);
+        for sink in stored {
+            self.learn_one(&sink.sink).await?;
+        }
+        self.learn_new(settings).await
+    }
+
+    /// Learns the numbers of sinks that are new. The store, which may be away, is asked for nothing else.
+    pub(super) async fn learn_new(&self, settings: &Settings) -> Result<(), InboxError> {
+        for name in settings.sinks.keys() {
+            self.learn_one(name).await?;
         }
         Ok(())
     }
 
+    async fn learn_one(&self, name: &str) -> Result<(), InboxError> {
+        if !self.known().contains_key(name) {
+            let sink = self.inbox.sink(name).await?;
+            self.known().insert(name.to_owned(), sink);
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, SinkId>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Which sinks get new events, with the numbers that were learned.
     pub(super) fn routing(&self, settings: &Settings) -> Routing {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known();
         let enabled = settings.sinks.iter().filter(|(_, sink)| sink.is_enabled());
         let targets = enabled.map(|(name, sink)| {
             let errors = self.metrics.sink(&Arc::from(name.as_str())).filter_errors;
@@ -169,8 +184,7 @@ impl Sinks {
             plan: Arc::new(ArcSwap::new(plan)),
             stop: lifecycle.resting_token(),
         };
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let sink = known[name];
+        let sink = self.known()[name];
         let name: Arc<str> = Arc::from(name);
         let dispatcher = Dispatcher::new(
             (Arc::clone(&name), sink),

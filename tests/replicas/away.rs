@@ -25,13 +25,13 @@ const RECOVERY: &str = "\
 const RECOVERS: &str = "are fetched from the sender's history";
 
 /// A server with an empty database, which is down.
-fn server_that_is_down() -> Postgres {
+pub(crate) fn server_that_is_down() -> Postgres {
     let mut server = Postgres::start();
     server.stop();
     server
 }
 
-fn push(receiver: &Receiver, id: &str, subject: &str) -> Answer {
+pub(crate) fn push(receiver: &Receiver, id: &str, subject: &str) -> Answer {
     let mut pusher = Pusher::default();
     let answer = pusher.push(receiver.public, &event(id, subject)).unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -39,17 +39,17 @@ fn push(receiver: &Receiver, id: &str, subject: &str) -> Answer {
 }
 
 /// A push that cannot be in the database, because that is away.
-fn spilled(receiver: &Receiver, id: &str, subject: &str) {
+pub(crate) fn spilled(receiver: &Receiver, id: &str, subject: &str) {
     let answer = push(receiver, id, subject);
     assert!(answer.json()["seq"].is_null(), "{answer:?}");
 }
 
-fn wait_until_drained(receiver: &Receiver) {
+pub(crate) fn wait_until_drained(receiver: &Receiver) {
     let is_drained = || receiver.metric("flashduty_spilled_events") < 1.0;
     wait_until("the spill is drained", is_drained);
 }
 
-fn ids(received: &[Received]) -> Vec<String> {
+pub(crate) fn ids(received: &[Received]) -> Vec<String> {
     received.iter().map(Received::event_id).collect()
 }
 
@@ -218,36 +218,6 @@ fn while_the_database_is_found_fit_and_the_sinks_numbers_are_not_known_yet_nothi
             let ids: Vec<_> = events.map(|line| line["event_id"].clone()).collect();
             (ids == ["a", "b"]).then_some(())
         });
-    });
-    fleet.stop(0);
-}
-
-#[test]
-fn what_is_reloaded_before_the_first_contact_decides_who_gets_what_came_before_it() {
-    let _alone = alone();
-    let mut server = server_that_is_down();
-    let fleet = Fleet::start(1, &Setup::of(server.address()));
-    let fakes = ["hook", "later"].map(|_| FakeServer::new(|_, _| Reply::new(200, "")));
-    fleet.each(|receiver| {
-        spilled(receiver, "before", "s");
-        let base = std::fs::read_to_string(receiver.folder.join("config.toml")).unwrap();
-        let hook = fakes[0].sink("hook", "");
-        let wrong = receiver.reconfigure(&format!("{base}{hook}nonsense = 1\n"));
-        assert_ne!(wrong.status, 200, "{wrong:?}");
-        let right = receiver.reconfigure(&format!("{base}{hook}"));
-        assert_eq!(right.status, 200, "{right:?}");
-        spilled(receiver, "after", "s");
-        server.start_again();
-        let received = fakes[0].wait_for(2);
-        assert_eq!(ids(&received), ["before", "after"]);
-        wait_until_drained(receiver);
-        // One that comes after the contact has its number at once.
-        let later = fakes[1].sink("later", "");
-        let right = receiver.reconfigure(&format!("{base}{hook}{later}"));
-        assert_eq!(right.status, 200, "{right:?}");
-        push(receiver, "last", "s");
-        fakes[0].wait_for(3);
-        assert_eq!(ids(&fakes[1].wait_for(1)), ["last"]);
     });
     fleet.stop(0);
 }

@@ -49,6 +49,7 @@ mod million;
 mod once;
 mod order;
 mod outage;
+mod reloaded;
 mod seen;
 mod trust;
 
