@@ -1,16 +1,19 @@
 //! Recovery as the configuration has it, and the way a recovered push takes into the inbox.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::Live;
 use super::unreadable::InBox;
 use crate::aside::aside;
 use crate::clock::Clock;
 use crate::config::{Loaded, Recover};
+use crate::envelope::record_key;
 use crate::event::{Event, Origin, Outcome, Route};
 use crate::flashduty::Api;
 use crate::inbox::query::EventFilter;
@@ -73,6 +76,8 @@ impl Admission for Admit {
     async fn admit(&self, found: Found) -> Result<Verdict, NotAdmitted> {
         let rules = self.rules.load_full();
         let Found {
+            record,
+            at,
             route,
             body,
             dry_run,
@@ -102,10 +107,13 @@ impl Admission for Admit {
         };
         let routing = Arc::clone(&rules);
         let mut offer = aside(bytes, move || routing.offer(envelope, arrival, now)).await;
+        // What nothing tells from another push is offered again by a look that was cut off.
+        let key = offer.key;
+        offer.key = Some(key.unwrap_or_else(|| record_key(record.0, &offer.event)));
         let begun = (!dry_run).then(|| self.tracer.adopt(&mut offer.event));
         let trace = begun.flatten();
         let event = Arc::clone(&offer.event);
-        if event.command && !self.live.settings().recover.commands {
+        if event.command && !self.carries_out(&event, at) {
             // Shown, and carried out only when a person replays it.
             offer.wanted = Arc::default();
         }
@@ -141,6 +149,17 @@ impl Admit {
             tries: Tries::default(),
         };
         Recovery::new(surroundings, plan)
+    }
+
+    /// Whether a command is wanted. One that does not say its time, by which it would expire, is as old as
+    /// its record.
+    fn carries_out(&self, event: &Event, at: Option<Timestamp>) -> bool {
+        let settings = self.live.settings();
+        let age = at.map(|at| self.clock.now().duration_since(at));
+        let is_old = age.is_none_or(|age| {
+            Duration::try_from(age).is_ok_and(|age| age > settings.admission.command_max_age)
+        });
+        settings.recover.commands && (event.event_time.is_some() || !is_old)
     }
 
     /// Done once it is committed; the inner error is about this push alone.

@@ -67,6 +67,19 @@ pub fn entry_key(entry: i64, event: &Event) -> Key {
     of_halves(prefix, first_eight(rest))
 }
 
+/// The same of one that comes out of the sender's history: that record, once and for all.
+pub fn record_key(record: [u8; 16], event: &Event) -> Key {
+    let rest = hasher("record of the history")
+        .with_option(event.route.tag.as_deref())
+        .with_option(event.route.query.as_deref())
+        .with(record);
+    let prefix = match &event.event_id {
+        Some(id) => id_prefix(id.as_str()),
+        None => first_eight(hasher("record of the history, alone").with(record)),
+    };
+    of_halves(prefix, first_eight(rest))
+}
+
 /// A SHA-256 over fields, each preceded by its length.
 struct Fields(Sha256);
 

@@ -20,7 +20,7 @@ use std::str::Utf8Error;
 
 use thiserror::Error;
 
-pub use self::key::{entry_key, id_prefix};
+pub use self::key::{entry_key, id_prefix, record_key};
 pub use self::options::{EnvelopeOptions, EnvelopeOptionsError};
 
 use self::json::Kind;

@@ -158,11 +158,23 @@ impl Api {
     /// # Errors
     /// Also when it is something else, which may be a passing state of the other side.
     pub async fn ask<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Fault> {
-        let data = self.post(path, body).await?;
-        serde_json::from_str(data.get()).map_err(|error| {
-            let what = self.shown(&error.to_string());
-            Fault::Strange(format!("the answer's data cannot be read: {what}"))
-        })
+        self.ask_dated(path, body).await.0
+    }
+
+    /// The same, and what time it is there, where there was an answer that says so.
+    pub async fn ask_dated<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> (Result<T, Fault>, Option<Timestamp>) {
+        let (data, there) = self.post_dated(path, body).await;
+        let read = |data: Box<RawValue>| {
+            serde_json::from_str(data.get()).map_err(|error| {
+                let what = self.shown(&error.to_string());
+                Fault::Strange(format!("the answer's data cannot be read: {what}"))
+            })
+        };
+        (data.and_then(read), there)
     }
 
     fn read(&self, status: u16, headers: &HeaderMap, bytes: &[u8]) -> Result<Box<RawValue>, Fault> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -56,6 +56,8 @@ pub(super) struct Pacer {
     ended: VecDeque<Instant>,
     /// Who asked to be left alone, and until when.
     pause: Option<(Identity, Instant)>,
+    /// What time it was on the other side at the last answer.
+    pub(super) there: Option<Timestamp>,
 }
 
 impl Pacer {
@@ -116,8 +118,9 @@ impl Caller<'_> {
         let mut attempt = 1;
         loop {
             self.pacer.turn(self.rate).await;
-            let answer = self.api.ask(path, body).await;
+            let (answer, there) = self.api.ask_dated(path, body).await;
             self.pacer.ended();
+            self.pacer.there = there;
             let asked = match &answer {
                 Err(Fault::Throttled { after, .. }) => *after,
                 Err(Fault::Transient(_) | Fault::Strange(_)) => None,

@@ -42,7 +42,7 @@ use self::walk::{Kept, Task, Walk};
 use crate::clock::Clock;
 use crate::event::Route;
 use crate::flashduty::{Api, Patience};
-use crate::inbox::{Inbox, Mark, Rate};
+use crate::inbox::{Inbox, Mark, Rate, RecordId};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::{Metrics, RecoveredOutcome};
 
@@ -90,6 +90,10 @@ impl Plan {
 /// A push that the history gave.
 #[derive(Debug, Clone)]
 pub struct Found {
+    /// Of which record.
+    pub record: RecordId,
+    /// When the event happened, as the history has it.
+    pub at: Option<Timestamp>,
     /// The route it would have come in by.
     pub route: Route,
     /// What was pushed.
@@ -288,9 +292,10 @@ impl Recovery {
 }
 
 /// What is to be looked at: from a little before the mark. One that is ahead of the clock was set by
-/// a clock that was wrong, and says nothing; what is known already costs next to nothing.
+/// a clock that was wrong, and says nothing, and so does a beginning behind what was read, which is told by
+/// the sender's clock; what is known already costs next to nothing.
 fn due(mark: Mark, now: Timestamp, plan: &Plan) -> Window {
-    let begun = match mark.begun > now {
+    let begun = match mark.begun > now || mark.begun > mark.reached {
         true => Timestamp::MIN,
         false => mark.begun,
     };

@@ -17,11 +17,14 @@ use super::recent::Recent;
 use super::scope::{Aim, Scope};
 use super::stop::Stop;
 use super::trouble::{Doubt, Next, Troubles};
-use super::{Found, KEPT, Plan, Recovery, Verdict, before};
+use super::{Found, KEPT, Plan, Recovery, Verdict, before, signed};
 use crate::event::Route;
 use crate::flashduty::Fault;
 use crate::inbox::RecordId;
 use crate::metrics::RecoveredOutcome;
+
+/// By so much the time in an answer may be less than it was: it has no fractions, and came a long way.
+const INEXACT: SignedDuration = SignedDuration::from_secs(5);
 
 /// After so much of the history the mark moves.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
@@ -145,7 +148,8 @@ impl<'a> Walk<'a> {
             let end = from.saturating_add(WINDOW).unwrap_or(to).min(to);
             self.window(Window { from, to: end }).await?;
             if !self.left_behind && !self.task.by_hand {
-                self.remember(Some(end)).await?;
+                let read = self.what_is_over(end).await;
+                self.remember(Some(read)).await?;
             }
             self.show(|progress| progress.at = Some(end));
             from = end;
@@ -154,6 +158,17 @@ impl<'a> Walk<'a> {
             Some((_record, what)) => Err(Stop::Later(what)),
             None => Ok(()),
         }
+    }
+
+    /// The end of what was read up to `end`. The sender's history ends where its own clock is: behind
+    /// that there is nothing yet, whatever a clock that is ahead says here.
+    async fn what_is_over(&self, end: Timestamp) -> Timestamp {
+        let there = self.recovery.turn.lock().await.pacer.there;
+        let over = there.and_then(|there| {
+            let settled = before(there, signed(self.plan.settle_delay));
+            settled.checked_add(INEXACT).ok()
+        });
+        over.map_or(end, |over| end.min(over))
     }
 
     async fn window(&mut self, window: Window) -> Result<(), Stop> {
@@ -233,6 +248,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         let found = Found {
+            record: record.id(),
+            at: record.at(),
             route,
             body,
             dry_run: self.task.dry_run,

@@ -68,6 +68,7 @@ mod proxies;
 mod races;
 mod recipes;
 mod recover;
+mod recovered;
 mod refusals;
 mod release;
 mod reload;

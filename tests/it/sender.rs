@@ -137,6 +137,20 @@ impl Sender {
         });
     }
 
+    /// A push of this body failed.
+    pub(crate) fn missed(&self, body: &str) {
+        let mut attempts = self.memory.attempts.lock().unwrap();
+        let record = format!("2026Xmissed{}", attempts.len());
+        attempts.push(Attempt {
+            record,
+            integration: 4021,
+            route: "",
+            at: now() + self.memory.offset.load(Ordering::SeqCst),
+            delivered: false,
+            body: body.to_owned(),
+        });
+    }
+
     /// The user reshaped a push into something that is no event.
     pub(crate) fn push_unreadable(&self, receiver: SocketAddr) {
         let at = now() + self.memory.offset.load(Ordering::SeqCst);

@@ -51,6 +51,8 @@ pub(super) struct History {
     pub(super) calls: Vec<(String, Value)>,
     /// Asked before each answer; the number counts calls from 0.
     pub(super) script: Box<Script>,
+    /// What time it says it is.
+    pub(super) there: Option<Timestamp>,
 }
 
 impl History {
@@ -120,6 +122,7 @@ impl Fake {
             past,
             calls: Vec::new(),
             script: Box::new(|_, _, _| None),
+            there: None,
         }));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -168,7 +171,11 @@ fn serve(stream: TcpStream, history: &Mutex<History>) -> std::io::Result<()> {
             mishap.unwrap_or_else(|| {
                 let data = history.answer(&path, &asked);
                 let whole = json!({"request_id": "r", "data": data}).to_string();
-                Mishap::answer(200, "", &whole)
+                let date = history.there.map(|there| {
+                    let date = there.strftime("%a, %d %b %Y %H:%M:%S GMT");
+                    format!("date: {date}\r\n")
+                });
+                Mishap::answer(200, &date.unwrap_or_default(), &whole)
             })
         };
         match reply {

@@ -1,5 +1,6 @@
 //! Whole looks into a history that behaves, and into one that does not.
 
+mod clocks;
 mod fake;
 mod trouble;
 mod turns;
