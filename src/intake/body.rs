@@ -137,8 +137,8 @@ async fn collect(
             return Err(BodyError::TooLarge);
         }
         // One that announces more is charged from its first bytes on, and refused with those where
-        // there is no memory.
-        let charged = length.next_multiple_of(STEP) as u64;
+        // there is no memory. The largest that is allowed fits alone.
+        let charged = (length.next_multiple_of(STEP) as u64).min(bounds.max_inflight);
         if announced > FREE_OF_CHARGE as u64 && !share.grow_to(charged, bounds.max_inflight) {
             return Err(BodyError::NoMemory);
         }
