@@ -58,7 +58,11 @@ impl Takeover {
         for (row, offered) in events.iter().zip(offered) {
             match offered.await {
                 Ok(Ok(taken)) => unusable.extend(drained.count(row, &taken)),
-                Ok(Err(Refusal::Event(reason))) => unusable.push(drained.refuse(row, &reason)),
+                Ok(Err(Refusal::Event(reason))) => {
+                    let kept = drained.refuse(row, self.bounds, &reason);
+                    let no_room = |what| Problem::new(StatusCode::SERVICE_UNAVAILABLE, what);
+                    unusable.push(kept.map_err(no_room)?);
+                }
                 Ok(Err(refusal)) => {
                     let status = StatusCode::SERVICE_UNAVAILABLE;
                     return Err(Problem::new(status, refusal.to_string()));

@@ -24,6 +24,7 @@ pub(crate) struct FaultyInbox<I> {
     checking: Option<Arc<Notify>>,
     /// Nothing is removed from the box of unreadable pushes.
     box_is_stuck: AtomicBool,
+    box_refuses: AtomicBool,
     held: Mutex<Option<Held>>,
     weather: Mutex<Weather>,
 }
@@ -53,6 +54,7 @@ impl<I> FaultyInbox<I> {
             refuses_claims: false,
             checking: None,
             box_is_stuck: AtomicBool::new(false),
+            box_refuses: AtomicBool::new(false),
             held: Mutex::default(),
             weather: Mutex::default(),
         }
@@ -83,6 +85,11 @@ impl<I> FaultyInbox<I> {
     /// Whether nothing can be removed from the box of unreadable pushes from now on.
     pub(crate) fn box_is_stuck(&self, stuck: bool) {
         self.box_is_stuck.store(stuck, Ordering::SeqCst);
+    }
+
+    /// Whether nothing can be put into it from now on.
+    pub(crate) fn box_refuses(&self, refuses: bool) {
+        self.box_refuses.store(refuses, Ordering::SeqCst);
     }
 
     /// The next commits, probes and lines of the audit end like this; `None` lets one through.
@@ -161,6 +168,9 @@ impl<I: Inbox> Inbox for FaultyInbox<I> {
         unreadable: Vec<Unreadable>,
         bounds: UnreadableBounds,
     ) -> Result<(), InboxError> {
+        if self.box_refuses.load(Ordering::SeqCst) {
+            return Err(InboxError::Refused("it is too long".to_owned()));
+        }
         self.through(self.inner.keep_unreadable(unreadable, bounds))
             .await
     }

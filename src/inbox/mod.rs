@@ -190,6 +190,13 @@ pub struct UnreadableBounds {
     pub bytes: u64,
 }
 
+impl UnreadableBounds {
+    /// Whether a body has room there, and is not among the first to go.
+    pub fn hold(&self, body: &[u8]) -> bool {
+        self.count > 0 && body.len() as u64 <= self.bytes
+    }
+}
+
 /// Room left for the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Space {

@@ -332,7 +332,7 @@ impl<'a> Direct<'a> {
             _ => self.routing.wanted(&Words::new(event)),
         };
         let now = SystemClock.now();
-        let (drained, unusable) = admit(self.inbox, rows, &wanted, now).await?;
+        let (drained, unusable) = admit(self.inbox, self.bounds, rows, &wanted, now).await?;
         self.note_and_keep((rows.len(), 0), unusable).await?;
         Ok(drained)
     }

@@ -62,14 +62,13 @@ impl Group {
         }
         // Nothing was claimed on the way.
         self.note_unclaimed(&Batch::default());
+        self.recover_alone(batch).await?;
         for claim in &batch.claims {
             if self.away.is_some() {
-                self.recovered.clone_from(&batch.recovered);
                 return Ok(());
             }
             let alone = Arc::new(Batch {
                 claims: vec![claim.clone()],
-                recovered: batch.recovered.clone(),
                 ..Batch::default()
             });
             match self.apply(&alone).await {
@@ -82,6 +81,32 @@ impl Group {
                     self.claims_at = Some(Instant::now() + PROBE_EVERY);
                 }
                 Err(error) => self.fail(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What waits for sinks that work again is due, before anything is claimed of it.
+    async fn recover_alone(&mut self, batch: &Batch) -> anyhow::Result<()> {
+        if batch.recovered.is_empty() {
+            return Ok(());
+        }
+        let alone = Arc::new(Batch {
+            recovered: batch.recovered.clone(),
+            ..Batch::default()
+        });
+        let done = match self.away {
+            Some(_) => Err(None),
+            None => self.apply(&alone).await.map_err(Some),
+        };
+        match done {
+            Ok(committed) => self.hand_out(committed, Vec::new()),
+            Err(Some(InboxError::Refused(reason))) => {
+                tracing::error!("what waits for sinks that work again is not due yet: {reason}");
+            }
+            Err(error) => {
+                self.recovered.clone_from(&batch.recovered);
+                error.map_or(Ok(()), |error| self.fail(error))?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Spilled;
 use crate::event::{Event, Outcome};
-use crate::inbox::{Batch, Inbox, InboxError, Offer, Taken, Unreadable, Wanted};
+use crate::inbox::{Batch, Inbox, InboxError, Offer, Taken, Unreadable, UnreadableBounds, Wanted};
 
 /// What became of events that were drained.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -45,10 +45,24 @@ impl Drained {
     }
 
     /// Counts `row`, which the store does not take, and says what is kept of it.
-    pub fn refuse(&mut self, row: &Spilled, reason: &str) -> Unreadable {
+    ///
+    /// # Errors
+    /// What to do, where `bounds` leave no room for it: it was acknowledged, and stays where it is.
+    pub fn refuse(
+        &mut self,
+        row: &Spilled,
+        bounds: UnreadableBounds,
+        reason: &str,
+    ) -> Result<Unreadable, String> {
+        if !bounds.hold(&row.event.body) {
+            return Err(format!(
+                "the store refuses an event of the spill ({reason}), and admission.keep_unreadable \
+                 and admission.keep_unreadable_bytes leave no room to keep it: raise them"
+            ));
+        }
         self.unreadable += 1;
         let reason = format!("refused when it was drained from the spill: {reason}");
-        Unreadable::of(&row.event, reason)
+        Ok(Unreadable::of(&row.event, reason))
     }
 }
 
@@ -56,9 +70,11 @@ impl Drained {
 /// the caller keeps as unreadable. Offered again, they are duplicates.
 ///
 /// # Errors
-/// When the store takes nothing now; some of the rows may be in it.
+/// When the store takes nothing now, or what it refuses has no room within `bounds`; some of the rows may be in
+/// it.
 pub async fn admit(
     inbox: &dyn Inbox,
+    bounds: UnreadableBounds,
     rows: &[Spilled],
     wanted: &(dyn Fn(&Event) -> Arc<[Wanted]> + Sync),
     now: Timestamp,
@@ -90,7 +106,10 @@ pub async fn admit(
                             unusable.extend(drained.count(row, &Taken::Judged(offered)));
                         }
                     }
-                    Err(InboxError::Refused(reason)) => unusable.push(drained.refuse(row, &reason)),
+                    Err(InboxError::Refused(reason)) => {
+                        let kept = drained.refuse(row, bounds, &reason);
+                        unusable.push(kept.map_err(InboxError::Refused)?);
+                    }
                     Err(error) => return Err(error),
                 }
             }

@@ -80,9 +80,9 @@ pub(super) fn probe(
 impl Group {
     /// Sends the oldest events off, together with whatever else waits for the database.
     pub(super) fn drain(&mut self, spell: &mut Spell) {
-        let alone = spell.singly > 0;
+        let suspects = spell.suspects > 0;
         let mut rest = Batch::default();
-        if !alone {
+        if !suspects {
             rest.settled = std::mem::take(&mut self.settled);
             rest.recovered = std::mem::take(&mut self.recovered);
             rest.claims = self.claims_while(true);
@@ -103,12 +103,12 @@ impl Group {
         let drain = Drain {
             options: self.options.clone(),
             spill: spell.options.clone(),
-            count: match (alone, all) {
-                (true, _) => 1,
+            count: match (suspects, all) {
+                (true, _) => spell.size.min(spell.suspects),
                 (false, true) => spell.size.max(LAST_FEW),
                 (false, false) => spell.size,
             },
-            alone,
+            suspects,
         };
         spell.flight = Some(Flight {
             future: Box::pin(drain.run(rest)),
@@ -123,7 +123,8 @@ struct Drain {
     options: CommitterOptions,
     spill: SpillOptions,
     count: usize,
-    alone: bool,
+    /// One of these was refused, and it is not known which.
+    suspects: bool,
 }
 
 impl Drain {
@@ -152,7 +153,7 @@ impl Drain {
         let took = begun.elapsed();
         let cleared = match (&committed, &*rows) {
             (Ok(committed), rows) => self.clear(rows, &committed.offered).await,
-            (Err(InboxError::Refused(reason)), [row]) if self.alone => {
+            (Err(InboxError::Refused(reason)), [row]) if self.suspects => {
                 self.put_away(row, reason).await
             }
             (Err(_), _) => Ok(()),
@@ -172,11 +173,21 @@ impl Drain {
             .iter()
             .zip(offered)
             .filter(|(_, offered)| offered.differs);
-        let differing = differing.map(|(row, offered)| {
+        let copies = differing.clone().map(|(row, offered)| {
             let reason = format!("a duplicate of event {} with another body", offered.seq);
             Unreadable::of(&row.event, reason)
         });
-        self.keep(differing.collect()).await?;
+        match self.keep(copies.collect()).await {
+            Err(InboxError::Refused(reason)) => {
+                tracing::error!(
+                    "what differs from the first copy cannot be kept, so it stays in the spill: {reason}"
+                );
+                for (row, _) in differing {
+                    self.spill.spill.set_aside(row.id).await?;
+                }
+            }
+            kept => kept?,
+        }
         match rows.last() {
             Some(last) => self.spill.spill.remove(last.id).await,
             None => Ok(()),
@@ -186,6 +197,14 @@ impl Drain {
     /// The database takes others, but not this one. It was acknowledged, so it must not be lost.
     async fn put_away(&self, row: &Spilled, reason: &str) -> Result<(), InboxError> {
         let why = format!("refused when it was drained from the spill: {reason}");
+        if !self.spill.in_force.unreadable().hold(&row.event.body) {
+            tracing::error!(
+                event_id = row.event.event_id.as_ref().map(crate::event::Id::as_str),
+                "the store refused an acknowledged event ({reason}), and admission.keep_unreadable \
+                 has no room for it, so it stays in the spill"
+            );
+            return self.spill.spill.set_aside(row.id).await;
+        }
         tracing::error!(
             event_id = row.event.event_id.as_ref().map(crate::event::Id::as_str),
             event_type = row.event.event_type.as_str(),

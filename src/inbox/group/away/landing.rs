@@ -36,19 +36,24 @@ impl Group {
             Ok(committed) => {
                 self.measure(landed.begun, &landed.batch, &committed);
                 self.spread(&landed.batch, committed);
-                spell.singly = spell.singly.saturating_sub(events);
+                spell.suspects = spell.suspects.saturating_sub(events);
                 landed.cleared.map(|()| spell.drained(events as u64, took))
             }
-            Err(InboxError::Refused(reason)) if spell.singly == 0 && events > 0 => {
+            Err(InboxError::Refused(reason)) if spell.suspects == 0 && events > 0 => {
                 tracing::warn!(
                     events,
-                    "the store refused a transaction ({reason}); its events are tried one by one"
+                    "the store refused a transaction ({reason}); its events are tried in parts"
                 );
-                spell.singly = events;
+                spell.suspects = events;
+                spell.size = events.div_ceil(2);
+                Ok(())
+            }
+            Err(InboxError::Refused(_)) if events > 1 => {
+                spell.size = events / 2;
                 Ok(())
             }
             Err(InboxError::Refused(_)) if events > 0 => {
-                spell.singly = spell.singly.saturating_sub(1);
+                spell.suspects = spell.suspects.saturating_sub(1);
                 landed.cleared
             }
             Err(error) => Err(error),

@@ -151,6 +151,9 @@ impl Group {
                 Stage::Back => {
                     // Whatever was said about what is due may be out of date.
                     self.note_unclaimed(&Batch::default());
+                    if self.owes_the_database() {
+                        self.ride_by = Some(Instant::now());
+                    }
                     self.shared.turn(StoreState::Working);
                     spell.tell_the_end();
                     return Ok(true);
@@ -215,6 +218,11 @@ impl Group {
         }
     }
 
+    /// Whether ends of leases are still to be told, or may be on their way.
+    fn owes_the_database(&self) -> bool {
+        !self.settled.is_empty() || !self.recovered.is_empty() || !self.lates.is_empty()
+    }
+
     fn stage(&self, spell: &Spell) -> Stage {
         let answers = matches!(spell.database, Database::Answers);
         let idle = spell.flight.is_none() && spell.writing.is_none();
@@ -231,7 +239,8 @@ impl Group {
         let end = self.shared.finish_by.get().copied().unwrap_or(now);
         // What is under way at the end may land.
         let lands = answers && spell.flight.is_some() && now < end + PATIENCE;
-        let goes_on = now < end && spell.waiting() > 0 && !spell.hopeless;
+        let is_left = spell.waiting() > 0 || self.owes_the_database();
+        let goes_on = now < end && is_left && !spell.hopeless;
         match lands || goes_on {
             true => Stage::On,
             false => Stage::Over,

@@ -63,8 +63,9 @@ pub(super) struct Spell {
     pub(super) no_room_until: Option<Instant>,
     /// Events in the next transaction.
     pub(super) size: usize,
-    /// So many of the next events are drained one by one: the database refused them together.
-    pub(super) singly: usize,
+    /// The database refused so many of the next events together. They are drained by themselves, in ever
+    /// smaller parts, until it is known which of them it does not take.
+    pub(super) suspects: usize,
     /// The service ends.
     pub(super) finishing: bool,
     /// It ends, and the database did not answer when it was asked once more.
@@ -110,7 +111,7 @@ impl Spell {
             hold_until: None,
             no_room_until: None,
             size: FIRST,
-            singly: 0,
+            suspects: 0,
             finishing: false,
             hopeless: false,
             deserted: false,
@@ -145,7 +146,7 @@ impl Spell {
 
     pub(super) fn is_nearly_empty(&self) -> bool {
         let coming = self.writing.as_ref().map_or(0, |writing| writing.events());
-        self.quick && self.singly == 0 && self.waiting() + coming <= LAST_FEW as u64
+        self.quick && self.suspects == 0 && self.waiting() + coming <= LAST_FEW as u64
     }
 
     /// Whether new offers wait for the last few.

@@ -150,3 +150,41 @@ async fn a_duplicate_that_differs_is_kept_when_it_is_drained() {
     assert_eq!(kept.len(), 1);
     replica.end().await;
 }
+
+#[tokio::test]
+async fn what_the_database_refuses_stays_in_the_spill_where_nothing_unreadable_is_kept() {
+    let inbox = SqliteInbox::in_memory();
+    let database = Arc::new(FaultyInbox::new(inbox).poisoned_by("bad"));
+    let folder = folder();
+    let replica = Replica::start(&database, &folder);
+    replica.sinks.keeps_none.store(true, Ordering::SeqCst);
+    database.turn(Weather::Away);
+    for id in ["a", "bad", "b"] {
+        replica.offer(event(id).offer()).await.unwrap();
+    }
+    database.turn(Weather::Fine);
+    replica.until_working().await;
+    assert_eq!(replica.ids().await, ["a", "b"]);
+    let (contents, _) = replica.spill.look(None).await.unwrap();
+    assert_eq!((contents.events, contents.set_aside), (0, 1));
+    replica.end().await;
+}
+
+#[tokio::test]
+async fn a_copy_that_differs_and_cannot_be_kept_holds_up_no_other_and_stays_in_the_spill() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    replica.offer(event("a").offer()).await.unwrap();
+    database.turn(Weather::Away);
+    let other = event("a").body("{\"other\":1}").offer();
+    for offer in [other, event("b").offer()] {
+        replica.offer(offer).await.unwrap();
+    }
+    database.box_refuses(true);
+    database.turn(Weather::Fine);
+    replica.until_working().await;
+    assert_eq!(replica.ids().await, ["a", "b"]);
+    let (contents, _) = replica.spill.look(None).await.unwrap();
+    assert_eq!((contents.events, contents.set_aside), (0, 1));
+    replica.end().await;
+}

@@ -39,6 +39,8 @@ struct ToAll {
     sinks: Mutex<Vec<SinkId>>,
     /// Whether the database has still to be met.
     unknown: AtomicBool,
+    /// Whether no unreadable push is kept.
+    keeps_none: AtomicBool,
 }
 
 impl InForce for ToAll {
@@ -57,7 +59,10 @@ impl InForce for ToAll {
     }
     fn unreadable(&self) -> UnreadableBounds {
         UnreadableBounds {
-            count: 10,
+            count: match self.keeps_none.load(Ordering::SeqCst) {
+                true => 0,
+                false => 10,
+            },
             bytes: 1 << 20,
         }
     }

@@ -192,6 +192,48 @@ async fn the_end_does_not_wait_for_a_database_that_is_away() {
 }
 
 #[tokio::test]
+async fn at_the_end_a_database_that_is_slow_is_still_told_which_deliveries_ended() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    let mut claims = replica.register().await;
+    let sink = replica.sinks.sinks.lock().unwrap()[0];
+    replica.offer(event("a").to(sink).offer()).await.unwrap();
+    let lease = claims.next().await.unwrap().remove(0);
+    database.turn(Weather::Slow(Duration::from_millis(300)));
+    let settled = vec![lease.settle(Settlement::Delivered)];
+    claims.desk().settle(settled);
+    replica
+        .committer
+        .finish_by(Instant::now() + Duration::from_secs(20));
+    replica.task.await.unwrap().unwrap();
+    assert_eq!(database.counts().await.unwrap().sinks[0].pending, 0);
+}
+
+#[tokio::test]
+async fn what_ended_while_the_database_was_away_is_told_once_it_is_back_without_another_push() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    let mut claims = replica.register().await;
+    let sink = replica.sinks.sinks.lock().unwrap()[0];
+    replica.offer(event("a").to(sink).offer()).await.unwrap();
+    let lease = claims.next().await.unwrap().remove(0);
+    // Its sink takes nothing more for now, so nothing is claimed either.
+    claims.desk().pause();
+    database.fail_next([Some(InboxError::Away("the network is down".to_owned()))]);
+    claims
+        .desk()
+        .settle(vec![lease.settle(Settlement::Delivered)]);
+    let told = async {
+        while database.counts().await.unwrap().sinks[0].pending > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+    told.expect("it waits for a push");
+    replica.end().await;
+}
+
+#[tokio::test]
 async fn an_event_that_was_routed_before_the_sinks_were_known_is_routed_again() {
     let (database, folder) = (database(), folder());
     let replica = Replica::start(&database, &folder);

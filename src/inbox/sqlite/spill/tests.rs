@@ -272,3 +272,14 @@ async fn a_file_that_was_long_is_short_again_once_it_is_empty() {
     assert!(length() < 1 << 20, "{}", length());
     spill.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_link_leads_to_the_same_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill = open(&folder);
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink("spill.db", &link).unwrap();
+    let held = SqliteSpill::open(&link, Duration::ZERO).err().unwrap();
+    assert!(matches!(held, OpenError::Held { .. }), "{held}");
+    spill.close().await.unwrap();
+}
