@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,7 +40,7 @@ pub(super) struct Prepared(BTreeMap<String, (Identity, Arc<Plan>)>);
 struct Running {
     /// Of what the plan was made from.
     identity: Identity,
-    plan: Arc<ArcSwap<Plan>>,
+    plan: watch::Sender<Arc<Plan>>,
     stop: CancellationToken,
 }
 
@@ -143,7 +143,7 @@ impl Sinks {
             let kept = running
                 .get(name)
                 .filter(|running| running.identity == identity)
-                .map(|running| running.plan.load_full());
+                .map(|running| Arc::clone(&running.plan.borrow()));
             let plan = match kept {
                 Some(plan) => plan,
                 None => Arc::new(plans::plan(loaded, name, sink, &self.parts)?),
@@ -163,7 +163,7 @@ impl Sinks {
                 return false;
             };
             sink.identity = identity;
-            sink.plan.store(plan);
+            sink.plan.send_replace(plan);
             true
         });
         for (name, (identity, plan)) in prepared {
@@ -181,14 +181,14 @@ impl Sinks {
     ) -> Running {
         let running = Running {
             identity,
-            plan: Arc::new(ArcSwap::new(plan)),
+            plan: watch::Sender::new(plan),
             stop: lifecycle.resting_token(),
         };
         let sink = self.known()[name];
         let name: Arc<str> = Arc::from(name);
         let dispatcher = Dispatcher::new(
             (Arc::clone(&name), sink),
-            Arc::clone(&running.plan),
+            running.plan.subscribe(),
             Arc::clone(&self.parts.clock),
             self.metrics.sink(&name),
         )

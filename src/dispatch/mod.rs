@@ -15,9 +15,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,7 @@ pub struct Dispatcher {
     name: Arc<str>,
     sink: SinkId,
     /// Read anew at each attempt.
-    plan: Arc<ArcSwap<Plan>>,
+    plan: watch::Receiver<Arc<Plan>>,
     clock: Arc<dyn Clock>,
     metrics: SinkMetrics,
     tracer: Option<Tracer>,
@@ -46,7 +46,7 @@ impl Dispatcher {
     /// Assembles a dispatcher for the sink called `name`, which has the number `sink` in the store.
     pub fn new(
         (name, sink): (Arc<str>, SinkId),
-        plan: Arc<ArcSwap<Plan>>,
+        plan: watch::Receiver<Arc<Plan>>,
         clock: Arc<dyn Clock>,
         metrics: SinkMetrics,
     ) -> Self {
@@ -71,14 +71,15 @@ impl Dispatcher {
     /// Runs until `stop`. What has begun by then may finish, unless the sink has stalled: then it
     /// keeps its leases and is found again later. What was not begun is given back.
     pub async fn run(self, committer: Committer, stop: CancellationToken) -> anyhow::Result<()> {
-        let options = self.plan.load().claims();
+        let mut plans = self.plan.clone();
+        let options = plans.borrow().claims();
         let mut claims = committer.register(self.sink, options, self.metrics.clone());
         let desk = claims.desk();
         let mut waiting: Vec<Lease> = Vec::new();
         let mut breaker = Breaker::default();
         let mut running = FuturesUnordered::new();
         loop {
-            let plan = self.plan.load_full();
+            let plan = Arc::clone(&plans.borrow_and_update());
             desk.change(plan.claims());
             while running.len() < plan.concurrency && !waiting.is_empty() {
                 let rest = waiting.split_off(waiting.len().min(plan.batch));
@@ -112,6 +113,8 @@ impl Dispatcher {
                         give_back(std::mem::take(&mut waiting), &desk);
                     }
                 }
+                // What is claimed from now on is claimed by the new one.
+                Ok(()) = plans.changed() => {}
                 () = at(breaker.probe_at()) => {
                     breaker.half_open();
                     self.pause(PauseReason::Failing, None);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use flashduty_receiver::clock::{Clock as _, SystemClock};
@@ -84,10 +83,7 @@ impl Course {
         let name: Arc<str> = Arc::from("broker");
         let dispatcher = Dispatcher::new(
             (Arc::clone(&name), number),
-            Arc::new(ArcSwap::from_pointee(plan(Arc::new(Watched {
-                sink,
-                progress,
-            })))),
+            watch::Sender::new(Arc::new(plan(Arc::new(Watched { sink, progress })))).subscribe(),
             Arc::new(SystemClock),
             metrics.sink(&name),
         );

@@ -36,7 +36,7 @@ fn is_delivered(age: i64, ages: Ages, change: impl Fn(&mut Lease)) -> bool {
         });
         let dispatcher = Dispatcher::new(
             (Arc::clone(&name), SinkId(1)),
-            Arc::new(ArcSwap::from_pointee(Plan { ages, ..plan(sink) })),
+            settled_on(Plan { ages, ..plan(sink) }),
             Arc::new(Still(time(NOW))),
             Metrics::new().sink(&name),
         );

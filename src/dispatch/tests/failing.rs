@@ -240,6 +240,32 @@ async fn no_more_attempts_are_made_than_the_rate_allows() {
 }
 
 #[tokio::test]
+async fn a_plan_that_changes_holds_for_the_very_next_claim() {
+    let mut set = set(Vec::new(), None).await;
+    set.offer("before", false, NEW).await;
+    set.begins().await;
+    set.until_counted("delivered").await;
+    let rates = Arc::from([Rate {
+        count: 1,
+        window: Duration::from_secs(3600),
+    }]);
+    let changed = Plan {
+        rates,
+        ..Plan::clone(&set.plan.borrow())
+    };
+    // Nothing but the change wakes it.
+    set.plan.send_replace(Arc::new(changed));
+    tokio::task::yield_now().await;
+    let offered = ["a", "b"].map(|id| set.committer.offer(set.build(id, false, NEW)));
+    let mut next = Seq(0);
+    for offered in offered {
+        next = offered.await.unwrap().unwrap().seq().unwrap();
+    }
+    set.begins().await;
+    assert_eq!(set.end(next).await.0, DeliveryState::Pending);
+}
+
+#[tokio::test]
 async fn an_interrupted_attempt_stays_unknown_though_the_next_one_only_failed() {
     let set = set(Vec::new(), None).await;
     set.stop.cancel();
@@ -255,7 +281,7 @@ async fn an_interrupted_attempt_stays_unknown_though_the_next_one_only_failed() 
         assert!(lease.interrupted);
         let plan = Plan {
             remembers,
-            ..Plan::clone(&dispatcher.plan.load())
+            ..Plan::clone(&dispatcher.plan.borrow())
         };
         let busy = Err(SinkError::Retry(Failure::new("busy")));
         let end = dispatcher.end(&plan, lease, busy, &mut attempt::Ended::default());

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::*;
 use crate::clock::SystemClock;
@@ -56,6 +56,7 @@ struct Set {
     sink: SinkId,
     begun: mpsc::UnboundedReceiver<(i64, u32)>,
     metrics: Arc<Metrics>,
+    plan: watch::Sender<Arc<Plan>>,
     stop: CancellationToken,
     dispatching: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
@@ -106,13 +107,14 @@ async fn set_with(
     let sink = inbox.sink("s").await.unwrap();
     let (begin, begun) = mpsc::unbounded_channel();
     let name: Arc<str> = Arc::from("s");
+    let plan = watch::Sender::new(Arc::new(change(plan(Arc::new(Scripted {
+        ends: Mutex::new(ends.into()),
+        begun: begin,
+        hold,
+    })))));
     let dispatcher = Dispatcher::new(
         (Arc::clone(&name), sink),
-        Arc::new(ArcSwap::from_pointee(change(plan(Arc::new(Scripted {
-            ends: Mutex::new(ends.into()),
-            begun: begin,
-            hold,
-        }))))),
+        plan.subscribe(),
         Arc::new(SystemClock),
         metrics.sink(&name),
     );
@@ -125,6 +127,7 @@ async fn set_with(
         sink,
         begun,
         metrics,
+        plan,
         stop,
         dispatching,
     }
@@ -227,17 +230,22 @@ async fn leases(set: &Set, now: Timestamp, ttl: Duration) -> Vec<Lease> {
     committed.unwrap().leases
 }
 
+/// A plan that stays as it is.
+fn settled_on(plan: Plan) -> watch::Receiver<Arc<Plan>> {
+    watch::Sender::new(Arc::new(plan)).subscribe()
+}
+
 /// A dispatcher for the set's sink that does not run.
 fn idle(set: &Set) -> Dispatcher {
     let (begin, _begun) = mpsc::unbounded_channel();
     let name: Arc<str> = Arc::from("s");
     Dispatcher::new(
         (Arc::clone(&name), set.sink),
-        Arc::new(ArcSwap::from_pointee(plan(Arc::new(Scripted {
+        settled_on(plan(Arc::new(Scripted {
             ends: Mutex::default(),
             begun: begin,
             hold: None,
-        })))),
+        }))),
         Arc::new(SystemClock),
         set.metrics.sink(&name),
     )
@@ -245,7 +253,7 @@ fn idle(set: &Set) -> Dispatcher {
 
 impl Dispatcher {
     fn sorted(&self, leases: Vec<Lease>) -> (Vec<Lease>, Vec<crate::inbox::Settled>) {
-        self.sort_out(&self.plan.load(), leases)
+        self.sort_out(&self.plan.borrow(), leases)
     }
 }
 

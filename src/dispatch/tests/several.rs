@@ -54,7 +54,7 @@ fn replica(set: &Set, robot: &Arc<Robot>, stop: &CancellationToken) -> Replica {
     };
     let dispatcher = Dispatcher::new(
         (Arc::clone(&name), set.sink),
-        Arc::new(ArcSwap::from_pointee(plan)),
+        settled_on(plan),
         Arc::new(SystemClock),
         Metrics::new().sink(&name),
     );
