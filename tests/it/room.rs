@@ -147,10 +147,11 @@ fn on_a_volume_of_nothing_but_waiting_deliveries_they_are_dropped_before_a_push_
         std::thread::sleep(Duration::from_millis(100));
     }
     let tally = load.stop();
-    let dropped = receiver.metric(DROPPED);
     assert_eq!(tally.failed, [""; 0]);
     receiver.lines.release();
     wait_until_nothing_waits(&receiver);
+    // Some may have been dropped behind the last push.
+    let dropped = receiver.metric(DROPPED);
     assert_eq!(receiver.stop().code(), Some(0));
     receiver.lines.wait_for_end();
     let written: BTreeSet<String> = receiver.lines.delivered().into_iter().collect();
