@@ -107,7 +107,7 @@ impl Dispatcher {
         result: Result<Taken, SinkError>,
         ended: &mut Ended,
     ) -> Option<Settled> {
-        let once = plan.once || (lease.event.command && !lease.replay);
+        let once = plan.once || lease.event.command;
         // What an interrupted attempt did is not known either, whatever became of this one.
         let is_unknown = lease.interrupted || matches!(result, Err(SinkError::Unknown(_)));
         let unsure = plan.remembers && is_unknown;
@@ -204,7 +204,8 @@ impl Dispatcher {
             // It waited too long: its attempt could outlast the lease, and somebody else's begin.
             return Some(Settlement::Released);
         }
-        let command = lease.event.command && !lease.replay;
+        // Also one that a person asked for again: once, and not as often as it takes.
+        let command = lease.event.command;
         if lease.interrupted && (command || plan.once) {
             tracing::error!(
                 sink = &*self.name,
@@ -236,8 +237,13 @@ impl Dispatcher {
     fn retry(&self, plan: &Plan, lease: &Lease, failure: &Failure) -> Settlement {
         let now = self.clock.now();
         let age = now.duration_since(lease.event.received_at);
+        let tried = match lease.replay {
+            // Its event may be of long ago.
+            true => plan.retry.waited(lease.attempt),
+            false => Duration::try_from(age).unwrap_or_default(),
+        };
         let reason = failure.reason.clone();
-        if Duration::try_from(age).unwrap_or_default() > plan.retry.max_elapsed && !lease.replay {
+        if tried > plan.retry.max_elapsed {
             return Settlement::Dead(format!(
                 "given up after {} attempts: {reason}",
                 lease.attempt

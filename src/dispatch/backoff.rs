@@ -31,6 +31,12 @@ impl Retry {
         let ceiling = self.initial.saturating_mul(1 << doublings).min(self.max);
         ceiling.mul_f64(chance.clamp(0.0, 1.0))
     }
+
+    /// The longest that the waits after `attempts` failures can have been together.
+    pub fn waited(&self, attempts: u32) -> Duration {
+        let waits = (1..=attempts).map(|attempt| self.delay(attempt, 1.0));
+        waits.fold(Duration::ZERO, Duration::saturating_add)
+    }
 }
 
 #[cfg(test)]

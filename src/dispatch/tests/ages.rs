@@ -86,3 +86,59 @@ fn what_a_person_asks_for_again_has_no_age() {
     };
     assert!(is_delivered(NOW, AGES, pressed_again));
 }
+
+/// How a lease of the sample event ends when its attempt ends like this.
+fn end(result: SinkError, change: impl Fn(&mut Lease)) -> Settlement {
+    let mut event = Event::sample("{}");
+    event.received_at = time(NOW - 30 * 86_400_000);
+    let mut lease = Lease::sample(1, event);
+    lease.replay = true;
+    change(&mut lease);
+    let name: Arc<str> = Arc::from("s");
+    let (begin, _begun) = mpsc::unbounded_channel();
+    let plan = plan(Arc::new(Scripted {
+        ends: Mutex::default(),
+        begun: begin,
+        hold: None,
+    }));
+    let dispatcher = Dispatcher::new(
+        (Arc::clone(&name), SinkId(1)),
+        settled_on(plan.clone()),
+        Arc::new(Still(time(NOW))),
+        Metrics::new().sink(&name),
+    );
+    let (mut wanted, settled) = dispatcher.sorted(vec![lease]);
+    let Some(lease) = wanted.pop() else {
+        return settled[0].settlement.clone();
+    };
+    let ended = &mut attempt::Ended::default();
+    let end = dispatcher.end(&plan, lease, Err(result), ended);
+    end.unwrap().settlement
+}
+
+#[test]
+fn a_command_that_is_replayed_is_carried_out_once_for_that() {
+    let unknown = || SinkError::Unknown(Failure::new("no end within 10s"));
+    assert!(matches!(end(unknown(), command), Settlement::Dead(_)));
+    let interrupted = |lease: &mut Lease| {
+        command(lease);
+        lease.interrupted = true;
+    };
+    assert!(matches!(end(unknown(), interrupted), Settlement::Dead(_)));
+    let no_command = |lease: &mut Lease| lease.interrupted = true;
+    assert!(matches!(
+        end(unknown(), no_command),
+        Settlement::RetryAt(..)
+    ));
+}
+
+#[test]
+fn what_is_replayed_is_tried_as_long_as_what_is_new_whatever_its_age() {
+    let busy = |attempt| {
+        let failure = SinkError::Retry(Failure::new("busy"));
+        end(failure, move |lease| lease.attempt = attempt)
+    };
+    assert!(matches!(busy(1), Settlement::RetryAt(..)));
+    assert!(matches!(busy(200), Settlement::RetryAt(..)));
+    assert!(matches!(busy(400), Settlement::Dead(_)));
+}
