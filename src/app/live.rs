@@ -55,6 +55,7 @@ pub struct Live {
     reloading: Mutex<()>,
     /// What was read last waits for a store that is away.
     owed: AtomicBool,
+    owing: Notify,
 }
 
 impl Live {
@@ -106,6 +107,7 @@ impl Live {
             lifecycle: ArcSwapOption::empty(),
             reloading: Mutex::default(),
             owed: AtomicBool::new(false),
+            owing: Notify::new(),
         })
     }
 
@@ -185,7 +187,7 @@ impl Live {
         let result = self.try_reload().await;
         if let Some(away) = waits_for_store(&result) {
             self.owed.store(true, Ordering::Release);
-            self.rewatch.notify_one();
+            self.owing.notify_one();
             let told = format!(
                 "it has a sink that the store does not know yet, and is tried again until that answers: \
                  {away}"
@@ -321,10 +323,23 @@ impl Live {
                         tracing::warn!("not all configuration files are watched: {error}");
                     }
                 }
-                () = tokio::time::sleep(TRY_AGAIN), if self.owed.load(Ordering::Acquire) => {
-                    self.catch_up().await;
-                }
                 () = lifecycle.closing() => return,
+            }
+        }
+    }
+
+    /// Tries again and again what has to wait for the store, until closing.
+    pub(super) async fn keep_trying(self: Arc<Self>, lifecycle: Lifecycle) {
+        loop {
+            tokio::select! {
+                () = self.owing.notified() => {}
+                () = lifecycle.closing() => return,
+            }
+            while self.owed.load(Ordering::Acquire) {
+                tokio::select! {
+                    () = tokio::time::sleep(TRY_AGAIN) => self.catch_up().await,
+                    () = lifecycle.closing() => return,
+                }
             }
         }
     }

@@ -48,6 +48,8 @@ impl Running {
         });
         let watching = Arc::clone(&self.live).watch(self.lifecycle.clone());
         let _watching = self.lifecycle.spawn(watching);
+        let trying = Arc::clone(&self.live).keep_trying(self.lifecycle.clone());
+        let _trying = self.lifecycle.spawn(trying);
         let reminding = self.live.certificates().remind(self.lifecycle.clone());
         let _reminding = self.lifecycle.spawn(reminding);
     }
