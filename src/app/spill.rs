@@ -55,7 +55,9 @@ pub(super) fn keeper(running: &Running) -> Keeper {
 
 /// The sinks that want an event out of a spill.
 pub(super) fn wanted(live: &Live, event: &Event) -> Arc<[Wanted]> {
-    if event.command && event.origin == Origin::Recovered && !live.settings().recover.commands {
+    let is_recovered = event.command && event.origin == Origin::Recovered;
+    // How old one is that does not say it, the spill does not know.
+    if is_recovered && (event.event_time.is_none() || !live.settings().recover.commands) {
         // As when it was recovered: shown, and carried out only when a person replays it.
         return Arc::default();
     }

@@ -164,7 +164,9 @@ impl<'a> Walk<'a> {
     /// that there is nothing yet, whatever a clock that is ahead says here.
     async fn what_is_over(&self, end: Timestamp) -> Timestamp {
         let there = self.recovery.turn.lock().await.pacer.there;
-        let over = there.and_then(|there| {
+        // One of long ago is no clock's: all that the sender keeps would be read at each look.
+        let long_ago = before(self.recovery.clock.now(), KEPT);
+        let over = there.filter(|there| *there > long_ago).and_then(|there| {
             let settled = before(there, signed(self.plan.settle_delay));
             settled.checked_add(INEXACT).ok()
         });

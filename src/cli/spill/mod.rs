@@ -328,7 +328,12 @@ impl<'a> Direct<'a> {
 
     async fn admit(&self, rows: &[Spilled]) -> anyhow::Result<Drained> {
         let wanted = |event: &Event| match event.origin {
-            Origin::Recovered if event.command && !self.recovered_commands => Arc::default(),
+            // How old one is that does not say it, the spill does not know.
+            Origin::Recovered
+                if event.command && (event.event_time.is_none() || !self.recovered_commands) =>
+            {
+                Arc::default()
+            }
             _ => self.routing.wanted(&Words::new(event)),
         };
         let now = SystemClock.now();

@@ -156,8 +156,7 @@ pub(super) fn open_file(
 ) -> Result<Opened, OpenError> {
     check_library()?;
     // What SQLite opens behind a link has its lock and its log there.
-    let behind = std::fs::read_link(path).and_then(|_link| std::fs::canonicalize(path));
-    let path = behind.as_deref().unwrap_or(path);
+    let path = &place::behind_links(path);
     let folder = folder_of(path);
     place::make_folder(folder).map_err(|error| place::unopenable(folder, &error))?;
     match place::ground(folder).map_err(|error| place::unopenable(folder, &error))? {

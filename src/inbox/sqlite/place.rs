@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::OpenError;
+use super::open::folder_of;
 
 /// File system magic numbers, from statfs(2).
 const NETWORK: [(u32, &str); 8] = [
@@ -81,6 +82,19 @@ pub(super) fn volume(folder: &Path) -> io::Result<Volume> {
 /// there keeps its rights: somebody gave them to it.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Where `path` leads, be it a link or none, and whether or not there is a file yet.
+pub(super) fn behind_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // The system follows no more.
+    for _ in 0..40 {
+        let Ok(target) = std::fs::read_link(&path) else {
+            break;
+        };
+        path = folder_of(&path).join(target);
+    }
+    path
 }
 
 /// Opens a file to read and write. One that is made is for its owner alone, whatever the umask

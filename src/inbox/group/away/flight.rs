@@ -80,6 +80,9 @@ pub(super) fn probe(
 impl Group {
     /// Sends the oldest events off, together with whatever else waits for the database.
     pub(super) fn drain(&mut self, spell: &mut Spell) {
+        // A late transaction may have removed some of them.
+        let waiting = usize::try_from(spell.waiting()).unwrap_or(usize::MAX);
+        spell.suspects = spell.suspects.min(waiting);
         let suspects = spell.suspects > 0;
         let mut rest = Batch::default();
         if !suspects {

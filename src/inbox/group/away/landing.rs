@@ -36,7 +36,7 @@ impl Group {
             Ok(committed) => {
                 self.measure(landed.begun, &landed.batch, &committed);
                 self.spread(&landed.batch, committed);
-                spell.suspects = spell.suspects.saturating_sub(events);
+                spell.cleared(events);
                 landed.cleared.map(|()| spell.drained(events as u64, took))
             }
             Err(InboxError::Refused(reason)) if spell.suspects == 0 && events > 0 => {
@@ -53,7 +53,7 @@ impl Group {
                 Ok(())
             }
             Err(InboxError::Refused(_)) if events > 0 => {
-                spell.suspects = spell.suspects.saturating_sub(1);
+                spell.cleared(1);
                 landed.cleared
             }
             Err(error) => Err(error),

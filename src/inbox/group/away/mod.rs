@@ -146,13 +146,17 @@ impl Group {
         let mut spell = Spell::new(options, why);
         self.shared.turn(StoreState::Spilling);
         loop {
+            if self.owes_ends() && !spell.took {
+                // One that takes nothing is asked for that here, where it is left alone in between.
+                self.ride_by.get_or_insert_with(Instant::now);
+            }
             match self.stage(&spell) {
                 Stage::On => {}
                 Stage::Back => {
                     // Whatever was said about what is due may be out of date.
                     self.note_unclaimed(&Batch::default());
-                    if self.owes_the_database() {
-                        self.ride_by = Some(Instant::now());
+                    if self.owes_ends() {
+                        self.ride_by.get_or_insert_with(Instant::now);
                     }
                     self.shared.turn(StoreState::Working);
                     spell.tell_the_end();
@@ -218,16 +222,17 @@ impl Group {
         }
     }
 
-    /// Whether ends of leases are still to be told, or may be on their way.
-    fn owes_the_database(&self) -> bool {
-        !self.settled.is_empty() || !self.recovered.is_empty() || !self.lates.is_empty()
+    /// Whether the database has still to be told of ends of leases.
+    fn owes_ends(&self) -> bool {
+        !self.settled.is_empty() || !self.recovered.is_empty()
     }
 
     fn stage(&self, spell: &Spell) -> Stage {
         let answers = matches!(spell.database, Database::Answers);
         let idle = spell.flight.is_none() && spell.writing.is_none();
         let quick = spell.quick || spell.finishing;
-        if answers && quick && idle && spell.waiting() == 0 && self.lates.is_empty() {
+        let works = answers && quick && (spell.took || !self.owes_ends());
+        if works && idle && spell.waiting() == 0 && self.lates.is_empty() {
             return Stage::Back;
         }
         let all_kept =
@@ -239,7 +244,7 @@ impl Group {
         let end = self.shared.finish_by.get().copied().unwrap_or(now);
         // What is under way at the end may land.
         let lands = answers && spell.flight.is_some() && now < end + PATIENCE;
-        let is_left = spell.waiting() > 0 || self.owes_the_database();
+        let is_left = spell.waiting() > 0 || self.owes_ends() || !self.lates.is_empty();
         let goes_on = now < end && is_left && !spell.hopeless;
         match lands || goes_on {
             true => Stage::On,

@@ -66,6 +66,8 @@ pub(super) struct Spell {
     /// The database refused so many of the next events together. They are drained by themselves, in ever
     /// smaller parts, until it is known which of them it does not take.
     pub(super) suspects: usize,
+    /// A transaction was confirmed.
+    pub(super) took: bool,
     /// The service ends.
     pub(super) finishing: bool,
     /// It ends, and the database did not answer when it was asked once more.
@@ -112,6 +114,7 @@ impl Spell {
             no_room_until: None,
             size: FIRST,
             suspects: 0,
+            took: false,
             finishing: false,
             hopeless: false,
             deserted: false,
@@ -202,12 +205,21 @@ impl Spell {
         }
     }
 
+    /// So many of the suspects are in the database, or were found out.
+    pub(super) fn cleared(&mut self, events: usize) {
+        if self.suspects > 0 && self.suspects <= events {
+            self.size = self.size.max(LEAST);
+        }
+        self.suspects = self.suspects.saturating_sub(events);
+    }
+
     pub(super) fn spilled(&mut self, events: u64) {
         self.spilled += events;
     }
 
     /// A transaction with `events` from the file took so long.
     pub(super) fn drained(&mut self, events: u64, took: Duration) {
+        self.took = true;
         self.drained += events;
         self.answered(took);
         if events > 0 && self.complaint.take_back() {

@@ -282,4 +282,13 @@ async fn a_link_leads_to_the_same_lock() {
     let held = SqliteSpill::open(&link, Duration::ZERO).err().unwrap();
     assert!(matches!(held, OpenError::Held { .. }), "{held}");
     spill.close().await.unwrap();
+    // So does one that was made before the file.
+    let early = folder.path().join("early.db");
+    std::os::unix::fs::symlink("elsewhere.db", &early).unwrap();
+    let spill = SqliteSpill::open(&early, Duration::ZERO).unwrap();
+    for path in [early, folder.path().join("elsewhere.db")] {
+        let held = SqliteSpill::open(&path, Duration::ZERO).err().unwrap();
+        assert!(matches!(held, OpenError::Held { .. }), "{held}");
+    }
+    spill.close().await.unwrap();
 }
