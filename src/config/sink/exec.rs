@@ -115,6 +115,7 @@ impl ExecSink {
             home: self.home.clone(),
             directory: self.directory.clone(),
             timeout: delivery.timeout.unwrap_or_default(),
+            once: delivery.once(),
             kill_after: self.kill_after,
             retry_exit_codes: self.retry_exit_codes.clone(),
             capture: usize::try_from(self.capture).unwrap_or(usize::MAX),

@@ -152,6 +152,7 @@ impl ExecSink {
         };
         let (outcome, report) = match result {
             Ok(taken) => ("done".to_owned(), taken.report.as_ref()),
+            Err(SinkError::Unknown(_)) if !self.options.once && !event.command => return,
             Err(SinkError::Refused(failure) | SinkError::Unknown(failure)) => {
                 (failure.reason.clone(), failure.report.as_ref())
             }

@@ -20,6 +20,8 @@ pub struct ExecOptions {
     pub kill_after: Duration,
     /// Exit codes after which it is tried again; 75 (`EX_TEMPFAIL`) unless set.
     pub retry_exit_codes: Vec<i32>,
+    /// Whether what got no end is not tried again.
+    pub once: bool,
     /// How much of each of stdout and stderr is kept, in bytes.
     pub capture: usize,
 }

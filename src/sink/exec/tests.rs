@@ -18,6 +18,7 @@ fn options(command: &[&str]) -> ExecOptions {
         timeout: Duration::from_secs(20),
         kill_after: Duration::from_secs(5),
         retry_exit_codes: vec![75],
+        once: false,
         capture: 4 << 20,
     }
 }
@@ -323,4 +324,23 @@ async fn what_came_of_it_is_written_to_incidents_only_and_changes_nothing() {
     assert_eq!(heard[0].0, "664af0001122334455667788");
     assert_eq!(heard[0].1, "cat: done\n{}");
     assert_eq!(heard[1].1.chars().count(), 1000);
+}
+
+#[tokio::test]
+async fn what_is_tried_again_for_want_of_an_end_is_not_written_to_its_incident_each_time() {
+    for (once, is_command, comments) in [(false, false, 0), (true, false, 1), (false, true, 1)] {
+        let heard = Arc::new(Heard::default());
+        let commenter: Arc<dyn Commenter> = Arc::<Heard>::clone(&heard);
+        let sleeping = ExecOptions {
+            timeout: Duration::from_millis(50),
+            once,
+            ..options(&["/bin/sleep", "60"])
+        };
+        let sink = sink(sleeping).with_commenter(Some(commenter));
+        let mut late = event("{}");
+        late.command = is_command;
+        let results = sink.deliver(&leases(vec![late]).await).await;
+        assert!(matches!(results[0], Err(SinkError::Unknown(_))));
+        assert_eq!(heard.0.lock().unwrap().len(), comments);
+    }
 }

@@ -22,6 +22,7 @@ pub(super) fn of_topic(topic: &str, code: Code) -> SinkError {
 pub(super) fn of_handing_over(error: &KafkaError) -> SinkError {
     match error.rdkafka_error_code() {
         Some(code) if is_too_large(code) => too_large(),
+        Some(Code::InvalidRecord) => not_taken(),
         _ => retry(format!("not handed over to librdkafka: {error}")),
     }
 }
@@ -33,6 +34,7 @@ pub(super) fn of_delivery(error: &KafkaError, complaint: &str) -> SinkError {
     };
     match code {
         code if is_too_large(code) => too_large(),
+        Code::InvalidRecord => not_taken(),
         // A broker's answer that nothing was written, or nothing was sent.
         Code::UnknownTopicOrPartition
         | Code::UnknownTopic
@@ -51,16 +53,20 @@ pub(super) fn of_delivery(error: &KafkaError, complaint: &str) -> SinkError {
 }
 
 fn is_too_large(code: Code) -> bool {
-    matches!(
-        code,
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::InvalidRecord
-    )
+    matches!(code, Code::MessageSizeTooLarge | Code::InvalidMessageSize)
 }
 
 fn too_large() -> SinkError {
     refused(
         "the brokers refuse a push of this size: raise the topic's max.message.bytes (and \
          message.max.bytes in `properties`), then replay this one",
+    )
+}
+
+fn not_taken() -> SinkError {
+    refused(
+        "the brokers do not take this record: a topic that is compacted wants a key, which an event \
+         without a subject has not",
     )
 }
 

@@ -93,6 +93,12 @@ async fn robots_that_answer_200_to_failures_are_understood() {
         (
             "dingtalk",
             200,
+            r#"{"errcode":410100,"errmsg":"发送速度太快而限流"}"#,
+            Retried(600),
+        ),
+        (
+            "dingtalk",
+            200,
             r#"{"errcode":310000,"errmsg":"sign not match"}"#,
             Dead,
         ),
