@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::receiver::{BASE, Receiver, command, count, soak_line};
+use crate::receiver::{BASE, Receiver, command, count, soak_line, wait_until};
 use crate::strace::{Fault, Tracer, terminate, trace_of, traced};
 use crate::volume::Volume;
 
@@ -179,7 +179,10 @@ fn no_room_is_a_failure_of_the_disk_out_of_a_sync_and_none_out_of_a_write() {
     receiver
         .lines
         .wait("room", |line| line["message"] == "the store has room again");
-    assert_eq!(receiver.client().get("/readyz").unwrap().status, 200);
+    // It is said a moment before it is so.
+    wait_until("it is ready", || {
+        receiver.client().get("/readyz").unwrap().status == 200
+    });
     let accepted = client
         .push("/webhook", body("full", 10).as_bytes())
         .unwrap();
