@@ -56,6 +56,11 @@ impl Group {
                 spell.cleared(1);
                 landed.cleared
             }
+            Err(InboxError::Refused(_)) => {
+                // No event of the file is to blame: outside, each part gets a transaction of its own.
+                spell.took = true;
+                Ok(())
+            }
             Err(error) => Err(error),
         };
         self.show_spilled(spell);

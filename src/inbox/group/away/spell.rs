@@ -66,7 +66,7 @@ pub(super) struct Spell {
     /// The database refused so many of the next events together. They are drained by themselves, in ever
     /// smaller parts, until it is known which of them it does not take.
     pub(super) suspects: usize,
-    /// A transaction was confirmed.
+    /// A transaction was confirmed, or refused for what is in it.
     pub(super) took: bool,
     /// The service ends.
     pub(super) finishing: bool,

@@ -234,6 +234,30 @@ async fn what_ended_while_the_database_was_away_is_told_once_it_is_back_without_
 }
 
 #[tokio::test]
+async fn what_the_database_refuses_of_what_it_has_still_to_be_told_keeps_no_push_in_the_spill() {
+    let (database, folder) = (database(), folder());
+    let replica = Replica::start(&database, &folder);
+    let mut claims = replica.register().await;
+    let sink = replica.sinks.sinks.lock().unwrap()[0];
+    replica.offer(event("a").to(sink).offer()).await.unwrap();
+    let lease = claims.next().await.unwrap().remove(0);
+    claims.desk().pause();
+    // Then each probe is answered, and whatever follows it is refused.
+    let away = InboxError::Away("the network is down".to_owned());
+    let refused = || Some(InboxError::Refused("no such state".to_owned()));
+    let answers = (0..100).flat_map(|_| [None, refused()]);
+    database.fail_next([Some(away)].into_iter().chain(answers));
+    claims
+        .desk()
+        .settle(vec![lease.settle(Settlement::Delivered)]);
+    replica.until(|state| *state == StoreState::Spilling).await;
+    let working = replica.until_working();
+    let working = tokio::time::timeout(Duration::from_secs(5), working).await;
+    working.expect("it stays in the spill");
+    replica.end().await;
+}
+
+#[tokio::test]
 async fn an_event_that_was_routed_before_the_sinks_were_known_is_routed_again() {
     let (database, folder) = (database(), folder());
     let replica = Replica::start(&database, &folder);
